@@ -1,0 +1,3 @@
+"""Sessions: prompts in, proposals out."""
+
+from __future__ import annotations
