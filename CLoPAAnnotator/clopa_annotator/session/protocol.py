@@ -1,7 +1,7 @@
 """What every session offers: one image, prompts in, proposals out, many levels of undo.
 
-`LocalSession` (nnInteractive in this process), `RemoteSession` (an engine elsewhere) and `FakeSession` (public
-and deterministic, without a network) fulfil it; one contract suite runs against all of them.
+`LocalSession` (nnInteractive in this process), `RemoteSession` (an engine elsewhere) and `FakeSession`
+(public, deterministic, without a network) fulfil it; one contract suite runs against all of them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,59 @@
+"""The values that travel between stages: frozen, without behaviour beyond checking themselves.
+
+Arrays are (k, j, i). Masks are ``uint8`` with values 0 and 1. Times named ``_s`` are seconds; instants are
+ISO 8601 strings in UTC and serve people only: order is decided by sequence numbers, never by a clock.
+"""
+
+from __future__ import annotations
+
+from clopa_annotator.types.annotation import (
+    BoxPrompt,
+    CaseRef,
+    CaseState,
+    Confirmation,
+    Event,
+    EventValue,
+    Image,
+    LassoPrompt,
+    Mask,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptKind,
+    Proposal,
+    ScribblePrompt,
+    TimedPrompt,
+)
+from clopa_annotator.types.learning import (
+    EpisodeRequest,
+    EpisodeResult,
+    EpisodeStatus,
+    GateDecision,
+    Split,
+    WeightsVersion,
+)
+
+__all__ = [
+    "BoxPrompt",
+    "CaseRef",
+    "CaseState",
+    "Confirmation",
+    "EpisodeRequest",
+    "EpisodeResult",
+    "EpisodeStatus",
+    "Event",
+    "EventValue",
+    "GateDecision",
+    "Image",
+    "LassoPrompt",
+    "Mask",
+    "MaskPrompt",
+    "PointPrompt",
+    "Prompt",
+    "PromptKind",
+    "Proposal",
+    "ScribblePrompt",
+    "Split",
+    "TimedPrompt",
+    "WeightsVersion",
+]

@@ -1,0 +1,206 @@
+"""What annotating produces: images, prompts, proposals, confirmations and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from clopa_annotator.errors import PromptError
+from clopa_annotator.geometry import BoundsKji, Geometry, Kji, box_shape
+
+Mask = npt.NDArray[np.uint8]
+"""A binary (k, j, i) array of 0 and 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A scalar volume with its place in the world.
+
+    Attributes:
+        voxels: (k, j, i) array of any real dtype.
+        geometry: the voxel grid; its shape equals that of ``voxels``.
+    """
+
+    voxels: npt.NDArray[np.generic]
+    geometry: Geometry
+
+
+class PromptKind(str, Enum):
+    """The kinds of prompt that nnInteractive 2.6 takes."""
+
+    POINT = "point"
+    BOX = "box"
+    SCRIBBLE = "scribble"
+    LASSO = "lasso"
+    MASK = "mask"
+
+
+@dataclass(frozen=True)
+class PointPrompt:
+    """A click on one voxel: ``positive`` says that it belongs to the target."""
+
+    position_kji: Kji
+    positive: bool = True
+    kind: Literal[PromptKind.POINT] = PromptKind.POINT
+
+
+@dataclass(frozen=True)
+class BoxPrompt:
+    """A half-open box around (positive) or away from (negative) the target; flat along one axis when 2D."""
+
+    bounds_kji: BoundsKji
+    positive: bool = True
+    kind: Literal[PromptKind.BOX] = PromptKind.BOX
+
+
+def _check_region(mask: Mask, bounds_kji: BoundsKji) -> None:
+    if mask.shape != box_shape(bounds_kji):
+        raise PromptError(
+            f"The drawn region has shape {mask.shape}, but its box has {box_shape(bounds_kji)} voxels."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ScribblePrompt:
+    """Drawn voxels: ``mask`` covers just ``bounds_kji``."""
+
+    mask: Mask
+    bounds_kji: BoundsKji
+    positive: bool = True
+    kind: Literal[PromptKind.SCRIBBLE] = PromptKind.SCRIBBLE
+
+    def __post_init__(self) -> None:
+        _check_region(self.mask, self.bounds_kji)
+
+
+@dataclass(frozen=True, eq=False)
+class LassoPrompt:
+    """The filled inside of a closed line: ``mask`` covers just ``bounds_kji``."""
+
+    mask: Mask
+    bounds_kji: BoundsKji
+    positive: bool = True
+    kind: Literal[PromptKind.LASSO] = PromptKind.LASSO
+
+    def __post_init__(self) -> None:
+        _check_region(self.mask, self.bounds_kji)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrompt:
+    """A whole mask to start from, on the image's grid; it replaces all earlier prompts."""
+
+    mask: Mask
+    kind: Literal[PromptKind.MASK] = PromptKind.MASK
+
+
+Prompt = PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt
+
+
+@dataclass(frozen=True)
+class TimedPrompt:
+    """A prompt with the seconds since the case was opened at which it was given."""
+
+    prompt: Prompt
+    at_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What the model currently says. It is never a confirmation.
+
+    Attributes:
+        mask: (k, j, i) uint8 mask over the whole image; read-only for the receiver.
+        changed_kji: box outside which nothing changed since the proposal before; None if nothing did.
+        weights_version: number of the weights version that made it; one version per prediction.
+        revision: grows by one with every prompt, undo, redo and reset; stale answers are known by it.
+        seconds: time that the prediction took.
+    """
+
+    mask: Mask
+    changed_kji: BoundsKji | None
+    weights_version: int
+    revision: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Confirmation:
+    """A clinician's decision that a mask is right, on its way to the cache.
+
+    Attributes:
+        confirmation_id: made once by the client; delivering it again changes nothing.
+        case_id: name of the case within the campaign, any Unicode text without line breaks.
+        mask: (k, j, i) mask on the image's grid; may be empty if the target is absent.
+        prompts: what was clicked, in order.
+        annotator: identity of the person.
+        seconds_active: time spent on the case without the pauses.
+        weights_version: version in use when the mask was confirmed.
+        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
+        note: free text.
+    """
+
+    confirmation_id: str
+    case_id: str
+    mask: Mask
+    prompts: tuple[TimedPrompt, ...] = ()
+    annotator: str = ""
+    seconds_active: float = 0.0
+    weights_version: int = 0
+    first_shown_dice: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CaseRef:
+    """One immutable confirmed version of a case; what an episode trains on.
+
+    Attributes:
+        case_id: name of the case.
+        case_version: 1 for the first confirmation, counting up with every correction.
+        sequence: campaign-wide number of the confirmation; arrival order is decided by it.
+        image_hash: SHA-256 of the image's voxels and geometry, hexadecimal.
+        mask_hash: SHA-256 of the mask's voxels, hexadecimal.
+        record_hash: SHA-256 of the record file; it is what a client is told when "confirmed".
+        folder: the version's folder, relative to the campaign folder, with forward slashes.
+    """
+
+    case_id: str
+    case_version: int
+    sequence: int
+    image_hash: str
+    mask_hash: str
+    record_hash: str
+    folder: str
+
+
+class CaseState(str, Enum):
+    """Where a case stands in the campaign."""
+
+    TODO = "to do"
+    IN_PROGRESS = "in progress"
+    CONFIRMED = "confirmed"
+    SKIPPED = "skipped"
+    NEEDS_REVIEW = "needs another look"
+
+
+EventValue = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a campaign, for whoever watches.
+
+    Attributes:
+        sequence: campaign-wide, without gaps; a client rejoins from the last one it saw.
+        name: for instance "confirmed", "episode_progress", "promoted".
+        data: plain values, never patient data.
+    """
+
+    sequence: int
+    name: str
+    data: dict[str, EventValue] = field(default_factory=dict)
