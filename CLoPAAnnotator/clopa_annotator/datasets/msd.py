@@ -1,0 +1,167 @@
+"""The folder layout of the Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr``, ``labelsTr``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
+from clopa_annotator.errors import DatasetError
+from clopa_annotator.types import Image, Mask
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """One case on disk with its reference segmentation.
+
+    Attributes:
+        case_id: file name without suffix.
+        image_path: scalar volume.
+        label_path: label volume on the same grid.
+        label: the label that is the target; None takes every label above 0.
+    """
+
+    case_id: str
+    image_path: Path
+    label_path: Path
+    label: int | None = None
+
+    def read(self) -> tuple[Image, Mask]:
+        """The image and its reference mask, both (k, j, i).
+
+        Raises:
+            DatasetError, ImageError, GeometryError: a file is missing, damaged, or on another grid.
+        """
+        image = read_image(self.image_path)
+        return image, read_mask(self.label_path, self.label, image.geometry)
+
+
+class MsdDataset(Sequence[LabelledCase]):
+    """The labelled cases of a folder, in the order of their names, so that every machine agrees on it."""
+
+    def __init__(self, folder: Path, label: int | None = None) -> None:
+        """Read the list of cases; no volume is opened.
+
+        Args:
+            folder: holds ``dataset.json`` (optional), ``imagesTr`` and ``labelsTr``.
+            label: the target's label; None takes every label above 0.
+
+        Raises:
+            DatasetError: the folder lacks images or labels, or no image has a label.
+        """
+        self.folder = folder
+        images, labels = folder / "imagesTr", folder / "labelsTr"
+        if not images.is_dir() or not labels.is_dir():
+            raise DatasetError(
+                f"{folder} is not a dataset in the layout of the Medical Segmentation Decathlon: it needs "
+                "the folders imagesTr and labelsTr."
+            )
+        self.name = _name(folder)
+        by_id = {_stem(p): p for p in _volumes(labels)}
+        self._cases = tuple(
+            LabelledCase(_stem(p), p, by_id[_stem(p)], label) for p in _volumes(images) if _stem(p) in by_id
+        )
+        if not self._cases:
+            raise DatasetError(f"No image in {images} has a label of the same name in {labels}.")
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[LabelledCase]:
+        return iter(self._cases)
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledCase: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[LabelledCase, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> LabelledCase | tuple[LabelledCase, ...]:
+        return self._cases[index]
+
+
+def _stem(path: Path) -> str:
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)].removesuffix("_0000")
+    return path.stem
+
+
+def _volumes(folder: Path) -> list[Path]:
+    # "._x.nii.gz" are macOS' resource forks, which the Decathlon's archives carry.
+    found = (p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
+    return sorted(found, key=lambda p: p.name)
+
+
+def _name(folder: Path) -> str:
+    file = folder / "dataset.json"
+    if not file.is_file():
+        return folder.name
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file} is not valid JSON.") from error
+    return str(content.get("name", folder.name)) if isinstance(content, dict) else folder.name
+
+
+def split_stream(
+    cases: Sequence[LabelledCase], limit: int | None, test_limit: int | None, seed: int
+) -> tuple[list[LabelledCase], list[LabelledCase]]:
+    """Draw a stream and, from the rest, test cases that are disjoint from it.
+
+    Args:
+        cases: all cases, in a fixed order.
+        limit: length of the stream; None takes all that the test set leaves.
+        test_limit: number of test cases; None takes all that the stream leaves.
+        seed: decides which cases and in which order.
+
+    Returns:
+        The stream in its order of arrival, and the test cases.
+
+    Raises:
+        DatasetError: there are fewer cases than asked for.
+    """
+    wanted = (limit or 0) + (test_limit or 0)
+    if wanted > len(cases):
+        raise DatasetError(
+            f"The dataset has {len(cases)} cases, but {limit or 0} for the stream and "
+            f"{test_limit or 0} for the test were asked for."
+        )
+    order = [cases[i] for i in np.random.default_rng(seed).permutation(len(cases))]
+    n_stream = limit if limit is not None else len(cases) - (test_limit or 0)
+    n_test = test_limit if test_limit is not None else len(cases) - n_stream
+    return order[:n_stream], order[n_stream : n_stream + n_test]
+
+
+def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image, Mask]]) -> MsdDataset:
+    """Write cases as a dataset folder; existing files of the same names are replaced.
+
+    Args:
+        folder: made if it is not there.
+        name: goes into ``dataset.json``.
+        cases: (case id, image, mask) one at a time, so that a generator needs memory for one only.
+    """
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    ids = []
+    for case_id, image, mask in cases:
+        write_volume(folder / "imagesTr" / f"{case_id}.nii.gz", image.voxels, image.geometry)
+        write_volume(folder / "labelsTr" / f"{case_id}.nii.gz", mask, image.geometry)
+        ids.append(case_id)
+    training = [{"image": f"./imagesTr/{i}.nii.gz", "label": f"./labelsTr/{i}.nii.gz"} for i in ids]
+    content = {
+        "name": name,
+        "tensorImageSize": "3D",
+        "labels": {"0": "background", "1": "target"},
+        "numTraining": len(ids),
+        "training": training,
+    }
+    (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return MsdDataset(folder)
