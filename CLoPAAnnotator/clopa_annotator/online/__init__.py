@@ -1,0 +1,1 @@
+"""Learning while a case is open and right after it is confirmed: OAIMS, IA+SA and TSCA."""
