@@ -1,0 +1,226 @@
+"""The messages between a user interface and an engine: frozen values, without behaviour.
+
+Arrays are (k, j, i). Instants are ISO 8601 strings in UTC, for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from clopa_annotator.types import CaseRef, CaseState, Mask, PromptKind, Proposal, TimedPrompt
+
+API_VERSION = 1
+"""Raised with every change after which an older client could misread an engine."""
+
+LearningPhase = Literal[
+    "idle", "waiting", "training", "checking", "promoted", "rejected", "failed", "cancelled", "paused"
+]
+SwapPolicy = Literal["between cases", "at once"]
+ExportFormat = Literal["segnrrd", "nifti", "nnunet", "msd", "dicomseg", "weights"]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """Who answers.
+
+    Attributes:
+        api_version: see `API_VERSION`.
+        code_version: version of the engine's package.
+        device: in words, for instance "CPU, 8 threads" or "NVIDIA RTX A5000".
+        model_name: name of the model folder.
+        model_hash: SHA-256 of the base weights.
+        licence: first line of the base weights' licence.
+        campaign: name of the campaign.
+        campaign_size: how many cases the campaign is planned to have.
+        supported: kinds of prompt that the model takes.
+        annotator: identity that the token stands for; empty if the engine leaves it to the client.
+        is_owner: whether the token may roll back, train and change settings.
+    """
+
+    api_version: int
+    code_version: str
+    device: str
+    model_name: str
+    model_hash: str
+    licence: str
+    campaign: str
+    campaign_size: int
+    supported: frozenset[PromptKind] = frozenset(PromptKind)
+    annotator: str = ""
+    is_owner: bool = True
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case of the campaign, as a list shows it.
+
+    Attributes:
+        case_id: name of the case.
+        state: where it stands.
+        versions: number of confirmed versions, withdrawn ones included.
+        owner: who holds it open; empty if nobody does.
+        has_draft: whether unconfirmed work is kept.
+        note: why it was skipped, withdrawn or flagged; empty otherwise.
+        source: where the image came from, as given when it was added; empty if unknown.
+    """
+
+    case_id: str
+    state: CaseState
+    versions: int = 0
+    owner: str = ""
+    has_draft: bool = False
+    note: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Unconfirmed work on a case.
+
+    Attributes:
+        mask: (k, j, i) mask on the image's grid.
+        prompts: what was given so far, in order; regions included.
+        seconds_active: time spent on the case without the pauses.
+    """
+
+    mask: Mask
+    prompts: tuple[TimedPrompt, ...] = ()
+    seconds_active: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A proposal, and what can be done next.
+
+    Attributes:
+        proposal: its ``mask`` may be the client's own buffer: read-only, valid until the next poll; copy
+            what has to stay. Only ``changed_kji`` differs from the answer delivered before.
+        can_undo: whether there is an earlier state.
+        can_redo: whether there is an undone state.
+        prompt_count: prompts behind the proposal.
+    """
+
+    proposal: Proposal
+    can_undo: bool
+    can_redo: bool
+    prompt_count: int
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedCase:
+    """A case that is ready for prompts.
+
+    Attributes:
+        row: the case as it stands now; its state is `CaseState.IN_PROGRESS` or what it was.
+        answer: the session's state. With a draft the proposal is the draft's mask; without one, but with a
+            confirmed version, it is that version's mask; else it is empty. ``changed_kji`` is the mask's
+            bounding box.
+        draft: what was restored, or None.
+        confirmed: the newest confirmed version that is not withdrawn, or None.
+    """
+
+    row: CaseRow
+    answer: Answer
+    draft: Draft | None = None
+    confirmed: CaseRef | None = None
+
+
+@dataclass(frozen=True)
+class LearningState:
+    """What the learning panel shows in one line.
+
+    Attributes:
+        phase: "waiting" while cases gather, "paused" if the lead paused learning; "promoted", "rejected",
+            "failed" and "cancelled" last until the next confirmation.
+        sentence: the same in words, with numbers and reasons; never empty.
+        weights_version: version that the next prediction uses.
+        waiting_version: promoted version that will be used from the next case on; None if there is none.
+        confirmed: cases confirmed and not withdrawn.
+        gathered: cases since the last episode.
+        needed: how many of them start an episode.
+        episode: number of the running or last episode; 0 before the first.
+        epoch: epochs finished of the running episode.
+        epochs: epochs it will have.
+        loss: latest mean training loss; None if there is none.
+        seconds_left: estimate for the running episode; None if unknown.
+        swap_policy: when promoted weights come into use.
+        paused: whether no new episode starts by itself.
+    """
+
+    phase: LearningPhase
+    sentence: str
+    weights_version: int = 0
+    waiting_version: int | None = None
+    confirmed: int = 0
+    gathered: int = 0
+    needed: int = 0
+    episode: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+    swap_policy: SwapPolicy = "between cases"
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One episode, as the lead's table shows it.
+
+    Attributes:
+        number: 1 for the first.
+        at_case: confirmed cases when it fired.
+        train: number of training cases.
+        val: number of held-out cases.
+        status: "running", or how it ended.
+        promoted: the gate's decision; None while there is none.
+        reason: the decision's or the failure's reason, in words.
+        version: weights version that it made; None if none.
+        started: ISO 8601 instant.
+        seconds: wall time.
+        mean_before: mean score of the weights before, over the held-out cases; None if not scored.
+        mean_after: mean score of the candidate; None if not scored.
+        worst_change: most negative change of a single held-out case; None if not scored.
+        train_loss: mean loss per epoch.
+        val_score: validation score per epoch, index 0 before training.
+    """
+
+    number: int
+    at_case: int
+    train: int
+    val: int
+    status: Literal["running", "finished", "cancelled", "failed"]
+    promoted: bool | None = None
+    reason: str = ""
+    version: int | None = None
+    started: str = ""
+    seconds: float = 0.0
+    mean_before: float | None = None
+    mean_after: float | None = None
+    worst_change: float | None = None
+    train_loss: tuple[float, ...] = ()
+    val_score: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaseStatistics:
+    """What one confirmation cost, for the lead's plots; in order of ``sequence``.
+
+    Attributes:
+        case_id: name of the case.
+        sequence: campaign-wide number of the confirmation.
+        weights_version: version in use when it was confirmed.
+        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
+        prompts: number of prompts given.
+        seconds_active: time spent.
+        annotator: who confirmed.
+    """
+
+    case_id: str
+    sequence: int
+    weights_version: int
+    first_shown_dice: float | None
+    prompts: int
+    seconds_active: float
+    annotator: str = ""
