@@ -54,7 +54,7 @@ def _run(title: str, *command: str | Path) -> None:
 def prepare(*extras: str) -> Path:
     """Make or update the environment with the given extras of ``pyproject.toml``.
 
-    torch comes first and pinned, because any other way of asking for it may bring several GB of CUDA packages.
+    torch comes first and pinned, because any other way of asking for it may bring several GB of CUDA.
 
     Returns:
         The environment's interpreter.

@@ -1,0 +1,80 @@
+"""Settings of a campaign, checked when they are built and kept in the campaign folder.
+
+Settings of a single stage live with that stage (``scheduler.SchedulerSettings``, ``episode.settings``,
+``registry.gate.GateSettings``); this module holds what a person decides when a campaign is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from clopa_annotator.errors import ConfigError
+
+STRATEGIES = ("static", "clopa-in", "clopa-cn", "clopa-2phase", "oaims-pi", "oaims", "evosam")
+SCHEDULES = ("quick", "paper")
+DEFAULT_STRATEGY = "clopa-cn"
+
+
+@dataclass(frozen=True)
+class CampaignConfig:
+    """What a campaign is about.
+
+    Attributes:
+        name: for people.
+        size: number of cases expected; the scheduler's fractions refer to it.
+        model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
+        strategy: how the model learns, one of `STRATEGIES`.
+        schedule: "paper" for the published settings, "quick" for two CPU cores.
+        seed: seed of every random choice.
+        gate_clicks: corrections given to each held-out case when a candidate is compared.
+        gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
+        gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
+    """
+
+    name: str
+    size: int
+    model: str = "bundled"
+    strategy: str = DEFAULT_STRATEGY
+    schedule: str = "quick"
+    seed: int = 0
+    gate_clicks: int = 3
+    gate_min_gain: float = 0.0
+    gate_worst_drop: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ConfigError("A campaign needs a name.")
+        if self.size < 1:
+            raise ConfigError(f"A campaign needs at least one case, not {self.size}.")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(f"There is no strategy {self.strategy!r}; there are {', '.join(STRATEGIES)}.")
+        if self.schedule not in SCHEDULES:
+            raise ConfigError(f"There is no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}.")
+        if self.gate_clicks < 0:
+            raise ConfigError("The gate cannot give a negative number of corrections.")
+        if not 0 <= self.gate_worst_drop <= 1:
+            raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+
+    def to_dict(self) -> dict[str, str | int | float]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: a setting is unknown, missing or of a wrong type.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = set(values) - known
+        if unknown:
+            raise ConfigError(
+                f"The campaign has settings that this version does not know: {', '.join(sorted(unknown))}. "
+                "It was made by a newer version; update this one."
+            )
+        try:
+            return cls(**values)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise ConfigError("The campaign's settings are incomplete or of a wrong type.") from error

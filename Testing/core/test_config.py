@@ -1,0 +1,42 @@
+"""A campaign's settings check themselves and survive a round trip."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from clopa_annotator.config import CampaignConfig
+from clopa_annotator.errors import ConfigError
+
+
+def test_settings_survive_json() -> None:
+    config = CampaignConfig("Hippocampus, left", 48, strategy="clopa-in", seed=7)
+    assert CampaignConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "  "}, "needs a name"),
+        ({"size": 0}, "at least one case"),
+        ({"strategy": "magic"}, "no strategy 'magic'"),
+        ({"schedule": "slow"}, "no schedule 'slow'"),
+        ({"gate_clicks": -1}, "negative number of corrections"),
+        ({"gate_worst_drop": 1.5}, "between 0 and 1"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_words(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        CampaignConfig(**{"name": "x", "size": 5, **change})
+
+
+def test_settings_of_a_newer_version_are_named() -> None:
+    with pytest.raises(ConfigError, match="colour"):
+        CampaignConfig.from_dict({"name": "x", "size": 5, "colour": "red"})
+
+
+def test_missing_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="incomplete"):
+        CampaignConfig.from_dict({"name": "x"})

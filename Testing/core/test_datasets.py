@@ -1,0 +1,137 @@
+"""Dataset folders are read in a fixed order, split without overlap, and refused in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clopa_annotator.datasets import MsdDataset, PhantomSpec, make_phantom, write_phantom_dataset
+from clopa_annotator.datasets.msd import split_stream
+from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
+from clopa_annotator.errors import ConfigError, DatasetError, GeometryError, ImageError
+from clopa_annotator.geometry import Geometry
+
+SMALL = PhantomSpec(shape_kji=(16, 18, 20))
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
+    return write_phantom_dataset(tmp_path_factory.mktemp("phantoms"), 4, SMALL, seed=3)
+
+
+def test_a_written_dataset_reads_back_with_its_geometry(phantoms: MsdDataset) -> None:
+    image, mask = make_phantom(SMALL, seed=3 * 100_003 + 1)
+    read, read_reference = phantoms[1].read()
+    assert np.array_equal(read.voxels, image.voxels)
+    assert np.array_equal(read_reference, mask)
+    assert read.geometry.agrees_with(image.geometry)
+
+
+def test_cases_come_in_the_order_of_their_names(phantoms: MsdDataset) -> None:
+    assert [c.case_id for c in phantoms] == [f"phantom_{n:03d}" for n in range(4)]
+    assert len(phantoms[1:3]) == 2
+
+
+def test_the_same_seed_gives_the_same_phantom_and_another_seed_another() -> None:
+    first, again, other = (make_phantom(SMALL, seed)[0].voxels for seed in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_phantom_holds_a_whole_capsule_of_unlike_layers() -> None:
+    image, mask = make_phantom(PhantomSpec(), seed=0)
+    inside = image.voxels[mask == 1]
+    assert 0.005 < mask.mean() < 0.2
+    assert np.percentile(inside, 90) - np.percentile(inside, 10) > 250, (
+        "one threshold must not find the target"
+    )
+
+
+def test_a_phantom_too_small_to_hold_anything_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 16 voxels"):
+        PhantomSpec(shape_kji=(8, 48, 48))
+
+
+def test_the_hippocampus_folder_is_read_as_it_lies(test_data: Path) -> None:
+    dataset = MsdDataset(test_data / "Task04_Hippocampus")
+    image, mask = dataset[0].read()
+    assert len(dataset) == 130
+    assert mask.shape == image.voxels.shape == image.geometry.shape_kji
+    assert set(np.unique(mask)) == {0, 1}
+    front = read_mask(dataset[0].label_path, label=1)
+    assert 0 < front.sum() < mask.sum()
+
+
+@given(n=st.integers(2, 40), limit=st.integers(0, 20), test=st.integers(0, 20), seed=st.integers(0, 2**31))
+def test_stream_and_test_cases_never_overlap(n: int, limit: int, test: int, seed: int) -> None:
+    cases = list(range(n))
+    if limit + test > n:
+        with pytest.raises(DatasetError, match=f"has {n} cases"):
+            split_stream(cases, limit, test, seed)  # type: ignore[arg-type]
+        return
+    stream, held_out = split_stream(cases, limit, test, seed)  # type: ignore[arg-type,var-annotated]
+    assert (len(stream), len(held_out)) == (limit, test)
+    assert not set(stream) & set(held_out)
+    assert split_stream(cases, limit, test, seed) == (stream, held_out)  # type: ignore[arg-type]
+
+
+def test_without_limits_stream_and_test_share_everything() -> None:
+    cases = list(range(9))
+    stream, held_out = split_stream(cases, None, 3, 0)  # type: ignore[arg-type,var-annotated]
+    assert sorted([*stream, *held_out]) == cases
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "imagesTr").mkdir()
+    with pytest.raises(DatasetError, match="labelsTr"):
+        MsdDataset(tmp_path)
+
+
+def test_images_without_a_label_are_refused(tmp_path: Path) -> None:
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / part).mkdir()
+    with pytest.raises(DatasetError, match="No image"):
+        MsdDataset(tmp_path)
+
+
+def test_a_damaged_dataset_json_is_named(phantoms: MsdDataset, tmp_path: Path) -> None:
+    for part in ("imagesTr", "labelsTr"):
+        shutil.copytree(phantoms.folder / part, tmp_path / part)
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(DatasetError, match="not valid JSON"):
+        MsdDataset(tmp_path)
+
+
+def test_a_truncated_volume_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.nii.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(tmp_path / "x.nii.gz")
+    with pytest.raises(DatasetError, match="no file"):
+        read_image(tmp_path / "y.nii.gz")
+
+
+def test_vector_and_4d_volumes_are_refused(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkVectorFloat32, 3), str(tmp_path / "v.nrrd"))
+    sitk.WriteImage(sitk.Image([4, 4, 4, 2], sitk.sitkFloat32), str(tmp_path / "t.nrrd"))
+    for name in ("v.nrrd", "t.nrrd"):
+        with pytest.raises(ImageError, match="Only scalar 3D"):
+            read_image(tmp_path / name)
+
+
+def test_a_label_on_another_grid_is_refused(tmp_path: Path) -> None:
+    write_volume(tmp_path / "m.nrrd", np.ones((4, 4, 4), np.uint8), Geometry((4, 4, 4), (2.0, 1.0, 1.0)))
+    with pytest.raises(GeometryError, match="another voxel grid"):
+        read_mask(tmp_path / "m.nrrd", like=Geometry((4, 4, 4)))
+
+
+def test_dataset_json_says_what_is_there(phantoms: MsdDataset) -> None:
+    content = json.loads((phantoms.folder / "dataset.json").read_text(encoding="utf-8"))
+    assert content["numTraining"] == 4
+    assert phantoms.name == content["name"]

@@ -1,0 +1,38 @@
+"""Modules stay small enough to read in one sitting; the longest are printed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOTS = ("CLoPAAnnotator", "Testing/host", "benchmarks", "scripts")
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
+FILES = sorted(p for root in ROOTS for p in (REPOSITORY / root).rglob("*.py"))
+
+
+def functions(path: Path) -> list[tuple[int, str]]:
+    """Length and name of every function of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        ((node.end_lineno or node.lineno) - node.lineno + 1, node.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_a_module_fits_in_one_sitting(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGEST_MODULE, f"{lines} lines: split it by concept"
+    too_long = [(n, name) for n, name in functions(path) if n > LONGEST_FUNCTION]
+    assert not too_long, f"functions over {LONGEST_FUNCTION} lines: {too_long}"
+
+
+def test_the_median_function_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    everything = sorted((n, f"{p.relative_to(REPOSITORY)}:{name}") for p in FILES for n, name in functions(p))
+    with capsys.disabled():
+        print("\nlongest functions: " + ", ".join(f"{name} ({n})" for n, name in everything[-5:]))
+    assert everything[len(everything) // 2][0] <= 12
