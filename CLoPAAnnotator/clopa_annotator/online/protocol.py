@@ -4,14 +4,17 @@ The runner (a session wrapper, the engine's prediction thread, an evaluation loo
 the thread that predicts::
 
     strategy.start_case()
-    per step:    predict; strategy.after_click(Interaction(...)); if it returns an update, predict the same
-                 prompts again and show that
-    per undo:    strategy.undone()          per redo: strategy.redone()
-    on confirm:  strategy.after_confirm(image, prompts, mask)
+    per step:        predict; strategy.after_click(Interaction(...)); if that returns an update, predict the
+                     same prompts again and show the second answer
+    per undo, redo:  strategy.return_to(model.version as it was in that state)
+    on confirm:      strategy.after_confirm(image, prompts, mask, first_step)
 
-Weights that were changed online are *provisional*: the target's ``version`` becomes a negative number, unique
+`online.session.AdaptingSession` does this for any `Session`.
+
+Weights that were changed online are *provisional*: the model's ``version`` becomes a negative number, unique
 within the strategy's life and listed in ``history``. They become a registered version only through the gate,
-by `persisted` -> registry -> `registered`, or are thrown away by `rollback`.
+by `persisted` -> registry -> `registered`, or are thrown away by `rollback`. A swap by someone else (an
+episode's version, a rollback) is noticed at the next `start_case`, which goes on from there.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class Interaction:
         image: the case's image.
         prompts: all prompts behind the current proposal, oldest first.
         newest: how many of them, counted from the end, came with this step.
+        earlier: (k, j, i) proposal from which the step before this one started; None at the first step.
         before: (k, j, i) proposal before this step; all zero at the first.
         after: (k, j, i) proposal of this step, made with the current weights.
     """
@@ -48,13 +52,14 @@ class Interaction:
     image: Image
     prompts: tuple[Prompt, ...]
     newest: int
+    earlier: Mask | None
     before: Mask
     after: Mask
 
     @property
     def is_first(self) -> bool:
         """Whether no older prompts exist: the localisation step, from which nothing is learned."""
-        return self.newest >= len(self.prompts)
+        return self.earlier is None or self.newest >= len(self.prompts)
 
 
 @dataclass(frozen=True)
@@ -132,16 +137,24 @@ class OnlineStrategy(Protocol):
         """
         ...
 
-    def undone(self) -> None:
-        """Restore the weights from before the last step, as the session restored its state."""
+    def return_to(self, version: int) -> bool:
+        """Restore the weights of a state within this case, as the session restored the rest of it.
+
+        Returns:
+            False if these weights are not kept any more; the network then stays as it is.
+        """
         ...
 
-    def redone(self) -> None:
-        """Take the last `undone` back."""
-        ...
-
-    def after_confirm(self, image: Image, prompts: Sequence[Prompt], mask: Mask) -> OnlineUpdate | None:
+    def after_confirm(
+        self, image: Image, prompts: Sequence[Prompt], mask: Mask, first_step: int = 1
+    ) -> OnlineUpdate | None:
         """Learn from a confirmed mask; the change outlives the case.
+
+        Args:
+            image: the case's image.
+            prompts: what was clicked, oldest first; may be empty.
+            mask: the confirmed (k, j, i) mask.
+            first_step: how many of the prompts were given together at the start.
 
         Raises:
             NonFiniteLoss: as for `after_click`.
