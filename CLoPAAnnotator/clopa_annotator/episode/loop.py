@@ -1,0 +1,242 @@
+"""One interaction window: prompts, forward, backward, corrections, forward, backward, ...
+
+The same code trains the base model (`pretrain`) and every episode. A window is the paper's inner loop: initial
+prompts and ``steps - 1`` corrections, a backward pass per step with the loss divided by ``steps``, predictions
+detached in between (no back-propagation through time), the next previous segmentation taken by argmax. A sample
+whose prediction equals its target drops out of the later steps.
+
+Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour drops
+out, and by default the patch follows the newest prompt across the whole image, as the session's does, so that
+training sees the padding that inference sees.
+
+Typical use in an episode::
+
+    samples = [WindowSample(normalise(image), target) for ...]      # whole images or crops, any shape
+    result = run_window(network, samples, PointPrompter(), rng, WindowSettings(steps=6, rules=rules),
+                        backward=True, on_microstep=yield_to_clicks)
+    optimiser.step(); optimiser.zero_grad()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clopa_annotator.episode.encoding import EncodingRules, PromptCanvas
+from clopa_annotator.episode.loss import dice_and_cross_entropy
+from clopa_annotator.episode.prompting import Prompter, Region
+from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
+from clopa_annotator.types import MaskPrompt
+
+
+@dataclass(frozen=True, eq=False)
+class WindowSample:
+    """One image with its target.
+
+    Attributes:
+        image: (k, j, i) float32, normalised by `encoding.normalise`, on the device that trains; any shape.
+        target: (k, j, i) bool or uint8 on the same grid.
+    """
+
+    image: Tensor
+    target: Tensor
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.target.shape:
+            raise GeometryError(
+                f"Image {tuple(self.image.shape)} and target {tuple(self.target.shape)} are not on one grid."
+            )
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """What one window does.
+
+    Attributes:
+        steps: forward passes: the initial prompts and ``steps - 1`` corrections.
+        rules: patch, decay and point radius of the model.
+        autocast: lower precision for the forward pass (``torch.bfloat16`` on CPUs with AMX or AVX512-BF16,
+            ``torch.float16`` on CUDA, then with a ``scaler``); None computes in float32.
+        micro_batch: most samples in one forward pass; 0 takes all at once. Smaller costs less memory and
+            gives the same gradient.
+        follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
+            the image, for samples that already are one patch.
+    """
+
+    steps: int = 6
+    rules: EncodingRules = field(default_factory=EncodingRules)
+    autocast: torch.dtype | None = None
+    micro_batch: int = 0
+    follow: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.micro_batch < 0:
+            raise ConfigError("A window needs at least one step, and a micro-batch of 0 (all) or more.")
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What happened in a window.
+
+    Attributes:
+        losses: mean loss per step over the samples still in it; shorter than ``steps`` if all dropped out.
+        dice: per step one Dice per sample, over the whole image; a sample that dropped out stays at 1.
+    """
+
+    losses: tuple[float, ...]
+    dice: tuple[tuple[float, ...], ...]
+
+    @property
+    def loss(self) -> float:
+        """Mean over the steps; NaN if there was none."""
+        return float(np.mean(self.losses)) if self.losses else float("nan")
+
+
+@dataclass
+class _Running:
+    """One sample on its way through the window."""
+
+    index: int
+    sample: WindowSample
+    canvas: PromptCanvas
+    target: Region
+
+
+def run_window(
+    network: nn.Module,
+    samples: Sequence[WindowSample],
+    prompter: Prompter,
+    rng: np.random.Generator,
+    settings: WindowSettings,
+    *,
+    backward: bool,
+    on_microstep: Callable[[], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+    scaler: Any = None,
+) -> WindowResult:
+    """Run one interaction window over a batch.
+
+    Args:
+        network: maps (batch, 8, k, j, i) to (batch, 2, k, j, i); without deep supervision.
+        samples: the batch.
+        prompter: who clicks.
+        rng: source of every random choice in the window.
+        settings: see `WindowSettings`.
+        backward: accumulate gradients of ``loss / steps``; False only measures, without a graph.
+        on_microstep: called after every forward(-backward) of one micro-batch: the place to yield the device
+            to a click or to raise `EpisodeCancelled`; what it raises ends the window.
+        on_step: called with the step's number (from 0) after its gradients are complete; pretraining steps
+            its optimiser here, episodes after the window.
+        scaler: a ``torch.amp.GradScaler`` for float16, else None.
+
+    Returns:
+        Losses and Dice per step.
+
+    Raises:
+        NonFiniteLoss: the loss of a step is NaN or infinite; gradients so far are incomplete.
+    """
+    running = [_start(n, s, prompter, rng, settings) for n, s in enumerate(samples)]
+    dice = [0.0] * len(running)
+    losses: list[float] = []
+    curve: list[tuple[float, ...]] = []
+    for step in range(settings.steps):
+        if step > 0:
+            running = [r for r in running if _correct(r, prompter, rng, settings)]
+        if not running:
+            break
+        losses.append(_one_step(network, running, settings, backward, on_microstep, scaler))
+        for r in running:
+            dice[r.index] = _dice(r)
+        curve.append(tuple(dice))
+        if on_step is not None:
+            on_step(step)
+    return WindowResult(tuple(losses), tuple(curve))
+
+
+def _start(
+    index: int, sample: WindowSample, prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
+) -> _Running:
+    canvas = PromptCanvas(sample.image, settings.rules)
+    target = sample.target.cpu().numpy().astype(bool)
+    prompts = prompter.initial(target, rng)
+    for prompt in prompts:
+        canvas.add(prompt)
+    if any(isinstance(p, MaskPrompt) for p in prompts):
+        # The session takes an initial mask over as it is; its first prediction follows a correction.
+        for prompt in prompter.correct(canvas.previous.cpu().numpy(), target, rng):
+            canvas.add(prompt)
+    return _keep_in_place(_Running(index, sample, canvas, target), settings)
+
+
+def _correct(r: _Running, prompter: Prompter, rng: np.random.Generator, settings: WindowSettings) -> bool:
+    """Add the next correction; False if there is nothing left to correct."""
+    prompts = prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng)
+    for prompt in prompts:
+        r.canvas.add(prompt)
+    _keep_in_place(r, settings)
+    return bool(prompts)
+
+
+def _keep_in_place(r: _Running, settings: WindowSettings) -> _Running:
+    if not settings.follow:
+        k, j, i = r.sample.image.shape
+        r.canvas.centre_kji = (k // 2, j // 2, i // 2)
+    return r
+
+
+def _one_step(
+    network: nn.Module,
+    running: list[_Running],
+    settings: WindowSettings,
+    backward: bool,
+    on_microstep: Callable[[], None] | None,
+    scaler: Any,
+) -> float:
+    """Forward, backward and paste for every sample still in the window; the mean loss."""
+    size = settings.micro_batch or len(running)
+    total = 0.0
+    for first in range(0, len(running), size):
+        part = running[first : first + size]
+        summed, predictions = _forward(network, part, settings, backward)
+        value = float(summed.detach())
+        if not np.isfinite(value):
+            raise NonFiniteLoss("The training loss is not a finite number; lower the learning rate.")
+        if backward:
+            scaled = summed / (len(running) * settings.steps)
+            (scaler.scale(scaled) if scaler is not None else scaled).backward()
+        for r, prediction in zip(part, predictions, strict=True):
+            r.canvas.paste(prediction)
+        total += value
+        if on_microstep is not None:
+            on_microstep()
+    return total / len(running)
+
+
+def _forward(
+    network: nn.Module, part: list[_Running], settings: WindowSettings, backward: bool
+) -> tuple[Tensor, Tensor]:
+    """Summed loss and the (batch, k, j, i) bool predictions of one micro-batch."""
+    inputs = torch.stack([r.canvas.network_input() for r in part])
+    target = torch.stack([r.canvas.crop(r.sample.target) for r in part])
+    cast = (
+        nullcontext() if settings.autocast is None else torch.autocast(inputs.device.type, settings.autocast)
+    )
+    with torch.set_grad_enabled(backward), cast:
+        logits = network(inputs)
+    with torch.set_grad_enabled(backward):
+        summed = dice_and_cross_entropy(logits, target).sum()
+    margin = logits.detach()
+    return summed, margin[:, 1] > margin[:, 0]
+
+
+def _dice(r: _Running) -> float:
+    current = r.canvas.previous
+    target = r.sample.target.bool()
+    sizes = int(current.sum()) + int(target.sum())
+    return 1.0 if sizes == 0 else 2 * int((current & target).sum()) / sizes
