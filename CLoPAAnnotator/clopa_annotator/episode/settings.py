@@ -1,0 +1,155 @@
+"""Settings of an episode: the paper's values, and a preset for two CPU cores. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from clopa_annotator.errors import ConfigError
+
+GROUPS = ("in", "cn", "stem", "heads", "last", "decoder", "all")
+"""Names of the parameter groups; several are joined with a plus sign, for instance ``in+last``."""
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "learning_rate_schedule": ("constant", "linear"),
+    "patch_centre": ("paper", "session"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+    "delta_dtype": ("fp32", "fp16"),
+}
+
+
+def check_group(group: str) -> None:
+    """Raise unless every part of ``group`` is a known name.
+
+    Raises:
+        ConfigError: a part is unknown.
+    """
+    unknown = [name for name in group.split("+") if name not in GROUPS]
+    if unknown:
+        raise ConfigError(
+            f'There is no parameter group "{unknown[0]}"; choose from {", ".join(GROUPS)}, '
+            'or join some with "+".'
+        )
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How an episode trains. The defaults are the paper's (Esmaeili et al. 2026).
+
+    Attributes:
+        group: parameters to tune, see `GROUPS`.
+        learning_rate: Adam's step.
+        learning_rate_schedule: "constant" (paper), or "linear": falling to zero at the end.
+        betas: Adam's decay rates.
+        weight_decay: L2 term added to the gradient (Adam's, not AdamW's).
+        gradient_clip: largest norm of the gradient; 0 for no clipping (paper).
+        epochs: validations, not counting the one before the first update.
+        updates: optimiser steps in an epoch.
+        batch: samples in an update.
+        steps: forward passes per sample: the initial prompts and ``steps - 1`` corrections.
+        patch_centre: "paper" cuts one patch around a foreground or background voxel (1:1) and keeps it;
+            "session" hands the whole image (or ``region`` patches of it) to the loop, which centres each
+            step's patch on the newest prompt, so that training meets the padding that inference meets.
+        region: side of the part of a large image that "session" reads, in patches.
+        foreground: share of the samples that are centred on a foreground voxel.
+        augmentation: factor on the probability of every augmentation; 1 is the paper's, 0 none.
+        val_samples: validation windows per epoch, spread evenly over the held-out cases; the same ones with
+            the same prompts every epoch.
+        val_smoothing: weight of the current score in the smoothed one; the rest is the last smoothed score.
+        precision: of the forward pass; losses and weights are float32 always. "auto" takes bf16 where the
+            processor computes it fast, fp16 with loss scaling on older CUDA devices, and fp32 elsewhere.
+        micro_batch: most samples in one forward pass, 0 for all. Halved when memory runs out.
+        gradient_checkpointing: recompute activations in the backward pass; switched on when memory runs out.
+        threads: CPU threads, 0 for PyTorch's choice. Timing and resumed results depend on it: keep it fixed.
+        prefetch: samples prepared ahead.
+        cache_mb: most megabytes of image and mask kept in memory between samples.
+        delta_dtype: type of the tensors in the delta file.
+    """
+
+    group: str = "in"
+    learning_rate: float = 1e-3
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-5
+    gradient_clip: float = 0.0
+    epochs: int = 10
+    updates: int = 50
+    batch: int = 2
+    steps: int = 6
+    patch_centre: Literal["paper", "session"] = "paper"
+    region: float = 2.0
+    foreground: float = 0.5
+    augmentation: float = 1.0
+    val_samples: int = 20
+    val_smoothing: float = 0.9
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    micro_batch: int = 0
+    gradient_checkpointing: bool = False
+    threads: int = 0
+    prefetch: int = 4
+    cache_mb: int = 256
+    delta_dtype: Literal["fp32", "fp16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        check_group(self.group)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f'{name} is one of {", ".join(choices)}, not "{getattr(self, name)}".')
+        for name in ("epochs", "updates", "batch", "steps", "prefetch"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("micro_batch", "threads", "cache_mb", "val_samples", "weight_decay", "gradient_clip"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("foreground", "augmentation", "val_smoothing"):
+            _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
+        _require("region", self.region, self.region >= 1, "at least 1 patch")
+        sound = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        _require("betas", self.betas[0], sound, "two numbers in [0, 1)")
+
+    @classmethod
+    def paper(cls, group: str = "in") -> EpisodeSettings:
+        """The published settings."""
+        return cls(group=group)
+
+    @classmethod
+    def quick(cls, group: str = "cn") -> EpisodeSettings:
+        """A few minutes at most per episode on two CPU cores, in the session's geometry."""
+        return cls(
+            group=group,
+            learning_rate=3e-3,
+            epochs=4,
+            updates=25,
+            steps=4,
+            patch_centre="session",
+            val_samples=8,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EpisodeSettings:
+        """The inverse of `to_dict`; settings that are missing take the paper's value.
+
+        Raises:
+            ConfigError: a setting is unknown, of a wrong type or out of range.
+        """
+        unknown = sorted(values.keys() - {f.name for f in fields(cls)})
+        if unknown:
+            raise ConfigError(
+                f"The episode has settings that this version does not know: {', '.join(unknown)}. "
+                "It was prepared by another version; prepare it again."
+            )
+        try:
+            betas = tuple(values.get("betas", cls.betas))
+            return cls(**{**values, "betas": betas})
+        except TypeError as error:
+            raise ConfigError("The episode's settings hold a value of a wrong type.") from error
+
+
+def _require(name: str, value: float, holds: bool, words: str) -> None:
+    if not holds or not math.isfinite(value):
+        raise ConfigError(f"{name} must be {words}, but is {value}.")

@@ -1,0 +1,146 @@
+"""The scheduler: the paper's known answers, and properties that hold for every campaign."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.scheduler import SchedulerSettings, due, final, threshold
+from clopa_annotator.types import Split
+
+KNOWN = {
+    16: (5, 10, 15),
+    31: (7, 14, 21, 28),
+    63: (15, 30, 45, 60),
+    65: (16, 32, 48, 64),
+    130: (32, 64, 96, 128),
+    140: (35, 70, 105, 140),
+    151: (37, 74, 111, 148),
+    240: (60, 120, 180, 240),
+}
+
+
+def arrive(split: Split, sequence: int) -> Split:
+    return Split(split.train, split.val, (*split.unassigned, sequence))
+
+
+def run(settings: SchedulerSettings, cases: int) -> tuple[list[tuple[int, Split]], Split]:
+    """Feed ``cases`` confirmations one at a time; the firings, and the split at the end."""
+    fired, split = [], Split()
+    for n in range(1, cases + 1):
+        split = arrive(split, n)
+        after = due(settings, split)
+        if after is not None:
+            fired.append((n, after))
+            split = after
+    return fired, split
+
+
+@pytest.mark.parametrize("size", KNOWN)
+def test_episodes_fire_at_the_papers_case_counts(size: int) -> None:
+    fired, _ = run(SchedulerSettings(size=size), size)
+    assert tuple(n for n, _ in fired) == KNOWN[size]
+
+
+def test_a_campaign_of_130_splits_as_the_paper_says() -> None:
+    fired, _ = run(SchedulerSettings(size=130), 130)
+    assert [(len(s.train), len(s.val)) for _, s in fired] == [(26, 6), (52, 12), (78, 18), (104, 24)]
+
+
+def test_the_first_arrivals_train_and_the_last_validate() -> None:
+    after = due(SchedulerSettings(size=16), Split(unassigned=(3, 5, 8, 9, 11)))
+    assert after == Split(train=(3, 5, 8, 9), val=(11,))
+
+
+def test_leftovers_train_only_in_a_final_episode() -> None:
+    settings = SchedulerSettings(size=16)
+    _, split = run(settings, 16)
+    assert split.unassigned == (16,)
+    after = final(settings, split)
+    assert after is not None
+    assert after.unassigned == ()
+    assert 16 in after.train
+    assert final(settings, after) is None
+
+
+def test_a_final_episode_of_a_tiny_campaign_holds_one_case_out() -> None:
+    assert final(SchedulerSettings(), Split(unassigned=(1, 2, 3))) == Split(train=(1, 2), val=(3,))
+
+
+def test_a_final_episode_needs_two_cases_to_train_on() -> None:
+    assert final(SchedulerSettings(), Split(unassigned=(1,))) is None
+    assert final(SchedulerSettings(), Split(unassigned=(1, 2))) == Split(train=(1, 2))
+
+
+def test_the_interval_rule_ignores_the_size_of_the_campaign() -> None:
+    for size in (5, 500):
+        fired, _ = run(SchedulerSettings(size=size, rule="interval", interval=3), 12)
+        assert [n for n, _ in fired] == [3, 6, 9, 12]
+
+
+def test_short_intervals_still_hold_about_a_fifth_out() -> None:
+    fired, split = run(SchedulerSettings(rule="interval", interval=1), 50)
+    assert fired[0][0] == 2
+    assert len(split.val) == 10
+
+
+def test_a_typed_decimal_is_taken_as_that_decimal() -> None:
+    assert threshold(SchedulerSettings(size=100, k_d=0.29)) == 29
+    assert threshold(SchedulerSettings(size=1, k_m=0.1)) == 10
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size": 0}, {"k_d": 0.0}, {"k_d": 1.5}, {"k_m": 0.0}, {"k_m": 1.0}, {"interval": 0}]
+)
+def test_settings_out_of_range_are_refused_in_words(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"\."):
+        SchedulerSettings(**wrong)  # type: ignore[arg-type]
+
+
+any_settings = st.builds(
+    SchedulerSettings,
+    size=st.integers(1, 300),
+    k_d=st.sampled_from([0.05, 0.1, 0.25, 0.5, 1.0]),
+    k_m=st.sampled_from([0.1, 0.2, 0.25, 0.4, 0.5]),
+    rule=st.sampled_from(["fraction", "interval"]),
+    interval=st.integers(1, 40),
+)
+
+
+@given(any_settings, st.integers(0, 120))
+def test_both_sets_only_grow_and_no_case_is_lost(settings: SchedulerSettings, cases: int) -> None:
+    fired, split = run(settings, cases)
+    last = final(settings, split)
+    history = [s for _, s in fired] + ([last] if last else [])
+    for before, after in zip([Split(), *history], history, strict=False):
+        assert after.train[: len(before.train)] == before.train
+        assert after.val[: len(before.val)] == before.val
+        assert after.unassigned == ()
+        assert len(after.train) >= 2
+        assert sorted(after.train + after.val) == list(range(1, len(after.train + after.val) + 1))
+
+
+@given(any_settings, st.integers(0, 120))
+def test_an_episode_never_fires_below_its_threshold(settings: SchedulerSettings, waiting: int) -> None:
+    split = Split(unassigned=tuple(range(waiting)))
+    if waiting < threshold(settings):
+        assert due(settings, split) is None
+
+
+@given(any_settings, st.integers(3, 120))
+def test_an_episode_of_three_or_more_holds_a_case_out(settings: SchedulerSettings, waiting: int) -> None:
+    after = final(settings, Split(unassigned=tuple(range(waiting))))
+    assert after is None or after.val
+
+
+@given(any_settings, st.integers(1, 120))
+def test_the_scheduler_is_a_function_of_its_arguments(settings: SchedulerSettings, waiting: int) -> None:
+    split = Split(unassigned=tuple(range(waiting)))
+    assert due(settings, split) == due(settings, split)
+
+
+def test_an_unknown_rule_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match=r"knows the rules"):
+        SchedulerSettings(rule="whenever")  # type: ignore[arg-type]
