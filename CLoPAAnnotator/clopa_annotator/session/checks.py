@@ -1,0 +1,189 @@
+"""What a session refuses, in words; shared by every session. No torch here.
+
+Nothing is clipped, rounded or otherwise repaired when that would change what the annotator meant. What only
+differs in how it is stored (byte order, negative strides, booleans as masks) is accepted by copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+import numpy.typing as npt
+
+from clopa_annotator.errors import GeometryError, ImageError, PromptError, UnsupportedPrompt
+from clopa_annotator.geometry import BoundsKji, Kji, box_shape
+from clopa_annotator.types import (
+    BoxPrompt,
+    Image,
+    LassoPrompt,
+    Mask,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptKind,
+    ScribblePrompt,
+)
+
+
+def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
+    """The image's voxels in native byte order, C-contiguous; the same array if it already is.
+
+    Raises:
+        ImageError: not 3D, empty, not real numbers, constant, or with NaN, infinite or too large values.
+        GeometryError: the grid's shape is not the array's.
+    """
+    voxels = np.asarray(image.voxels)
+    _check_shape(voxels, image)
+    if voxels.dtype.kind not in "iuf":
+        raise ImageError(
+            f"The image's voxels are of type {voxels.dtype}; a session takes whole or real numbers."
+            " Convert the volume to a scalar image first."
+        )
+    voxels = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("="))
+    lowest, highest = voxels.min(), voxels.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise ImageError(
+            "The image has voxels that are NaN or infinite. Replace them by numbers, for instance by zero."
+        )
+    if max(abs(float(lowest)), abs(float(highest))) > np.finfo(np.float32).max:
+        raise ImageError("The image has values too large for single precision. Rescale its intensities.")
+    if lowest == highest:
+        raise ImageError(
+            f"All voxels of the image have the same value ({lowest}), so there is nothing to see in it."
+            " Check that the right volume is loaded."
+        )
+    return voxels
+
+
+def _check_shape(voxels: npt.NDArray[np.generic], image: Image) -> None:
+    if voxels.ndim != 3:
+        what = "a vector or time series" if voxels.ndim > 3 else "not a volume"
+        raise ImageError(
+            f"The image has {voxels.ndim} axes and is {what}; a session takes one scalar volume with three."
+            " Choose a single component or time point."
+        )
+    if voxels.size == 0:
+        raise ImageError(f"The image has no voxels (its shape is {voxels.shape}). Load another volume.")
+    if voxels.shape != tuple(image.geometry.shape_kji):
+        raise GeometryError(
+            f"The image has {_by(voxels.shape)} voxels, but its geometry says"
+            f" {_by(image.geometry.shape_kji)}. Load the volume again."
+        )
+
+
+def check_prompts(
+    prompts: Sequence[Prompt], shape_kji: Kji, supported: Set[PromptKind], takes_3d_boxes: bool
+) -> tuple[Prompt, ...]:
+    """The prompts as a tuple, if each fits the image and the model.
+
+    Raises:
+        PromptError: none given, or one of them is outside the image, of another shape, empty or not binary.
+        UnsupportedPrompt: the model was not trained with one of them.
+    """
+    prompts = tuple(prompts)
+    if not prompts:
+        raise PromptError("No prompt was given. Give at least one click, box or drawing.")
+    for prompt in prompts:
+        if not isinstance(prompt, Prompt):
+            raise PromptError(f"A {type(prompt).__name__} is no prompt. Give a point, box, drawing or mask.")
+        if prompt.kind not in supported:
+            known = ", ".join(sorted(kind.value for kind in supported)) or "none"
+            raise UnsupportedPrompt(
+                f"The loaded model was not trained with a {prompt.kind.value} as prompt. It knows: {known}."
+            )
+        if isinstance(prompt, PointPrompt):
+            _check_point(prompt, shape_kji)
+        elif isinstance(prompt, MaskPrompt):
+            _check_mask(prompt, shape_kji)
+        else:
+            _check_bounds(prompt.bounds_kji, shape_kji, prompt.kind)
+            if isinstance(prompt, BoxPrompt):
+                _check_box(prompt, takes_3d_boxes)
+            else:
+                _check_drawing(prompt)
+    return prompts
+
+
+def binary_mask(mask: npt.NDArray[np.generic]) -> Mask:
+    """The mask as a fresh, C-contiguous uint8 array of 0 and 1.
+
+    Raises:
+        PromptError: a value is neither 0 nor 1.
+    """
+    mask = np.asarray(mask)
+    if mask.dtype.kind not in "biuf" or not np.all((mask == 0) | (mask == 1)):
+        raise PromptError(
+            "The drawn region or mask holds values other than 0 and 1. Give one segment as a binary mask."
+        )
+    return np.array(mask, np.uint8, order="C")
+
+
+def last_mask_onwards(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    """The prompts that still count: a mask to start from replaces all that came before it."""
+    for index in range(len(prompts) - 1, -1, -1):
+        if isinstance(prompts[index], MaskPrompt):
+            return prompts[index:]
+    return prompts
+
+
+def _check_point(prompt: PointPrompt, shape_kji: Kji) -> None:
+    position = prompt.position_kji
+    if len(position) != 3 or not all(_is_whole(x) for x in position):
+        raise PromptError(f"A point needs three whole voxel indices (k, j, i), but has {position}.")
+    if not all(0 <= x < n for x, n in zip(position, shape_kji, strict=True)):
+        raise PromptError(
+            f"The point (k, j, i) = {tuple(int(x) for x in position)} lies outside the image of"
+            f" {_by(shape_kji)} voxels. Click inside the image."
+        )
+
+
+def _check_bounds(bounds: BoundsKji, shape_kji: Kji, kind: PromptKind) -> None:
+    whole = len(bounds) == 3 and all(len(pair) == 2 and all(_is_whole(x) for x in pair) for pair in bounds)
+    if not whole:
+        raise PromptError(f"The {kind.value} needs three pairs of whole voxel indices, but has {bounds}.")
+    if any(high <= low for low, high in bounds):
+        raise PromptError(
+            f"The {kind.value} {bounds} is empty or turned around: along each axis its end must come"
+            " after its start. Draw it again."
+        )
+    if any(low < 0 or high > n for (low, high), n in zip(bounds, shape_kji, strict=True)):
+        raise PromptError(
+            f"The {kind.value} {bounds} reaches outside the image of {_by(shape_kji)} voxels."
+            " Draw it inside the image."
+        )
+
+
+def _check_box(prompt: BoxPrompt, takes_3d_boxes: bool) -> None:
+    if not takes_3d_boxes and 1 not in box_shape(prompt.bounds_kji):
+        raise UnsupportedPrompt(
+            f"The box {prompt.bounds_kji} has depth along all three axes, but the loaded model takes flat"
+            " boxes only. Draw the box on one slice."
+        )
+
+
+def _check_drawing(prompt: ScribblePrompt | LassoPrompt) -> None:
+    if np.shape(prompt.mask) != box_shape(prompt.bounds_kji):
+        raise PromptError(
+            f"The {prompt.kind.value} has shape {np.shape(prompt.mask)}, but its box has"
+            f" {_by(box_shape(prompt.bounds_kji))} voxels."
+        )
+    if not binary_mask(prompt.mask).any():
+        raise PromptError(f"The {prompt.kind.value} is empty. Draw at least one voxel.")
+
+
+def _check_mask(prompt: MaskPrompt, shape_kji: Kji) -> None:
+    if np.shape(prompt.mask) != tuple(shape_kji):
+        raise PromptError(
+            f"The mask to start from has shape {_by(np.shape(prompt.mask))}, but the image has"
+            f" {_by(shape_kji)} voxels. Resample the mask to the image first."
+        )
+    binary_mask(prompt.mask)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(str(n) for n in shape) or "no"

@@ -1,0 +1,280 @@
+"""A session whose network runs in this process: nnInteractive 2.6 with undo, checks and errors in words."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from clopa_annotator.errors import (
+    ConfigError,
+    ImageError,
+    NoImage,
+    NothingToRedo,
+    NothingToUndo,
+    PredictionFailed,
+)
+from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
+from clopa_annotator.session.checks import check_prompts, last_mask_onwards, usable_voxels
+from clopa_annotator.session.history import History, Situation, Step, go, roll_back
+from clopa_annotator.session.logits import CpuPrecision, NotFiniteError, TwoClassNetwork
+from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.session.upstream import Core, Record, give, touched_box
+from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
+
+logger = logging.getLogger(__name__)
+
+_INTERACTIONS = {
+    PromptKind.POINT: ("points",),
+    PromptKind.BOX: ("bbox2d", "bbox3d"),
+    PromptKind.SCRIBBLE: ("scribble",),
+    PromptKind.LASSO: ("lasso",),
+    PromptKind.MASK: ("initial_label",),
+}
+
+
+class LocalSession:
+    """Interactive segmentation with a `LoadedModel`; fulfils `Session`.
+
+    The same prompts give the same voxels as nnInteractive's own session. A session belongs to one thread at
+    a time; several sessions may share one model, whose lock is held while the network is used, so that a
+    weights version never changes within a prediction. On a GPU, predict on one persistent thread: cuDNN's
+    plans are kept per thread.
+    """
+
+    def __init__(
+        self, model: LoadedModel, *, cpu_precision: CpuPrecision = "fp32", undo_levels: int = 100
+    ) -> None:
+        """Make a session without an image.
+
+        Args:
+            model: loaded by `load_model`; shared, not copied.
+            cpu_precision: "bf16" runs the network in bfloat16 when it lies on the CPU, which is faster on
+                CPUs with AMX or AVX512-BF16 and changes some voxels at the border of a proposal.
+            undo_levels: steps that can be taken back.
+
+        Raises:
+            ConfigError: an unknown precision, or fewer than one level of undo.
+        """
+        if cpu_precision not in ("fp32", "bf16"):
+            raise ConfigError(f'The CPU precision is "{cpu_precision}"; choose "fp32" or "bf16".')
+        if undo_levels < 1:
+            raise ConfigError(f"A session needs at least one level of undo, not {undo_levels}.")
+        self._model = model
+        self._network = TwoClassNetwork(model.network, cpu_precision)
+        self._history = History(undo_levels)
+        self._core: Core | None = None
+        self._revision = 0
+        self._prompts: tuple[Prompt, ...] = ()
+        self._proposal: Proposal | None = None
+        idle = Core(model.artifacts, model.device, None)
+        self._takes_3d_boxes = idle.takes_3d_boxes
+        self._supported = frozenset(
+            kind for kind, names in _INTERACTIONS.items() if any(idle.knows(name) for name in names)
+        )
+
+    @property
+    def supported(self) -> frozenset[PromptKind]:
+        """The kinds of prompt that the loaded model takes."""
+        return self._supported
+
+    @property
+    def licence(self) -> str:
+        """First line of the loaded model's licence."""
+        return self._model.licence
+
+    @property
+    def weights_version(self) -> int:
+        """Version that the next prediction will use."""
+        return self._model.version
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts behind the current proposal, oldest first."""
+        return self._prompts
+
+    @property
+    def proposal(self) -> Proposal:
+        """The current proposal; an empty mask before the first prompt.
+
+        Raises:
+            NoImage: no image is set.
+        """
+        if self._proposal is None:
+            raise NoImage("No image is open in this session. Open a case first.")
+        return self._proposal
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` has an earlier state to go to."""
+        return bool(self._history.back)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether `redo` has an undone state to go to."""
+        return bool(self._history.forward)
+
+    def set_image(self, image: Image) -> None:
+        """Replace the image; prompts, proposal and undo history start anew.
+
+        Raises:
+            ImageError: not 3D, empty, constant, with NaN or infinite voxels, or too large for the memory.
+            GeometryError: the grid's shape is not the array's.
+        """
+        voxels = usable_voxels(image)
+        core = Core(self._model.artifacts, self._model.device, self._network)
+        try:
+            core.prepare(voxels)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise ImageError(
+                f"There is not enough memory for this image of {voxels.size:,} voxels. Close other programs,"
+                " or crop the volume."
+            ) from error
+        # Only now does the previous image go: a refused one must leave the session as it was.
+        self.close()
+        self._core = core
+        self._publish(None, self._model.version, 0.0)
+
+    def add_prompt(self, prompt: Prompt) -> Proposal:
+        """Add one prompt and predict: ``add_prompts((prompt,))``."""
+        return self.add_prompts((prompt,))
+
+    def add_prompts(self, prompts: Sequence[Prompt]) -> Proposal:
+        """Add prompts in order and predict once, after the last; one step of undo.
+
+        A `MaskPrompt` alone becomes the proposal as it is, without a prediction.
+
+        Raises:
+            NoImage: no image is set.
+            PromptError: none given, outside the image, of another shape, or not binary.
+            UnsupportedPrompt: the model was not trained with this kind.
+            PredictionFailed: the network's answer was not finite, or memory ran out.
+        """
+        core = self._opened()
+        given = check_prompts(prompts, core.buffer.shape, self._supported, self._takes_3d_boxes)
+        counting = last_mask_onwards(given)
+        earlier = () if isinstance(counting[0], MaskPrompt) else self._prompts
+
+        def write() -> None:
+            for index, prompt in enumerate(counting):
+                give(core, prompt, predict=index == len(counting) - 1)
+
+        return self._step(core, write, (*earlier, *counting))
+
+    def reset(self) -> Proposal:
+        """Forget all prompts; can be undone.
+
+        Raises:
+            NoImage: no image is set.
+        """
+        core = self._opened()
+        return self._step(core, core.forget_prompts, ())
+
+    def undo(self) -> Proposal:
+        """Go back one step (prompts given together, or a reset), to exactly the state before.
+
+        Raises:
+            NoImage: no image is set.
+            NothingToUndo: the session is at its first state.
+        """
+        core = self._opened()
+        if not self._history.back:
+            raise NothingToUndo("There is no earlier step to go back to.")
+        self._history.forward.append(self._travel(core, self._history.back.pop()))
+        return self.proposal
+
+    def redo(self) -> Proposal:
+        """Take the last `undo` back, to exactly the state after.
+
+        Raises:
+            NoImage: no image is set.
+            NothingToRedo: nothing was undone since the last prompt.
+        """
+        core = self._opened()
+        if not self._history.forward:
+            raise NothingToRedo("No step was undone since the last prompt.")
+        self._history.back.append(self._travel(core, self._history.forward.pop()))
+        return self.proposal
+
+    def close(self) -> None:
+        """Let go of the image and the buffers; the session can be given another image."""
+        self._core = None
+        self._proposal = None
+        self._prompts = ()
+        self._history.clear()
+
+    def _opened(self) -> Core:
+        if self._core is None:
+            raise NoImage("No image is open in this session. Open a case first.")
+        return self._core
+
+    def _step(self, core: Core, write: Callable[[], None], prompts: tuple[Prompt, ...]) -> Proposal:
+        """Change the state by ``write``, or not at all; ``prompts`` are those behind the new state."""
+        before = self._situation(core)
+        started = time.perf_counter()
+        with self._model.lock:
+            version = self._model.version
+            with core.recording() as records:
+                try:
+                    write()
+                except BaseException as error:
+                    roll_back(core, records, before)
+                    if isinstance(error, Exception):
+                        raise _in_words(error) from error
+                    raise
+        self._history.add(Step(tuple(records), before))
+        self._prompts = prompts
+        return self._publish(records, version, time.perf_counter() - started)
+
+    def _travel(self, core: Core, step: Step) -> Step:
+        back = go(core, step, self._situation(core))
+        self._prompts = step.situation.prompts
+        self._publish(list(step.records), step.situation.weights_version, 0.0)
+        return back
+
+    def _situation(self, core: Core) -> Situation:
+        return Situation.of(core, self._prompts, self.proposal.weights_version)
+
+    def _publish(self, records: list[Record] | None, version: int, seconds: float) -> Proposal:
+        """Make the buffer's content the proposal: a copy, because later predictions write into the buffer."""
+        core = self._opened()
+        mask = core.buffer.copy()
+        mask.flags.writeable = False
+        changed = None if records is None else _changed(self.proposal.mask, mask, records)
+        self._revision += 1
+        self._proposal = Proposal(mask, changed, version, self._revision, seconds)
+        return self._proposal
+
+
+def _changed(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | None:
+    """Tight box around the voxels that differ; only the overwritten regions are compared."""
+    region = touched_box(records, after.shape)
+    if region is None:
+        return None
+    where = box_slices(region)
+    tight = bounding_box(before[where] != after[where])
+    if tight is None:
+        return None
+    (a, b, c) = ((low + r[0], high + r[0]) for (low, high), r in zip(tight, region, strict=True))
+    return (a, b, c)
+
+
+def _in_words(error: Exception) -> PredictionFailed:
+    if isinstance(error, NotFiniteError):
+        return PredictionFailed(
+            "The network's answer was not finite, so the proposal was left as it was. The weights may be"
+            " damaged: go back to an earlier version."
+        )
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in text:
+        return PredictionFailed(
+            "The device ran out of memory during the prediction, so the proposal was left as it was."
+            " Close other programs that use it, and click again."
+        )
+    logger.error("A prediction failed", exc_info=error)
+    return PredictionFailed(
+        f"The prediction failed ({type(error).__name__}: {text}), so the proposal was left as it was."
+        " Click again; if it happens again, open the case anew."
+    )

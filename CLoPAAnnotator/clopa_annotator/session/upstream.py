@@ -1,0 +1,222 @@
+"""The one place that touches nnInteractive's private parts.
+
+`Core` is nnInteractive 2.6's own inference session with three things changed: what it prints goes to our
+logger, its answer is checked and compared instead of arg-maxed (see `logits`), and the log of overwritten
+regions that it keeps for its single-level undo is left to the caller, who can then keep many.
+
+The underscore names used here are private to nnInteractive; ``nninteractive==2.6.*`` is pinned for that
+reason and a contract test holds them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from nnInteractive.inference import inference_session
+from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
+from nnInteractive.interaction import point
+from nnInteractive.utils import crop
+from nnunetv2.utilities.label_handling import label_handling
+
+from clopa_annotator.errors import ImageError
+from clopa_annotator.geometry import BoundsKji
+from clopa_annotator.session.checks import binary_mask
+from clopa_annotator.types import (
+    BoxPrompt,
+    LassoPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptKind,
+    ScribblePrompt,
+)
+
+logger = logging.getLogger(__name__)
+
+Network = Callable[[torch.Tensor], Any]
+Record = tuple[str, int | None, tuple[slice, ...] | None, Any]
+"""One overwritten region: kind, channel, where, and its compressed content before."""
+
+
+def _log_instead_of_print(*values: object, sep: str = " ", **_: object) -> None:
+    logger.debug("%s", sep.join(str(value) for value in values))
+
+
+def hush() -> None:
+    """Send what nnInteractive prints to our logger.
+
+    The name ``print`` is shadowed in its modules only. `contextlib.redirect_stdout` would swap the stream of
+    the whole process, and with it the output of every other thread.
+    """
+    for module in (inference_session, point, crop, label_handling):
+        vars(module)["print"] = _log_instead_of_print
+
+
+hush()
+
+
+class Core(nnInteractiveInferenceSession):  # type: ignore[misc]
+    """nnInteractive's session on one image, with the undo log in the caller's hands."""
+
+    def __init__(self, artifacts: Mapping[str, Any], device: torch.device, network: Network | None) -> None:
+        """Share a loaded model.
+
+        Args:
+            artifacts: what `load_model` read; by reference, the weights are not copied.
+            device: where the network lies.
+            network: called with the (1, 8, k, j, i) input; None for encoding prompts only.
+        """
+        # The thread count is the process's to choose; upstream would set it to 8 for everybody.
+        super().__init__(device=device, torch_n_threads=torch.get_num_threads())
+        self.initialize_from_loaded_artifacts({**artifacts, "network": network})
+
+    @contextmanager
+    def _undoable_interaction(self) -> Iterator[None]:
+        """Nothing: `recording` spans all prompts of a step, and `LocalSession` rolls back."""
+        yield
+
+    def __del__(self) -> None:
+        # Upstream waits here for the preprocessing and raises what it raised, in the garbage collector.
+        executor = getattr(self, "executor", None)
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def prepare(self, voxels: npt.NDArray[np.generic]) -> None:
+        """Normalise a (k, j, i) image and make empty buffers for it.
+
+        Raises:
+            ImageError: the voxels cannot be normalised to finite, varying values.
+        """
+        try:
+            self.set_image(voxels[None])
+            self._finish_preprocessing_and_initialize_interactions()
+        except ValueError as error:
+            raise ImageError(
+                "The image's intensities cannot be normalised because they cancel out along an axis."
+                " Add a constant to the image, or use the original values."
+            ) from error
+        finally:
+            self.preprocess_future = None
+        lowest, highest = (float(v) for v in torch.aminmax(self.preprocessed_image))
+        if not (np.isfinite(lowest) and np.isfinite(highest) and highest > lowest):
+            raise ImageError(
+                "The image's intensities cannot be normalised: inside its nonzero region they are all equal,"
+                " or so large that their spread overflows. Check the image's contents."
+            )
+        self.set_target_buffer(np.zeros(voxels.shape, np.uint8))
+
+    @property
+    def buffer(self) -> npt.NDArray[np.uint8]:
+        """The live (k, j, i) mask; later predictions overwrite it."""
+        buffer: npt.NDArray[np.uint8] = self.target_buffer
+        return buffer
+
+    @property
+    def queue(self) -> tuple[tuple[Any, ...], tuple[float, ...]]:
+        """Centres and zoom factors of prompts that wait for a prediction."""
+        return tuple(self.new_interaction_centers), tuple(self.new_interaction_zoom_out_factors)
+
+    @queue.setter
+    def queue(self, value: tuple[tuple[Any, ...], tuple[float, ...]]) -> None:
+        self.new_interaction_centers, self.new_interaction_zoom_out_factors = (list(v) for v in value)
+
+    @contextmanager
+    def recording(self) -> Iterator[list[Record]]:
+        """Collect the content of every region before it is overwritten, in order."""
+        records: list[Record] = []
+        self._undo_log: dict[str, list[Record]] | None = {"records": records}
+        try:
+            yield records
+        finally:
+            self._undo_log = None
+
+    def forget_prompts(self) -> None:
+        """Zero all channels and the mask; what was there is recorded."""
+        self._record_interactions_channels(list(range(self.num_interaction_channels)), array_replaced=True)
+        self._record_target_region((slice(None),) * 3)
+        self.reset_interactions(_preserve_undo=True)
+        self.queue = ((), ())
+
+    def content(self, record: Record) -> Record:
+        """The same region as ``record``, with its content now."""
+        kind, channel, where, _ = record
+        if kind == "interactions_array":
+            return (kind, channel, where, self.interactions)
+        if kind == "target":
+            return (kind, channel, where, self._compress_pre_image(self.target_buffer[where]))
+        where = where or (slice(None),) * 3
+        if isinstance(self.interactions, torch.Tensor):
+            return (
+                "interactions",
+                channel,
+                where,
+                self._compress_pre_image(self.interactions[(channel, *where)]),
+            )
+        return ("interactions", channel, where, self.interactions.slice((channel, *where)))
+
+    def restore(self, record: Record) -> None:
+        """Write a recorded region back."""
+        self._restore_undo_record(record)
+
+    @property
+    def takes_3d_boxes(self) -> bool:
+        """Whether a box may have depth along all three axes."""
+        return bool(self._is_interaction_supported("bbox3d"))
+
+    def knows(self, interaction: str) -> bool:
+        """Whether the model was trained with this of nnInteractive's interactions."""
+        return bool(self._is_interaction_supported(interaction))
+
+    def write_previous_mask(self, mask: npt.NDArray[np.uint8]) -> None:
+        """Set the previous-segmentation channel and nothing else."""
+        self._write_interactions_channel(self._get_prev_seg_channel(), mask)
+
+    def network_input(self, center_kji: tuple[int, int, int], zoom_out: float) -> torch.Tensor:
+        """What the network would be given for a prediction there, (8, k, j, i) float32."""
+        answer: torch.Tensor = self._build_network_input(list(center_kji), zoom_out)[0]
+        return answer
+
+
+def touched_box(records: list[Record], shape_kji: tuple[int, ...]) -> BoundsKji | None:
+    """Smallest box around all recorded regions of the mask."""
+    boxes = [
+        [where[axis].indices(shape_kji[axis])[:2] for axis in range(3)]
+        for kind, _, where, _ in records
+        if kind == "target" and where is not None
+    ]
+    if not boxes:
+        return None
+    (a, b, c) = ((min(x[axis][0] for x in boxes), max(x[axis][1] for x in boxes)) for axis in range(3))
+    return (a, b, c)
+
+
+def give(core: Core, prompt: Prompt, predict: bool) -> None:
+    """Hand one prompt that `checks` has passed to nnInteractive; predict if it is the last of its step."""
+    if isinstance(prompt, PointPrompt):
+        position = tuple(int(x) for x in prompt.position_kji)
+        core.add_point_interaction(position, prompt.positive, run_prediction=predict)
+    elif isinstance(prompt, BoxPrompt):
+        core.add_bbox_interaction(_bounds(prompt.bounds_kji), prompt.positive, run_prediction=predict)
+    elif isinstance(prompt, MaskPrompt):
+        # Prompts that came before in the same step are gone, and so is their place in the queue.
+        core.queue = ((), ())
+        core.add_initial_seg_interaction(binary_mask(prompt.mask), run_prediction=False)
+    elif isinstance(prompt, ScribblePrompt | LassoPrompt):
+        scribbled = prompt.kind is PromptKind.SCRIBBLE
+        add = core.add_scribble_interaction if scribbled else core.add_lasso_interaction
+        add(
+            binary_mask(prompt.mask),
+            prompt.positive,
+            run_prediction=predict,
+            interaction_bbox=_bounds(prompt.bounds_kji),
+        )
+
+
+def _bounds(bounds: BoundsKji) -> list[list[int]]:
+    return [[int(low), int(high)] for low, high in bounds]
