@@ -1,0 +1,3 @@
+"""Measuring what learning brings: simulated annotators, metrics, protocol, statistics and reports."""
+
+from __future__ import annotations
