@@ -1,21 +1,25 @@
 """Pictures of proposals: three orthogonal slices per case, kept small on disk for the report.
 
-``pictures/<part>-<number>.npz`` (read without pickle) holds for one case the three slices through the centre of
-the reference, cropped around it, of the image, the reference and each version's proposal. Whole volumes are not
-kept, so a report of hundreds of cases stays small.
+``pictures/<part>-<number>-v<version>.npz`` (read without pickle) holds for one case three slices through the
+centre of the reference, cropped around it, of the image, the reference and one weights version's proposals.
+Whole volumes are not kept, so a report of hundreds of cases stays small, and processes that evaluate different
+versions never write to one file. `load_all` puts the versions of a case together again.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import DatasetError
+from clopa_annotator.evaluation.curves import CaseCurve
+from clopa_annotator.evaluation.rows import Part
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box
 from clopa_annotator.types import Image, Mask
 
@@ -61,7 +65,7 @@ class CasePicture:
     case_id: str
     planes: tuple[PlanePicture, ...]
     dice: Mapping[PictureKey, float]
-    part: str = "test"
+    part: Part = "test"
 
 
 def make_picture(
@@ -70,7 +74,7 @@ def make_picture(
     reference: Mask,
     proposals: Mapping[PictureKey, Mask],
     dice: Mapping[PictureKey, float],
-    part: str = "test",
+    part: Part = "test",
 ) -> CasePicture:
     """Cut the three slices through the reference's centre out of a case.
 
@@ -128,7 +132,8 @@ def save(out: Path, picture: CasePicture, number: int) -> Path:
         "proposals": [{"version": k.version, "click": k.click, "dice": picture.dice[k]} for k in keys],
     }
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    path = folder / f"{picture.part}-{number:04d}.npz"
+    version = min((key.version for key in keys), default=0)
+    path = folder / f"{picture.part}-{number:04d}-v{version:03d}.npz"
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path
@@ -157,19 +162,51 @@ def load(path: Path) -> CasePicture:
             )
             scores = {key: float(p["dice"]) for key, p in zip(keys, header["proposals"], strict=True)}
             return CasePicture(header["case"], planes, scores, header["part"])
-    except Exception as error:  # noqa: BLE001 - zip, zlib, JSON and key errors all mean one thing here
+    except Exception as error:  # zip, zlib, JSON and key errors all mean one thing here
         raise DatasetError(
             f"{path} is not a picture of a case ({error}); run the evaluation again."
         ) from error
 
 
+def record(
+    out: Path, curve: CaseCurve, image: Image, reference: Mask, *, number: int, part: Part = "test"
+) -> Path | None:
+    """Keep pictures of the proposals that a curve kept; None if it kept none.
+
+    Args:
+        out: the run's folder.
+        curve: of one case, from `protocol.run_case`.
+        image: the case's volume.
+        reference: (k, j, i) mask.
+        number: of the case within its part, the same for every weights version.
+        part: "test" or "stream".
+    """
+    proposals = {PictureKey(curve.version, click): mask for click, mask in curve.proposals.items()}
+    if not proposals:
+        return None
+    dice = {key: curve.dice[key.click] for key in proposals}
+    return save(out, make_picture(curve.case_id, image, reference, proposals, dice, part), number)
+
+
 def load_all(out: Path) -> tuple[CasePicture, ...]:
-    """Every picture of a run, in the order of their file names; none if none were kept."""
-    return tuple(load(path) for path in sorted((out / "pictures").glob("*.npz")))
+    """Every case's picture with all its versions, in the order of their numbers; none if none were kept."""
+    groups: dict[str, list[CasePicture]] = defaultdict(list)
+    for path in sorted((out / "pictures").glob("*-v*.npz")):
+        groups[path.name.rsplit("-v", 1)[0]].append(load(path))
+    return tuple(_merge(group) for group in groups.values())
+
+
+def _merge(group: list[CasePicture]) -> CasePicture:
+    """One picture of a case from those of its versions; image and reference are the same in all."""
+    planes = tuple(
+        replace(same[0], proposals={key: flat for plane in same for key, flat in plane.proposals.items()})
+        for same in zip(*(picture.planes for picture in group), strict=True)
+    )
+    return replace(group[0], planes=planes, dice={k: v for picture in group for k, v in picture.dice.items()})
 
 
 def _centre(reference: Mask, bounds: BoundsKji | None) -> Kji:
-    """The slice of each axis that shows most of the reference near its middle; the image's middle if empty."""
+    """Per axis the slice that halves the reference's volume; the image's middle if it is empty."""
     if bounds is None:
         k, j, i = (n // 2 for n in reference.shape)
         return (k, j, i)

@@ -1,8 +1,8 @@
 """The files of a finished run: ``summary.json``, ``cases.csv``, ``clicks.csv`` and ``episodes.csv``.
 
 Written from the dataclasses of `rows` and read back into the same. JSON is strict: a number that is not
-finite becomes null (in CSV: an empty field) and null becomes NaN again. A tuple in CSV is joined by ";". Files
-are UTF-8 and are replaced in one step, so a reader never meets half a file.
+finite becomes null (in CSV: an empty field) and null becomes NaN again. A tuple in CSV is joined by ";".
+Files are UTF-8 and are replaced in one step, so a reader never meets half a file.
 """
 
 from __future__ import annotations
