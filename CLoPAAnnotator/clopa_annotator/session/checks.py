@@ -33,8 +33,23 @@ def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
         ImageError: not 3D, empty, not real numbers, constant, or with NaN, infinite or too large values.
         GeometryError: the grid's shape is not the array's.
     """
-    voxels = np.asarray(image.voxels)
-    _check_shape(voxels, image)
+    voxels = usable_array(image.voxels)
+    if voxels.shape != tuple(image.geometry.shape_kji):
+        raise GeometryError(
+            f"The image has {_by(voxels.shape)} voxels, but its geometry says"
+            f" {_by(image.geometry.shape_kji)}. Load the volume again."
+        )
+    return voxels
+
+
+def usable_array(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """What `usable_voxels` does, for voxels without a geometry.
+
+    Raises:
+        ImageError: as there.
+    """
+    voxels = np.asarray(array)
+    _check_shape(voxels)
     if voxels.dtype.kind not in "iuf":
         raise ImageError(
             f"The image's voxels are of type {voxels.dtype}; a session takes whole or real numbers."
@@ -56,7 +71,7 @@ def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
     return voxels
 
 
-def _check_shape(voxels: npt.NDArray[np.generic], image: Image) -> None:
+def _check_shape(voxels: npt.NDArray[np.generic]) -> None:
     if voxels.ndim != 3:
         what = "a vector or time series" if voxels.ndim > 3 else "not a volume"
         raise ImageError(
@@ -65,11 +80,6 @@ def _check_shape(voxels: npt.NDArray[np.generic], image: Image) -> None:
         )
     if voxels.size == 0:
         raise ImageError(f"The image has no voxels (its shape is {voxels.shape}). Load another volume.")
-    if voxels.shape != tuple(image.geometry.shape_kji):
-        raise GeometryError(
-            f"The image has {_by(voxels.shape)} voxels, but its geometry says"
-            f" {_by(image.geometry.shape_kji)}. Load the volume again."
-        )
 
 
 def check_prompts(
