@@ -44,7 +44,8 @@ class Interaction:
         image: the case's image.
         prompts: all prompts behind the current proposal, oldest first.
         newest: how many of them, counted from the end, came with this step.
-        earlier: (k, j, i) proposal from which the step before this one started; None at the first step.
+        earlier: (k, j, i) proposal from which the step before this one started; None at the first step, the
+            localisation, from which nothing is learned.
         before: (k, j, i) proposal before this step; all zero at the first.
         after: (k, j, i) proposal of this step, made with the current weights.
     """
@@ -55,11 +56,6 @@ class Interaction:
     earlier: Mask | None
     before: Mask
     after: Mask
-
-    @property
-    def is_first(self) -> bool:
-        """Whether no older prompts exist: the localisation step, from which nothing is learned."""
-        return self.earlier is None or self.newest >= len(self.prompts)
 
 
 @dataclass(frozen=True)
@@ -105,14 +101,19 @@ class AdaptableModel(Protocol):
 
 
 class InputEncoder(Protocol):
-    """Makes the network's input as the session does; `session.encoding.PromptEncoder` fulfils it."""
+    """Makes the network's input as the session does; `online.inputs.CanvasEncoder` is the fast one."""
+
+    @property
+    def patch_kji(self) -> Kji:
+        """Number of voxels that the network sees at once."""
+        ...
 
     def set_image(self, voxels: npt.NDArray[np.generic]) -> None:
         """Normalise a (k, j, i) image as inference does; prompts are forgotten."""
         ...
 
-    def encode(self, prompts: Sequence[Prompt], prev_seg: Mask, center: Kji) -> npt.NDArray[np.float32]:
-        """The (8, *patch) input centred on voxel ``center``, after ``prompts`` in order."""
+    def encode(self, prompts: Sequence[Prompt], prev_seg: Mask, center: Kji) -> torch.Tensor:
+        """The (8, *patch) float32 input centred on voxel ``center``, after ``prompts`` in order."""
         ...
 
 

@@ -1,0 +1,227 @@
+"""OAIMS: learning after each click (MI) and after each confirmation (PI).
+
+"You Point, I Learn: Online Adaptation of Interactive Segmentation Models for Handling Distribution Shifts in
+Medical Imaging" (Xu et al., ICLR 2026). docs/strategies.md holds this file against the paper and lists what
+is assumed. In short, with DF = (1 - alpha) Dice + alpha focal and CCG the click-centred Gaussian loss:
+
+MI, after step t >= 2
+    pseudo-label = the proposal of step t, without gradient;
+    one update of DF(P_{t-1}, pseudo) + beta CCG(P_{t-1}, pseudo, newest clicks);
+    the runner predicts step t again with the new weights.
+PI, after the confirmation of P_final
+    stage 1: one update of DF(f(I, c_1), P_final);
+    stage 2: a click into each wrong component of stage 1's output, the largest first, up to T;
+    one update of DF + beta CCG with those clicks.
+
+MI's updates last within the case (``mid_persists`` lets them stay), PI's start from the weights that the case
+started with and outlive it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.geometry import Kji
+from clopa_annotator.online.inputs import (
+    after_mask,
+    centre_of,
+    cut,
+    error_clicks,
+    inner_click,
+    paste,
+    patch_clicks,
+)
+from clopa_annotator.online.losses import LossSettings, adaptation_loss, dice_focal_loss
+from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
+from clopa_annotator.online.weights import OnlineWeights, Stepper, StepSettings
+from clopa_annotator.types import Image, Mask, Prompt
+
+
+@dataclass(frozen=True)
+class OaimsSettings:
+    """Which parts of OAIMS run, and how.
+
+    Attributes:
+        group: tuned parameters, a name of `episode.parameters`; the paper tunes all.
+        post: learn after confirmations (PI).
+        mid: learn after clicks (MI).
+        mid_persists: let MI's updates outlive the case.
+        post_step: optimiser of PI; its moments live from case to case.
+        mid_step: optimiser of MI; fresh in each case.
+        generated_clicks: T, the most clicks generated in PI's second stage.
+        loss: weights of the loss terms.
+    """
+
+    group: str = "all"
+    post: bool = True
+    mid: bool = True
+    mid_persists: bool = False
+    post_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-3))
+    mid_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-4))
+    generated_clicks: int = 10
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    def __post_init__(self) -> None:
+        if self.generated_clicks < 0:
+            raise ConfigError("The number of generated clicks must not be negative.")
+        if not (self.post or self.mid):
+            raise ConfigError("OAIMS needs PI, MI or both; choose the strategy static to learn nothing.")
+
+
+class Oaims:
+    """PI and MI on one live network; fulfils `protocol.OnlineStrategy`.
+
+    Args:
+        model: the live network.
+        encoder: makes its inputs; it may be shared with nobody else.
+        settings: which parts run.
+    """
+
+    def __init__(self, model: AdaptableModel, encoder: InputEncoder, settings: OaimsSettings) -> None:
+        self.weights = OnlineWeights(model, settings.group)
+        self._encoder = encoder
+        self._settings = settings
+        self._post = Stepper(self.weights, settings.post_step)
+        self._mid = Stepper(self.weights, settings.mid_step)
+        self._history: list[OnlineUpdate] = []
+        self._encoded: Image | None = None
+
+    @property
+    def history(self) -> tuple[OnlineUpdate, ...]:
+        """Every update so far, oldest first."""
+        return tuple(self._history)
+
+    def start_case(self) -> None:
+        """Drop MI's updates of the case before, unless they persist."""
+        if self.weights.start_case():
+            self._post.forget()
+        self._mid.forget()
+
+    def after_click(self, interaction: Interaction) -> OnlineUpdate | None:
+        """MI: one update towards what the newest clicks made of the proposal.
+
+        Raises:
+            NonFiniteLoss: nothing was learned; the weights are as before.
+        """
+        newest = interaction.prompts[-interaction.newest :]
+        center = _last_centre(newest)
+        if not self._settings.mid or interaction.earlier is None or center is None:
+            return None
+        started = time.perf_counter()
+        patch = self._encoder.patch_kji
+        clicks = patch_clicks(newest, center, patch)
+        older = interaction.prompts[: -interaction.newest]
+        with self.weights.or_restore():
+            self._set_image(interaction.image)
+            network_input = self._encoder.encode(older, interaction.earlier, center)
+            pseudo = cut(interaction.after, center, patch).to(self.weights.model.device)
+            loss = self._mid.step(
+                lambda: adaptation_loss(self._mid.forward(network_input), pseudo, clicks, self._settings.loss)
+            )
+            return self._record("mid", len(interaction.prompts), 1, loss, started)
+
+    def after_confirm(
+        self, image: Image, prompts: Sequence[Prompt], mask: Mask, first_step: int = 1
+    ) -> OnlineUpdate | None:
+        """PI: two updates towards the confirmed mask; nothing is learned from an empty one.
+
+        Without any prompt (an imported mask) a click at its deepest voxel stands for the first.
+
+        Raises:
+            NonFiniteLoss: nothing was learned; the weights are as before.
+        """
+        first = _localisation(prompts, first_step, mask)
+        center = _last_centre(first)
+        if not self._settings.post or center is None or not mask.any():
+            return None
+        started = time.perf_counter()
+        with self.weights.or_restore():
+            if not self._settings.mid_persists:
+                self.weights.return_to(self.weights.persistent.version)
+            self._set_image(image)
+            first_loss, output = self._stage_one(first, mask, center)
+            second_loss = self._stage_two(first, mask, output, center)
+            losses = [loss for loss in (first_loss, second_loss) if loss is not None]
+            return self._record("post", len(prompts), len(losses), losses[-1], started)
+
+    def return_to(self, version: int) -> bool:
+        """Restore the weights of a state within this case."""
+        return self.weights.return_to(version, persist=self._settings.mid_persists)
+
+    def persisted(self) -> Mapping[str, Tensor]:
+        """Values of the tuned parameters that outlive the case; the rest is as in the parent version."""
+        values = self.weights.persistent.values
+        return {n: v.clone() for n, v in zip(self.weights.parameters, values, strict=True)}
+
+    def registered(self, version: int) -> None:
+        """The persisted weights are now this registered version."""
+        self.weights.registered(version)
+
+    def rollback(self) -> None:
+        """Return to the registered weights and forget the optimiser's moments."""
+        self.weights.rollback()
+        self._post.forget()
+
+    def _stage_one(self, first: Sequence[Prompt], mask: Mask, center: Kji) -> tuple[float, Mask]:
+        """One update of DF(f(I, c_1), P_final); also the (k, j, i) output before it, on the whole image."""
+        patch = self._encoder.patch_kji
+        target = cut(mask, center, patch).to(self.weights.model.device)
+        nothing = np.zeros(mask.shape, dtype=np.uint8)
+        network_input = self._encoder.encode(first, nothing, center)
+        output: list[Tensor] = []
+
+        def loss() -> Tensor:
+            logits = self._post.forward(network_input)
+            output.append((logits[1] > logits[0]).to(torch.uint8).detach())
+            return dice_focal_loss(logits, target, self._settings.loss)
+
+        value = self._post.step(loss)
+        return value, paste(output[0].cpu().numpy(), nothing, center)
+
+    def _stage_two(self, first: Sequence[Prompt], mask: Mask, output: Mask, center: Kji) -> float | None:
+        """One update of DF + beta CCG with generated clicks; None if stage 1's output had no error."""
+        patch = self._encoder.patch_kji
+        seen = paste(cut(mask, center, patch).numpy().astype(np.uint8), np.zeros_like(mask), center)
+        generated = error_clicks(output, seen, self._settings.generated_clicks)
+        if not generated:
+            return None
+        target = cut(mask, center, patch).to(self.weights.model.device)
+        clicks = patch_clicks(generated, center, patch)
+        network_input = self._encoder.encode((*first, *generated), output, center)
+        return self._post.step(
+            lambda: adaptation_loss(self._post.forward(network_input), target, clicks, self._settings.loss)
+        )
+
+    def _set_image(self, image: Image) -> None:
+        if self._encoded is not image:
+            self._encoder.set_image(image.voxels)
+            self._encoded = image
+
+    def _record(self, kind: str, prompts: int, passes: int, loss: float, started: float) -> OnlineUpdate:
+        parent = self.weights.parent_version
+        post = kind == "post"
+        number = self.weights.commit(persist=post or self._settings.mid_persists)
+        seconds = time.perf_counter() - started
+        update = OnlineUpdate(number, parent, "post" if post else "mid", prompts, passes, loss, seconds)
+        self._history.append(update)
+        return update
+
+
+def _last_centre(prompts: Sequence[Prompt]) -> Kji | None:
+    """Where the session would centre its patch: at the newest prompt that has a place."""
+    places = [place for place in (centre_of(p) for p in prompts) if place is not None]
+    return places[-1] if places else None
+
+
+def _localisation(prompts: Sequence[Prompt], first_step: int, mask: Mask) -> tuple[Prompt, ...]:
+    """c_1: the prompts that were given together at the start, or a stand-in if there are none."""
+    first = after_mask(prompts[:first_step])
+    stand_in = inner_click(mask)
+    return first or (() if stand_in is None else (stand_in,))
