@@ -1,0 +1,99 @@
+"""Stand-ins for the CTK widgets that the module uses, with CTK's documented interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from PySide6.QtCore import Property, Signal
+
+HEADER_HEIGHT = 26
+
+
+class ctkCollapsibleButton(qt.QWidget):  # noqa: N801
+    """A titled section that opens and closes."""
+
+    contentsCollapsed = Signal(bool)
+    toggled = Signal(bool)
+    clicked = Signal(bool)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._text, self._collapsed = "", False
+        self.setContentsMargins(4, HEADER_HEIGHT + 4, 4, 4)
+        self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Maximum)
+
+    def _get_text(self) -> str:
+        return self._text
+
+    def setText(self, text: str) -> None:
+        self._text = text
+        self.update()
+
+    def _get_collapsed(self) -> bool:
+        return self._collapsed
+
+    def setCollapsed(self, collapsed: bool) -> None:
+        if collapsed == self._collapsed:
+            return
+        self._collapsed = collapsed
+        for child in self.children():
+            if isinstance(child, qt.QWidget):
+                child.setVisible(not collapsed)
+        self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
+        self.contentsCollapsed.emit(collapsed)
+        self.toggled.emit(not collapsed)
+
+    def mouseReleaseEvent(self, event: Any) -> None:
+        if event.position().y() < HEADER_HEIGHT:
+            self.setCollapsed(not self._collapsed)
+            self.clicked.emit(not self._collapsed)
+
+    def paintEvent(self, _event: Any) -> None:
+        painter = qt.QPainter(self)
+        painter.fillRect(0, 0, self.width, HEADER_HEIGHT, self.palette.button())
+        painter.drawText(8, 18, ("▸  " if self._collapsed else "▾  ") + self._text)
+        painter.end()
+
+    text = Property(str, _get_text, setText)
+    collapsed = Property(bool, _get_collapsed, setCollapsed)
+
+
+class ctkPathLineEdit(qt.QWidget):  # noqa: N801
+    """A path with a browse button."""
+
+    currentPathChanged = Signal(str)
+    Dirs, Drives, Files, Readable = 1, 2, 4, 16
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._edit, self._filters = qt.QLineEdit(self), self.Files
+        browse = qt.QToolButton(self)
+        browse.setText("…")
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._edit)
+        layout.addWidget(browse)
+        self._edit.textChanged.connect(self.currentPathChanged.emit)
+
+    def _get_path(self) -> str:
+        return self._edit.text
+
+    def setCurrentPath(self, path: str) -> None:
+        self._edit.setText(path)
+
+    def _get_filters(self) -> int:
+        return self._filters
+
+    def setFilters(self, filters: int) -> None:
+        self._filters = filters
+
+    def addCurrentPathToHistory(self) -> None:
+        """Slicer keeps a list of recent paths; the host does not."""
+
+    currentPath = Property(str, _get_path, setCurrentPath)
+    filters = Property(int, _get_filters, setFilters)
+
+
+for _widget in (ctkCollapsibleButton, ctkPathLineEdit):
+    qt.QUiLoader.custom[_widget.__name__] = _widget

@@ -1,0 +1,43 @@
+"""Fixtures of the shell's tests: the headless host, the module's panel, a place for screenshots."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "Testing" / "host"))
+MODULE = REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"
+
+
+@pytest.fixture(scope="session")
+def application():
+    pytest.importorskip("PySide6", reason="the shell's tests need PySide6-Essentials==6.8.3")
+    pytest.importorskip("slicer", reason="the shell's tests need slicer-core")
+    from host import Host
+
+    host = Host()
+    yield host
+    for view in host.views.values():
+        view.finalize()
+
+
+@pytest.fixture
+def host(application):
+    """The application with an empty scene; anything in ``host.errors`` afterwards fails the test."""
+    application.scene.Clear(False)
+    application.errors.clear()
+    application.vtkErrors.clear()
+    yield application
+    assert not application.errors, application.errors[0]
+
+
+@pytest.fixture(scope="session")
+def artifacts():
+    """Where screenshots are kept: ``CLOPA_ARTIFACTS``, or ``build/screenshots``."""
+    folder = Path(os.environ.get("CLOPA_ARTIFACTS") or REPOSITORY / "build" / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,83 @@
+"""The host itself: it must see what goes wrong and refuse what PythonQt refuses."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+
+def test_an_exception_in_a_slot_is_seen(host):
+    import qt
+
+    button = qt.QPushButton()
+    button.connect("clicked(bool)", lambda _checked: 1 / 0)
+    button.click()
+    assert "ZeroDivisionError" in host.errors.pop()
+
+
+def test_an_exception_in_an_observer_is_seen(host):
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
+    node.AddObserver("ModifiedEvent", lambda *_args: 1 / 0)
+    node.SetText("x")
+    assert "ZeroDivisionError" in host.errors.pop()
+
+
+def test_a_logged_error_is_seen(host):
+    logging.getLogger("anything").error("lost")
+    assert "lost" in host.errors.pop()
+
+
+def test_python_threads_by_qt_are_refused(host):
+    import qt
+
+    for base in (qt.QThread, qt.QRunnable):
+        with pytest.raises(TypeError, match="crashes Slicer"):
+            type("Worker", (base,), {})
+
+
+def test_unknown_signals_and_attributes_are_refused(host):
+    import qt
+    from pythonqt import stray_attributes
+
+    button = qt.QPushButton()
+    with pytest.raises(ValueError, match="no signal"):
+        button.connect("pressedTwice()", print)
+    with pytest.raises(AttributeError):
+        button.setEnbled(True)
+    button.enbled = True
+    assert stray_attributes(button) == ["QPushButton '': enbled"]
+
+
+def test_properties_read_and_write_as_attributes(host):
+    import qt
+
+    label = qt.QLabel()
+    label.text = "hello"
+    assert label.text == "hello"
+    label.setText("again")
+    assert label.text == "again"
+
+
+@pytest.mark.parametrize("name", ["Red", "Yellow", "Green"])
+def test_a_pixel_and_its_world_point_are_each_other(host, name):
+    import slicer
+
+    volume = slicer.util.addVolumeFromArray(np.zeros((20, 30, 40), np.float32))
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    view = host.views[name]
+    view.fit()
+    view.jumpTo((20, 15, 10))
+    assert view.toXY(view.toRAS(200, 150)) == (200, 150)
+
+
+def test_a_screenshot_is_written(host, tmp_path):
+    import slicer
+
+    volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).random((20, 30, 40)).astype(np.float32))
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    host.views["Red"].screenshot(str(tmp_path / "red.png"))
+    assert (tmp_path / "red.png").stat().st_size > 1000
