@@ -23,10 +23,11 @@ from clopa_annotator.online.inputs import (
     paste,
     patch_clicks,
 )
-from clopa_annotator.online.oaims import Oaims, OaimsSettings
+from clopa_annotator.online.oaims import Oaims
 from clopa_annotator.online.protocol import Interaction, OnlineStrategy
 from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.online.weights import OnlineWeights, StepSettings
+from clopa_annotator.online.settings import OaimsSettings, StepSettings
+from clopa_annotator.online.weights import OnlineWeights
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.types import (
     BoxPrompt,
@@ -348,7 +349,8 @@ def test_the_first_click_teaches_nothing_and_the_second_changes_what_is_shown_an
 
 def test_the_click_update_follows_the_equation() -> None:
     """One plain gradient step on DF(P_{t-1}, pseudo) + beta CCG, worked out independently of the strategy."""
-    from clopa_annotator.online.losses import LossSettings, PatchClick, adaptation_loss
+    from clopa_annotator.online.losses import PatchClick, adaptation_loss
+    from clopa_annotator.online.settings import LossSettings
 
     rate = 0.05
     settings = OaimsSettings(post=False, mid_step=StepSettings("sgd", rate))

@@ -9,7 +9,6 @@ import torch
 
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.online.losses import (
-    LossSettings,
     PatchClick,
     adaptation_loss,
     click_centred_loss,
@@ -19,6 +18,7 @@ from clopa_annotator.online.losses import (
     soft_dice_loss,
     sparse_click_loss,
 )
+from clopa_annotator.online.settings import LossSettings
 
 LN2 = math.log(2)
 

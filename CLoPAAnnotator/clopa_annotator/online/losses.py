@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Kji
+from clopa_annotator.online.settings import LossSettings
 
 
 @dataclass(frozen=True)
@@ -31,31 +31,6 @@ class PatchClick:
 
     position_kji: Kji
     positive: bool
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """Weights of the online losses; the defaults are the paper's where it states them.
-
-    Attributes:
-        alpha: share of the focal term in Dice-focal.
-        beta: weight of the click-centred Gaussian term.
-        sigma_voxels: its standard deviation in voxels along each axis; it is cut at three of them.
-        gamma: focal exponent (assumed: the public sources do not state it).
-        smooth: added to numerator and denominator of Dice.
-    """
-
-    alpha: float = 0.7
-    beta: float = 200.0
-    sigma_voxels: float = 3.0
-    gamma: float = 2.0
-    smooth: float = 1e-5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"The focal share alpha must lie between 0 and 1, but is {self.alpha}.")
-        if self.beta < 0 or self.gamma < 0 or self.smooth < 0 or self.sigma_voxels <= 0:
-            raise ConfigError("beta, gamma and smooth must not be negative, and sigma must be positive.")
 
 
 def soft_dice_loss(logits: torch.Tensor, labels: torch.Tensor, smooth: float = 1e-5) -> torch.Tensor:

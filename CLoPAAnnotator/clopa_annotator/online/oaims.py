@@ -21,13 +21,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import (
     after_mask,
@@ -38,41 +36,11 @@ from clopa_annotator.online.inputs import (
     paste,
     patch_clicks,
 )
-from clopa_annotator.online.losses import LossSettings, adaptation_loss, dice_focal_loss
+from clopa_annotator.online.losses import adaptation_loss, dice_focal_loss
 from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
-from clopa_annotator.online.weights import OnlineWeights, Stepper, StepSettings
+from clopa_annotator.online.settings import OaimsSettings
+from clopa_annotator.online.weights import OnlineWeights, Stepper
 from clopa_annotator.types import Image, Mask, Prompt
-
-
-@dataclass(frozen=True)
-class OaimsSettings:
-    """Which parts of OAIMS run, and how.
-
-    Attributes:
-        group: tuned parameters, a name of `episode.parameters`; the paper tunes all.
-        post: learn after confirmations (PI).
-        mid: learn after clicks (MI).
-        mid_persists: let MI's updates outlive the case.
-        post_step: optimiser of PI; its moments live from case to case.
-        mid_step: optimiser of MI; fresh in each case.
-        generated_clicks: T, the most clicks generated in PI's second stage.
-        loss: weights of the loss terms.
-    """
-
-    group: str = "all"
-    post: bool = True
-    mid: bool = True
-    mid_persists: bool = False
-    post_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-3))
-    mid_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-4))
-    generated_clicks: int = 10
-    loss: LossSettings = field(default_factory=LossSettings)
-
-    def __post_init__(self) -> None:
-        if self.generated_clicks < 0:
-            raise ConfigError("The number of generated clicks must not be negative.")
-        if not (self.post or self.mid):
-            raise ConfigError("OAIMS needs PI, MI or both; choose the strategy static to learn nothing.")
 
 
 class Oaims:

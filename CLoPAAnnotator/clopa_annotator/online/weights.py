@@ -12,41 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from clopa_annotator.episode.parameters import select, unwrap
-from clopa_annotator.errors import ConfigError, NonFiniteLoss, OutOfMemory
+from clopa_annotator.errors import NonFiniteLoss, OutOfMemory
 from clopa_annotator.online.protocol import AdaptableModel
+from clopa_annotator.online.settings import StepSettings
 
 logger = logging.getLogger(__name__)
-
-Optimiser = Literal["adam", "sgd"]
-
-
-@dataclass(frozen=True)
-class StepSettings:
-    """One gradient step.
-
-    Attributes:
-        optimiser: "adam" or "sgd" (assumed where a paper does not say).
-        learning_rate: its step size.
-        weight_decay: L2, as in the episodes.
-        autocast: bf16 for the forward pass; halves the time on GPUs and on CPUs with bf16 units.
-    """
-
-    optimiser: Optimiser = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    autocast: bool = False
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in ("adam", "sgd"):
-            raise ConfigError(f'There is no optimiser "{self.optimiser}"; there are "adam" and "sgd".')
-        if not self.learning_rate > 0 or self.weight_decay < 0:
-            raise ConfigError("The learning rate must be positive and the weight decay not negative.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,201 @@
+"""The strategies by name: what learns, when, and on which parameters. Free of torch until one is started.
+
+A `StrategySpec` says three things apart: how episodes are set (``episode_settings``), what learns between
+clicks and confirmations (``start_online``), and how the case begins (``box_first``). docs/strategies.md holds
+each against its paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.online.settings import OaimsSettings
+from clopa_annotator.types import GateDecision
+
+if TYPE_CHECKING:
+    from clopa_annotator.online.protocol import OnlineStrategy
+    from clopa_annotator.session.model import LoadedModel
+
+Change = tuple[str, str | int | float | bool]
+"""One setting of `EpisodeSettings` with another value than the schedule's."""
+
+
+@dataclass(frozen=True)
+class PastEpisode:
+    """What the validation record says of one episode.
+
+    Attributes:
+        group: parameters that it tuned.
+        train: cases that it trained on.
+        gain: mean change of the held-out cases; NaN if none was scored.
+        promoted: whether its weights were taken.
+    """
+
+    group: str
+    train: int
+    gain: float
+    promoted: bool
+
+    @classmethod
+    def of(cls, group: str, train: int, decision: GateDecision) -> PastEpisode:
+        """From the gate's decision."""
+        return cls(group, train, decision.mean_after - decision.mean_before, decision.promoted)
+
+
+@dataclass(frozen=True)
+class TwoPhases:
+    """Instance norm while it pays, deeper parameters once it stops and the cache can feed them.
+
+    The CLoPA authors propose such a curriculum, with a longer interaction window, without building it.
+
+    Attributes:
+        shallow: group of the first phase.
+        deep: group of the second.
+        least_train: training cases below which the deeper group is not tried.
+        least_gain: mean gain in Dice below which an episode of the first phase has stopped paying.
+        deep_learning_rate: Adam's step in the second phase.
+        longer: further corrections in the second phase's training window.
+    """
+
+    shallow: str = "in"
+    deep: str = "all"
+    least_train: int = 8
+    least_gain: float = 0.03
+    deep_learning_rate: float = 1e-3
+    longer: int = 2
+
+    def is_deep(self, record: Sequence[PastEpisode], train: int) -> bool:
+        """Whether the next episode belongs to the second phase.
+
+        Args:
+            record: the campaign's episodes, oldest first.
+            train: cases that the next episode trains on.
+
+        Once entered, the second phase is kept, unless its first two episodes were both rejected: then the
+        cache is still too small for it, and it is tried again when that has doubled.
+        """
+        deep = [e for e in record if e.group == self.deep]
+        if deep:
+            failed = not any(e.promoted for e in deep) and len(deep) >= 2
+            return not failed or train >= 2 * deep[-1].train
+        if train < self.least_train or not record:
+            return False
+        last = record[-1]
+        return not last.promoted or math.isnan(last.gain) or last.gain < self.least_gain
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """One way of learning.
+
+    Attributes:
+        name: as on the command line.
+        summary: one line for people.
+        group: parameters that its episodes tune; None if it has no episodes.
+        changes: further departures of its episodes from the schedule.
+        phases: decides the group from the validation record; None keeps ``group``.
+        online: what learns between clicks and confirmations; None for nothing.
+        box_first: the simulated annotator starts with a box instead of points.
+    """
+
+    name: str
+    summary: str
+    group: str | None = None
+    changes: tuple[Change, ...] = ()
+    phases: TwoPhases | None = None
+    online: OaimsSettings | None = None
+    box_first: bool = False
+
+    @property
+    def learns(self) -> bool:
+        """Whether the weights ever change."""
+        return self.group is not None or self.online is not None
+
+    def episode_settings(
+        self, schedule: str, record: Sequence[PastEpisode] = (), train: int = 0
+    ) -> EpisodeSettings | None:
+        """Settings of the next episode; None if the strategy has no episodes.
+
+        Args:
+            schedule: "paper" or "quick".
+            record: the campaign's episodes so far, oldest first; only a curriculum looks at it.
+            train: cases that the next episode trains on.
+
+        Raises:
+            ConfigError: an unknown schedule.
+        """
+        if schedule not in _PRESETS:
+            raise ConfigError(f'There is no schedule "{schedule}"; there are "paper" and "quick".')
+        if self.group is None:
+            return None
+        settings = _with_changes(_PRESETS[schedule](self.group), self.changes)
+        if self.phases is None:
+            return settings
+        if not self.phases.is_deep(record, train):
+            return replace(settings, group=self.phases.shallow)
+        return replace(
+            settings,
+            group=self.phases.deep,
+            learning_rate=self.phases.deep_learning_rate,
+            steps=settings.steps + self.phases.longer,
+        )
+
+    def start_online(self, model: LoadedModel) -> OnlineStrategy | None:
+        """The part that learns between clicks, on a live model; None if there is none.
+
+        Wrap a session of the same model with it: ``AdaptingSession(session, strategy)``.
+        """
+        if self.online is None:
+            return None
+        from clopa_annotator.online.inputs import CanvasEncoder, rules_of
+        from clopa_annotator.online.oaims import Oaims
+
+        encoder = CanvasEncoder(rules_of(model.artifacts, model.patch_size_kji))
+        return Oaims(model, encoder, self.online)
+
+
+_PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
+    "paper": EpisodeSettings.paper,
+    "quick": EpisodeSettings.quick,
+}
+
+
+def _with_changes(settings: EpisodeSettings, changes: Sequence[Change]) -> EpisodeSettings:
+    return EpisodeSettings.from_dict({**settings.to_dict(), **dict(changes)})
+
+
+SPECS: tuple[StrategySpec, ...] = (
+    StrategySpec("static", "the base model as it is"),
+    StrategySpec("clopa-in", "CLoPA: episodes on the instance norms", group="in"),
+    StrategySpec("clopa-cn", "CLoPA: episodes on instance norms, stem and last layer", group="cn"),
+    StrategySpec(
+        "clopa-2phase",
+        "CLoPA's proposed curriculum: instance norms while they pay, then deeper",
+        group="in",
+        phases=TwoPhases(),
+    ),
+    StrategySpec("oaims-pi", "OAIMS: learns from each confirmation", online=OaimsSettings(mid=False)),
+    StrategySpec("oaims", "OAIMS: learns from each click and each confirmation", online=OaimsSettings()),
+)
+
+
+def strategy_names() -> tuple[str, ...]:
+    """All names, in the order of the documentation."""
+    return tuple(spec.name for spec in SPECS)
+
+
+def get_strategy(name: str) -> StrategySpec:
+    """The strategy of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for spec in SPECS:
+        if spec.name == name:
+            return spec
+    raise ConfigError(f'There is no strategy "{name}"; there are {", ".join(strategy_names())}.')
