@@ -1,0 +1,120 @@
+"""The one thread on which the network predicts, changes its weights and learns online.
+
+nnInteractive's server hands its predictions to a ``gpu_executor``; this is one. It tells the trainer that a
+click is being answered, brings in the weights version that the asking session works with, and refuses an
+image that would turn everything into NaN. One thread because cuDNN keeps its plans per thread, and because
+that is what makes a swap between two predictions safe: nothing else touches the parameters.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from clopa_annotator.errors import ClopaError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class LiveWeights(Protocol):
+    """The network's weights, as the prediction thread needs them."""
+
+    @property
+    def current(self) -> int:
+        """Version that a case opened now works with."""
+        ...
+
+    def use(self, version: int) -> None:
+        """Bring a version into the live network; quick if it is there already."""
+        ...
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep everybody else away from the network's parameters meanwhile."""
+        ...
+
+
+class ClickSignal(Protocol):
+    """Whoever has to step back while a click is answered; the supervisor fulfils it."""
+
+    def click_begins(self) -> None:
+        """A click waits or is being answered."""
+        ...
+
+    def click_ends(self) -> None:
+        """It was answered."""
+        ...
+
+
+class PredictionThread(ThreadPoolExecutor):
+    """A single-threaded executor that knows about weights versions."""
+
+    def __init__(self, weights: LiveWeights, signal: ClickSignal, on_start: Callable[[], None] | None = None):
+        """``on_start`` runs once on the thread, for instance to choose the CUDA device."""
+        super().__init__(max_workers=1, thread_name_prefix="prediction", initializer=on_start)
+        self._weights, self._signal = weights, signal
+        self._pinned: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], int]] = weakref.WeakKeyDictionary()
+
+    def predict(self, version: int | None, work: Callable[[], T]) -> T:
+        """Run ``work`` with a weights version in place and wait for it.
+
+        Args:
+            version: which weights; None leaves whatever is in the network (online learning).
+            work: must not wait for this thread.
+        """
+
+        def steps() -> T:
+            with self._weights.held():
+                if version is not None:
+                    self._weights.use(version)
+                return work()
+
+        return self._signalled(steps).result()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Take work from nnInteractive's own server, whose first argument is the asking session."""
+        if not args or not hasattr(args[0], "preprocessed_image"):
+            return super().submit(fn, *args, **kwargs)
+        return self._signalled(lambda: self._stock(fn, args, kwargs))
+
+    def _signalled(self, work: Callable[[], T]) -> Future[T]:
+        self._signal.click_begins()
+        try:
+            future = super().submit(work)
+        except BaseException:
+            self._signal.click_ends()
+            raise
+        future.add_done_callback(lambda _: self._signal.click_ends())
+        return future
+
+    def _stock(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        with self._weights.held():
+            self._weights.use(self._version_of(args[0]))
+            try:
+                return fn(*args, **kwargs)
+            except (ValueError, AssertionError, ClopaError):
+                raise
+            except Exception as error:
+                # nnInteractive's server answers 400 with the text of a ValueError, and a bare 500 otherwise.
+                logger.exception("A stock session could not carry out a request")
+                raise ValueError(f"The request could not be carried out: {error!r}") from error
+
+    def _version_of(self, session: Any) -> int:
+        """The version with which a stock session opened its image; the image is checked once."""
+        image = session.preprocessed_image
+        if image is None:
+            raise ValueError("Set an image first.")
+        known = self._pinned.get(session)
+        if known is not None and known[0]() is image:
+            return known[1]
+        if not bool(image.isfinite().all()):
+            raise ValueError(
+                "The image has voxels that are not numbers, or is constant: nothing can be found in it."
+            )
+        self._pinned[session] = (weakref.ref(image), self._weights.current)
+        return self._weights.current

@@ -1,0 +1,163 @@
+"""The sessions that an engine hosts for our own clients, beside those of nnInteractive's server.
+
+Each has an owner, a weights version that it keeps until its next case, and a memory of its last answer, so
+that a request that is repeated because its answer was lost is not carried out twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clopa_annotator.errors import EngineFull, SessionExpired
+from clopa_annotator.geometry import BoundsKji, union_box
+from clopa_annotator.session.protocol import Session
+from clopa_annotator.types import Image, Proposal
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 256
+
+
+@dataclass(eq=False)
+class HostedSession:
+    """One open image.
+
+    Attributes:
+        key: what a client names it by.
+        owner: name from the token with which it was opened; nobody else may use it.
+        session: the session itself.
+        version: weights version for its predictions; None follows whatever is in the network.
+        case_id: the case, if the image came from the campaign.
+        lock: held while a request is carried out.
+        last_seen_s: when its owner was last heard of.
+        last_request: name of the newest request that was carried out.
+    """
+
+    key: str
+    owner: str
+    session: Session
+    version: int | None
+    case_id: str | None
+    last_seen_s: float
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    last_request: str = ""
+    _changes: list[tuple[int, BoundsKji | None]] = field(default_factory=list)
+
+    def note(self, proposal: Proposal) -> None:
+        """Remember what a step changed, for clients that missed an answer."""
+        self._changes.append((proposal.revision, proposal.changed_kji))
+        del self._changes[:-_REMEMBERED]
+
+    def changed_since(self, have: int) -> BoundsKji | None:
+        """Box outside which the mask is as it was at revision ``have``."""
+        proposal = self.session.proposal
+        if have >= proposal.revision:
+            return None
+        known = [box for revision, box in self._changes if revision > have]
+        if len(known) < proposal.revision - have:
+            k, j, i = proposal.mask.shape
+            return ((0, k), (0, j), (0, i))
+        union: BoundsKji | None = None
+        for box in known:
+            union = union_box(union, box)
+        return union
+
+
+class SessionTable:
+    """All hosted sessions; thread-safe."""
+
+    def __init__(
+        self,
+        make: Callable[[], Session],
+        max_sessions: int = 8,
+        expiry_s: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            make: gives a new session without an image.
+            max_sessions: places; each holds an image, its prompts and its undo history.
+            expiry_s: a session whose owner was not heard of for this long gives its place back.
+            clock: seconds.
+        """
+        self._make, self._max, self._expiry_s, self._clock = make, max_sessions, expiry_s, clock
+        self._table: dict[str, HostedSession] = {}
+        self._mutex = threading.Lock()
+
+    def __len__(self) -> int:
+        """Number of open sessions."""
+        return len(self._table)
+
+    def open(self, owner: str, image: Image, version: int | None, case_id: str | None) -> HostedSession:
+        """Open a session on an image.
+
+        Raises:
+            EngineFull: all places are taken.
+            ImageError: the image cannot be annotated.
+        """
+        self.sweep()
+        with self._mutex:
+            if len(self._table) >= self._max:
+                raise EngineFull(
+                    f"All {self._max} places of this engine are taken; try again when somebody has finished."
+                )
+            hosted = HostedSession(
+                secrets.token_urlsafe(16), owner, self._make(), version, case_id, self._clock()
+            )
+            self._table[hosted.key] = hosted
+        try:
+            hosted.session.set_image(image)
+        except BaseException:
+            self.close(hosted.key, owner)
+            raise
+        return hosted
+
+    def get(self, key: str, owner: str) -> HostedSession:
+        """An open session of this owner.
+
+        Raises:
+            SessionExpired: there is none by that key; a stranger's key is answered alike.
+        """
+        with self._mutex:
+            hosted = self._table.get(key)
+            if hosted is None or hosted.owner != owner:
+                raise SessionExpired("The engine has no such session any more; open the case again.")
+            hosted.last_seen_s = self._clock()
+            return hosted
+
+    def close(self, key: str, owner: str) -> None:
+        """Close a session; nothing happens if it is gone already."""
+        with self._mutex:
+            hosted = self._table.get(key)
+            if hosted is None or hosted.owner != owner:
+                return
+            del self._table[key]
+        with hosted.lock:
+            hosted.session.close()
+
+    def sweep(self) -> int:
+        """Close the sessions whose owners were not heard of; returns how many."""
+        limit = self._clock() - self._expiry_s
+        with self._mutex:
+            stale = [h for h in self._table.values() if h.last_seen_s < limit]
+        for hosted in stale:
+            logger.info("A session of %s expired", hosted.owner)
+            self.close(hosted.key, hosted.owner)
+        return len(stale)
+
+    def follow(self, version: int) -> None:
+        """Let every session work with ``version`` from its next prediction on."""
+        with self._mutex:
+            for hosted in self._table.values():
+                hosted.version = version
+
+    def versions(self) -> frozenset[int]:
+        """Versions that open sessions work with."""
+        with self._mutex:
+            return frozenset(h.version for h in self._table.values() if h.version is not None)
