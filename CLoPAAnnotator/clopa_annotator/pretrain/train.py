@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from clopa_annotator.episode.encoding import EncodingRules
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
-from clopa_annotator.episode.memory import keep_freed_memory
+from clopa_annotator.episode.allocator import keep_freed_memory
 from clopa_annotator.episode.prompting import MixedPrompter, PromptMix
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.pretrain.checkpoint import export_model
