@@ -163,3 +163,16 @@ def inner_click(mask: Mask) -> PointPrompt | None:
     window = box_slices(bounds)
     (k, j, i) = (p + s.start for p, s in zip(deepest_voxel(mask[window] > 0), window, strict=True))
     return PointPrompt((k, j, i), True)
+
+
+def last_centre(prompts: Sequence[Prompt]) -> Kji | None:
+    """Where the session would centre its patch: at the newest prompt that has a place."""
+    places = [place for place in (centre_of(p) for p in prompts) if place is not None]
+    return places[-1] if places else None
+
+
+def localisation(prompts: Sequence[Prompt], first_step: int, mask: Mask) -> tuple[Prompt, ...]:
+    """The prompts that were given together at the start; without any, a click at the mask's deepest voxel."""
+    first = after_mask(prompts[:first_step])
+    stand_in = inner_click(mask)
+    return first or (() if stand_in is None else (stand_in,))

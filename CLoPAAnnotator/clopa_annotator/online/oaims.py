@@ -27,15 +27,7 @@ import torch
 from torch import Tensor
 
 from clopa_annotator.geometry import Kji
-from clopa_annotator.online.inputs import (
-    after_mask,
-    centre_of,
-    cut,
-    error_clicks,
-    inner_click,
-    paste,
-    patch_clicks,
-)
+from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste, patch_clicks
 from clopa_annotator.online.losses import adaptation_loss, dice_focal_loss
 from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
 from clopa_annotator.online.settings import OaimsSettings
@@ -79,7 +71,7 @@ class Oaims:
             NonFiniteLoss: nothing was learned; the weights are as before.
         """
         newest = interaction.prompts[-interaction.newest :]
-        center = _last_centre(newest)
+        center = last_centre(newest)
         if not self._settings.mid or interaction.earlier is None or center is None:
             return None
         started = time.perf_counter()
@@ -105,8 +97,8 @@ class Oaims:
         Raises:
             NonFiniteLoss: nothing was learned; the weights are as before.
         """
-        first = _localisation(prompts, first_step, mask)
-        center = _last_centre(first)
+        first = localisation(prompts, first_step, mask)
+        center = last_centre(first)
         if not self._settings.post or center is None or not mask.any():
             return None
         started = time.perf_counter()
@@ -180,16 +172,3 @@ class Oaims:
         update = OnlineUpdate(number, parent, "post" if post else "mid", prompts, passes, loss, seconds)
         self._history.append(update)
         return update
-
-
-def _last_centre(prompts: Sequence[Prompt]) -> Kji | None:
-    """Where the session would centre its patch: at the newest prompt that has a place."""
-    places = [place for place in (centre_of(p) for p in prompts) if place is not None]
-    return places[-1] if places else None
-
-
-def _localisation(prompts: Sequence[Prompt], first_step: int, mask: Mask) -> tuple[Prompt, ...]:
-    """c_1: the prompts that were given together at the start, or a stand-in if there are none."""
-    first = after_mask(prompts[:first_step])
-    stand_in = inner_click(mask)
-    return first or (() if stand_in is None else (stand_in,))
