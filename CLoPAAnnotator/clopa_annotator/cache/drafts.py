@@ -1,0 +1,77 @@
+"""Drafts: unconfirmed work on a case, one file each, replaced at every save. Drafts never train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clopa_annotator.cache import names
+from clopa_annotator.cache.confirming import checked_mask
+from clopa_annotator.cache.layout import Layout, utc_now
+from clopa_annotator.cache.prompts import prompts_from_json, prompts_to_json
+from clopa_annotator.cache.record import open_document
+from clopa_annotator.cache.regions import mask_from_json, mask_to_json
+from clopa_annotator.cache.sealed import seal
+from clopa_annotator.errors import CorruptRecord
+from clopa_annotator.geometry import Kji
+from clopa_annotator.types import Mask, TimedPrompt
+
+DRAFT = "clopa-draft"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class CaseDraft:
+    """Unconfirmed work.
+
+    Attributes:
+        case_id: name of the case.
+        mask: (k, j, i) uint8 mask on the image's grid.
+        prompts: what was given so far, in order.
+        annotator: who is at work.
+        seconds_active: time spent.
+        weights_version: weights in use.
+        first_shown_dice: kept for the confirmation; None if not known.
+        based_on_version: confirmed version that the work started from; 0 for none.
+        saved_at: ISO 8601 instant; filled in when it is saved.
+    """
+
+    case_id: str
+    mask: Mask
+    prompts: tuple[TimedPrompt, ...] = ()
+    annotator: str = ""
+    seconds_active: float = 0.0
+    weights_version: int = 0
+    first_shown_dice: float | None = None
+    based_on_version: int = 0
+    saved_at: str = ""
+
+
+def draft_path(case_id: str) -> str:
+    """A draft's file, relative to the campaign."""
+    return f"{names.DRAFTS}/{names.case_folder(case_id)}.json"
+
+
+def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
+    """Write a draft over the one before."""
+    mask = checked_mask(draft.mask, shape_kji)
+    values = {
+        "format": DRAFT,
+        "format_version": FORMAT_VERSION,
+        **vars(draft),
+        "mask": mask_to_json(mask),
+        "prompts": prompts_to_json(draft.prompts),
+        "saved_at": utc_now(),
+    }
+    layout.publish_document(draft_path(draft.case_id), seal(values), overwrite=True)
+
+
+def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:
+    """Read a draft; raises `CorruptRecord`."""
+    values = open_document(layout.read(relative), DRAFT, relative)
+    try:
+        plain = {key: values[key] for key in CaseDraft.__dataclass_fields__}
+        mask = mask_from_json(values["mask"], shape_kji)
+        prompts = prompts_from_json(values["prompts"], shape_kji)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptRecord(f"{relative} cannot be read: {error}.") from error
+    return CaseDraft(**{**plain, "mask": mask, "prompts": prompts})

@@ -1,0 +1,251 @@
+"""The campaign's index: an SQLite file that makes lists quick. It holds nothing that the files do not say.
+
+Journal mode DELETE and synchronous EXTRA, one writer (https://www.sqlite.org/pragma.html#pragma_synchronous):
+a row that was committed survives a power cut, on local disks and where write-ahead logs do not work. Errors
+of SQLite leave here as `OSError`, so that one place turns them into sentences.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clopa_annotator.cache.durable import Disk
+from clopa_annotator.cache.names import case_folder
+from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.types import CaseState
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
+CREATE TABLE images (image_hash TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE cases (
+    case_id TEXT PRIMARY KEY, number INTEGER NOT NULL, folder TEXT NOT NULL UNIQUE, image_hash TEXT NOT NULL,
+    source TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL, versions INTEGER NOT NULL,
+    last_version INTEGER NOT NULL, current INTEGER) WITHOUT ROWID;
+CREATE TABLE versions (
+    sequence INTEGER PRIMARY KEY, case_id TEXT NOT NULL, case_version INTEGER NOT NULL,
+    confirmation_id TEXT NOT NULL UNIQUE, confirmation_hash TEXT NOT NULL, image_hash TEXT NOT NULL,
+    mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
+    based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
+    prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
+    confirmed_at TEXT NOT NULL, UNIQUE (case_id, case_version));
+CREATE INDEX cases_by_number ON cases (number);
+"""
+
+_ERRNO_BY_TEXT = {
+    "disk is full": errno.ENOSPC,
+    "readonly database": errno.EROFS,
+    "disk I/O error": errno.EIO,
+    "unable to open": errno.EACCES,
+    "locked": errno.EBUSY,
+}
+
+
+class BrokenIndex(Exception):
+    """The file is not a sound index of this version; the files have to be read again."""
+
+
+def _as_os_error(error: sqlite3.Error) -> OSError:
+    text = str(error)
+    number = next((n for part, n in _ERRNO_BY_TEXT.items() if part in text), errno.EIO)
+    return OSError(number, text)
+
+
+class Index:
+    """The index file, or an index in memory.
+
+    Args:
+        path: the file; None for memory.
+        disk: told before each transaction.
+        writer: False opens an existing file for reading.
+
+    Raises:
+        BrokenIndex: damaged, or another version's.
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, disk: Disk, writer: bool = True) -> None:
+        self._path = path or Path(":memory:")
+        self._disk = disk
+        self._lock = threading.RLock()
+        self._connection = self._connect(writer)
+        try:
+            self._prepare(writer)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _connect(self, writer: bool) -> sqlite3.Connection:
+        memory = str(self._path) == ":memory:"
+        target = (
+            ":memory:" if memory else f"{self._path.absolute().as_uri()}?mode={'rwc' if writer else 'ro'}"
+        )
+        try:
+            connection = sqlite3.connect(
+                target, uri=not memory, timeout=20, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise _as_os_error(error) from error
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _prepare(self, writer: bool) -> None:
+        try:
+            if writer:
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+                self._connection.execute("PRAGMA synchronous = EXTRA")
+            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if writer and found == 0 and not self._tables():
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                )
+            elif found != SCHEMA_VERSION or len(self._tables()) != 5:
+                raise BrokenIndex(f"{self._path.name} has schema version {found}.")
+        except sqlite3.DatabaseError as error:
+            raise self._broken_or_os_error(error) from error
+
+    def _tables(self) -> list[Any]:
+        return self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+
+    @staticmethod
+    def _broken_or_os_error(error: sqlite3.Error) -> Exception:
+        if "malformed" in str(error) or "not a database" in str(error):
+            return BrokenIndex(str(error))
+        return _as_os_error(error)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside the block, or none; durable when the block has ended."""
+        with self._lock:
+            self._disk.hook("index begin", self._path)
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._disk.hook("index commit", self._path)
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._broken_or_os_error(error) from error
+                raise
+            self._disk.hook("index committed", self._path)
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The answer to a query."""
+        try:
+            with self._lock:
+                return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._broken_or_os_error(error) from error
+
+    def _run(self, statement: str, *values: object) -> None:
+        self._connection.execute(statement, values)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def is_sound(self) -> bool:
+        """Whether SQLite finds no damage in the file."""
+        try:
+            return bool(self.rows("PRAGMA integrity_check")[0][0] == "ok")
+        except (BrokenIndex, OSError):
+            return False
+
+    def last_sequence(self) -> int:
+        """The highest sequence number that was ever used up."""
+        return int(self.meta("last_sequence") or 0)
+
+    def last_version(self, case_id: str) -> int:
+        """The highest version number that a case ever had; 0 if none."""
+        found = self.rows("SELECT last_version FROM cases WHERE case_id = ?", case_id)
+        return int(found[0][0]) if found else 0
+
+    # -- inside a transaction ------------------------------------------------------------------------------
+
+    def set_meta(self, key: str, value: object) -> None:
+        """Remember one value."""
+        self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+
+    def meta(self, key: str) -> Any:
+        """A remembered value, or None."""
+        found = self.rows("SELECT value FROM meta WHERE key = ?", key)
+        return found[0][0] if found else None
+
+    def announce(self, path: str, sequence: int | None = None) -> None:
+        """Remember that something is about to appear at this path, and that its number is used up."""
+        self._run("INSERT OR REPLACE INTO pending VALUES (?, ?)", path, sequence)
+        if sequence is not None:
+            self.set_meta("last_sequence", sequence)
+
+    def settle(self, path: str) -> None:
+        """Forget an announcement."""
+        self._run("DELETE FROM pending WHERE path = ?", path)
+
+    def clear(self) -> None:
+        """Forget every image, case and version; sequence numbers and the manifest's copy stay."""
+        for table in ("pending", "images", "versions", "cases"):
+            self._run(f"DELETE FROM {table}")
+
+    def add_image(self, image_hash: str) -> None:
+        """An image is in the campaign."""
+        self._run("INSERT OR IGNORE INTO images VALUES (?)", image_hash)
+
+    def drop_image(self, image_hash: str) -> None:
+        """An image is in the campaign no more."""
+        self._run("DELETE FROM images WHERE image_hash = ?", image_hash)
+
+    def add_case(self, entry: CaseEntry) -> None:
+        """A case without versions."""
+        self._run(
+            "INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, '', 0, 0, NULL)",
+            *(entry.case_id, entry.number, case_folder(entry.case_id), entry.image_hash, entry.source),
+            CaseState.TODO.name,
+        )
+
+    def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
+        """A confirmed version, which becomes its case's current one."""
+        self._run(
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+            *(record.sequence, record.case_id, record.case_version, record.confirmation_id),
+            *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
+            *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
+            *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
+        )
+        state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED
+        note = (
+            "Two people confirmed this case independently; look at both versions." if record.conflict else ""
+        )
+        self._run(
+            "UPDATE cases SET state = ?, note = ?, versions = versions + 1, current = ?,"
+            " last_version = max(last_version, ?) WHERE case_id = ?",
+            *(state.name, note, record.sequence, record.case_version, record.case_id),
+        )
+
+    def raise_version(self, folder: str, case_version: int) -> None:
+        """A version with this number was there once; the next one gets a higher number."""
+        self._run(
+            "UPDATE cases SET last_version = max(last_version, ?) WHERE folder = ?", case_version, folder
+        )
+
+    def add_mark(self, mark: Mark) -> None:
+        """A decision about a case."""
+        if mark.case_version is not None:
+            self._run(
+                "UPDATE versions SET withdrawn = 1 WHERE case_id = ? AND case_version = ?",
+                *(mark.case_id, mark.case_version),
+            )
+            self._run("UPDATE cases SET current = NULL WHERE case_id = ?", mark.case_id)
+        note = "" if mark.state in (CaseState.TODO, CaseState.CONFIRMED) else mark.reason
+        self._run(
+            "UPDATE cases SET state = ?, note = ? WHERE case_id = ?", mark.state.name, note, mark.case_id
+        )

@@ -1,0 +1,54 @@
+"""Names of folders and files in a campaign: safe on every file system, whatever the case is called.
+
+The true name of a case stands in its record. The folder's name is made of a readable part (ASCII letters,
+digits and hyphens, lower case, at most 40) and the first 16 hexadecimal digits of the SHA-256 of the case id
+in UTF-8, so ids that differ only in case, in normalisation or beyond the fortieth letter do not meet, and no
+name is reserved, hidden or too long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from clopa_annotator.errors import InputError
+
+IMAGES, CASES, DRAFTS, STAGING, QUARANTINE = "images", "cases", "drafts", "staging", "quarantine"
+MANIFEST, INDEX, LOCK = "campaign.json", "index.sqlite", "writer.lock"
+IMAGE_RECORD, IMAGE_VOXELS = "image.json", "voxels.b2nd"
+CASE_RECORD, RECORD, MASK, MASK_CHUNKS = "case.json", "record.json", "mask.seg.nrrd", "mask.b2nd"
+
+VERSION_FOLDER = re.compile(r"v(\d{4,})-s(\d{8,})")
+MARK_FILE = re.compile(r"m(\d{8,})\.json")
+CASE_FOLDER = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{16}")
+IMAGE_FOLDER = re.compile(r"[0-9a-f]{64}")
+
+
+def check_name(text: str, what: str) -> None:
+    """Refuse a name that cannot be stored or shown.
+
+    Raises:
+        InputError: empty, with control characters or line breaks, or not valid Unicode.
+    """
+    if not text.strip():
+        raise InputError(f"{what} is empty.")
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in text):
+        raise InputError(f"{what} contains a line break, a control character or half a character: {text!r}.")
+
+
+def case_folder(case_id: str) -> str:
+    """Name of the case's folder."""
+    plain = unicodedata.normalize("NFKD", case_id).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "case"
+    return f"{slug}-{hashlib.sha256(case_id.encode('utf-8')).hexdigest()[:16]}"
+
+
+def version_folder(case_version: int, sequence: int) -> str:
+    """Name of a version's folder; it keeps both numbers even when the record inside is damaged."""
+    return f"v{case_version:04d}-s{sequence:08d}"
+
+
+def mark_file(sequence: int) -> str:
+    """Name of a mark's file."""
+    return f"m{sequence:08d}.json"

@@ -1,0 +1,183 @@
+"""Reading a campaign: lists, records, images, masks and patches of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from clopa_annotator.cache import drafts, names
+from clopa_annotator.cache.chunked import Voxels, as_mask, decode_chunked, mask_hash, read_chunks
+from clopa_annotator.cache.drafts import CaseDraft
+from clopa_annotator.cache.images import check_image, image_record, read_patch
+from clopa_annotator.cache.index import Index
+from clopa_annotator.cache.manifest import CampaignManifest
+from clopa_annotator.cache.opening import Opened
+from clopa_annotator.cache.record import CaseRecord, Mark
+from clopa_annotator.cache.summaries import CaseSummary, VersionSummary, case_from_row, version_from_row
+from clopa_annotator.errors import CorruptRecord, UnknownCase
+from clopa_annotator.geometry import BoundsKji, Geometry
+from clopa_annotator.types import CaseRef, Image, Mask
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_VERSIONS = "SELECT v.*, c.current FROM versions v JOIN cases c USING (case_id)"
+_HAS_IMAGE = "v.image_hash IN (SELECT image_hash FROM images)"
+
+
+class CampaignReader:
+    """What can be asked of an open campaign folder; safe to use from several threads.
+
+    Every method raises `UnknownCase` for a case or version that the campaign does not have, and
+    `CorruptRecord` for files that are not what was written.
+    """
+
+    def __init__(self, folder: Path, opened: Opened) -> None:
+        """Use `CampaignStore.open`."""
+        self.folder = folder
+        self._opened = opened
+        self._layout = opened.layout
+
+    def close(self) -> None:
+        """Close the index and give the writer's lock back; a second call does nothing."""
+        self._index.close()
+        if self._opened.lock is not None:
+            self._opened.lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def manifest(self) -> CampaignManifest:
+        """What the campaign is."""
+        return self._opened.manifest
+
+    @property
+    def writable(self) -> bool:
+        """Whether this store was opened for writing."""
+        return self._opened.lock is not None
+
+    @property
+    def _index(self) -> Index:
+        return self._opened.index
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def cases(self) -> tuple[CaseSummary, ...]:
+        """Every case, in the order in which they were added."""
+        with_draft = {n.removesuffix(".json") for n in self._layout.entries(names.DRAFTS)}
+        rows = self._index.rows("SELECT * FROM cases ORDER BY number, case_id")
+        return tuple(case_from_row(row, row["folder"] in with_draft) for row in rows)
+
+    def case(self, case_id: str) -> CaseSummary:
+        """One case."""
+        row = self._case_row(case_id)
+        return case_from_row(row, self._layout.exists(drafts.draft_path(case_id)))
+
+    def _case_row(self, case_id: str) -> sqlite3.Row:
+        rows = self._index.rows("SELECT * FROM cases WHERE case_id = ?", case_id)
+        if not rows:
+            raise UnknownCase(f"The campaign has no case {case_id!r}.")
+        return rows[0]
+
+    def confirmed(self) -> tuple[CaseRef, ...]:
+        """The current version of every confirmed case, by sequence; what may train.
+
+        A corrected case appears once, with its newest version and that version's sequence number. Withdrawn
+        versions, and cases whose image is damaged or missing, do not appear. A case that needs another look
+        because two people confirmed it appears with its newest version.
+        """
+        return tuple(v.ref for v in self.confirmed_versions())
+
+    def confirmed_versions(self) -> tuple[VersionSummary, ...]:
+        """Like `confirmed`, with what each confirmation cost."""
+        query = f"{_VERSIONS} WHERE c.current = v.sequence AND {_HAS_IMAGE} ORDER BY v.sequence"
+        return tuple(version_from_row(row) for row in self._index.rows(query))
+
+    def versions(self, case_id: str) -> tuple[VersionSummary, ...]:
+        """Every confirmed version of a case, withdrawn ones included, oldest first."""
+        self._case_row(case_id)
+        rows = self._index.rows(f"{_VERSIONS} WHERE v.case_id = ? ORDER BY v.case_version", case_id)
+        return tuple(version_from_row(row) for row in rows)
+
+    def version(self, sequence: int) -> VersionSummary:
+        """The version with a sequence number, current or not."""
+        rows = self._index.rows(f"{_VERSIONS} WHERE v.sequence = ?", sequence)
+        if not rows:
+            raise UnknownCase(f"The campaign has no confirmation number {sequence}.")
+        return version_from_row(rows[0])
+
+    def arrivals(self) -> dict[str, int]:
+        """The sequence number of each confirmed case's first version; it never changes."""
+        rows = self._index.rows("SELECT case_id, min(sequence) FROM versions GROUP BY case_id ORDER BY 2")
+        return {str(row[0]): int(row[1]) for row in rows}
+
+    def marks(self, case_id: str) -> tuple[Mark, ...]:
+        """What was decided about a case besides its masks, oldest first."""
+        base = f"{names.CASES}/{self._case_row(case_id)['folder']}"
+        found = [n for n in self._layout.entries(base) if names.MARK_FILE.fullmatch(n)]
+        marks = [self._layout.mark(f"{base}/{name}") for name in found]
+        return tuple(sorted(marks, key=lambda m: m.sequence))
+
+    def image_hash(self, case_id: str) -> str:
+        """The image of a case."""
+        return str(self._case_row(case_id)["image_hash"])
+
+    def geometry(self, image_hash: str) -> Geometry:
+        """The grid of an image, without reading its voxels."""
+        return image_record(self._layout, image_hash)[1]
+
+    def read_image(self, image_hash: str) -> Image:
+        """A whole image in the dtype in which it was added, compared with its hash."""
+        return check_image(self._layout, image_hash)
+
+    def read_patch(self, image_hash: str, bounds_kji: BoundsKji) -> Voxels:
+        """The voxels of an image in a box inside it; reads only the chunks that the box touches.
+
+        Raises:
+            GeometryError: the box is not inside the image.
+        """
+        return read_patch(self._layout, image_hash, bounds_kji)
+
+    def read_mask(self, ref: CaseRef) -> Mask:
+        """A confirmed mask, compared with its hash."""
+        relative = f"{ref.folder}/{names.MASK_CHUNKS}"
+        mask = as_mask(decode_chunked(self._layout.read(relative), relative))
+        if mask_hash(mask) != ref.mask_hash:
+            raise CorruptRecord(f"{relative} is damaged: its voxels do not fit their hash.")
+        return mask
+
+    def read_mask_patch(self, ref: CaseRef, bounds_kji: BoundsKji) -> Mask:
+        """The part of a confirmed mask in a box inside it; reads only the chunks that the box touches.
+
+        Raises:
+            GeometryError: the box is not inside the image.
+        """
+        path = self._layout.path(f"{ref.folder}/{names.MASK_CHUNKS}")
+        if not path.is_file():
+            raise CorruptRecord(f"The mask in {ref.folder} is missing from the campaign.")
+        return as_mask(read_chunks(path, bounds_kji, self.geometry(ref.image_hash)))
+
+    def mask_path(self, ref: CaseRef) -> Path:
+        """The ``.seg.nrrd`` file of a confirmed version."""
+        return self._layout.path(f"{ref.folder}/{names.MASK}")
+
+    def record(self, ref: CaseRef) -> CaseRecord:
+        """The record of a confirmed version, compared with its hash."""
+        record, record_hash = self._layout.case_record(ref.folder)
+        if record_hash != ref.record_hash:
+            raise CorruptRecord(f"{ref.folder}/{names.RECORD} is not the record that was confirmed.")
+        return record
+
+    def load_draft(self, case_id: str) -> CaseDraft | None:
+        """The unconfirmed work on a case; None if there is none."""
+        shape = self.geometry(self.image_hash(case_id)).shape_kji
+        relative = drafts.draft_path(case_id)
+        return drafts.load(self._layout, relative, shape) if self._layout.exists(relative) else None
