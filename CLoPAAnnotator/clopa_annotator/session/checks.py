@@ -61,7 +61,7 @@ def usable_array(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         raise ImageError(
             "The image has voxels that are NaN or infinite. Replace them by numbers, for instance by zero."
         )
-    if max(abs(float(lowest)), abs(float(highest))) > np.finfo(np.float32).max:
+    if max(abs(float(lowest)), abs(float(highest))) > float(np.finfo(np.float32).max):
         raise ImageError("The image has values too large for single precision. Rescale its intensities.")
     if lowest == highest:
         raise ImageError(

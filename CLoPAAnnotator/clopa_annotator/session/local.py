@@ -216,7 +216,7 @@ class LocalSession:
         started = time.perf_counter()
         with self._model.lock:
             version = self._model.version
-            with core.recording() as records:
+            with core.reproducible(), core.recording() as records:
                 try:
                     write()
                 except BaseException as error:

@@ -15,6 +15,8 @@ from clopa_annotator.session.model import CHECKPOINT_NAME
 
 CONFIGURATION = "3d_fullres"
 INPUT_CHANNELS = 8
+PROMPT_GAIN = 20.0
+TARGET_BIAS = -6.0
 
 
 def random_plans(
@@ -59,7 +61,7 @@ def write_random_model(
     seed: int = 0,
     licence: str = "CC0-1.0",
 ) -> Path:
-    """Write a model folder with random weights; its proposals are arbitrary blobs, not segmentations.
+    """Write a model folder with random weights; its proposals are blobs near prompts, not segmentations.
 
     Args:
         folder: created if it does not exist.
@@ -80,6 +82,7 @@ def write_random_model(
             2,
             enable_deep_supervision=False,
         )
+    _listen_to_prompts(network)
     checkpoint = {
         "network_weights": network.state_dict(),
         "trainer_name": "nnInteractiveTrainer_stub",
@@ -98,3 +101,17 @@ def write_random_model(
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def _listen_to_prompts(network: torch.nn.Module) -> None:
+    """Make untrained weights answer to prompts: louder prompt channels, and a head that says no by default.
+
+    As initialised, the image's noise decides alone and half of all voxels are target.
+    """
+    parameters = dict(network.named_parameters())
+    with torch.no_grad():
+        parameters["encoder.stem.convs.0.conv.weight"][:, 2:] *= PROMPT_GAIN
+        last = max(
+            name for name in parameters if name.startswith("decoder.seg_layers") and name.endswith("bias")
+        )
+        parameters[last][1] += TARGET_BIAS

@@ -39,6 +39,9 @@ from clopa_annotator.types import (
 
 logger = logging.getLogger(__name__)
 
+REFINEMENT_SEED = 0
+"""Seed under which upstream's random choice of refinement boxes is made, in every step anew."""
+
 Network = Callable[[torch.Tensor], Any]
 Record = tuple[str, int | None, tuple[slice, ...] | None, Any]
 """One overwritten region: kind, channel, where, and its compressed content before."""
@@ -125,6 +128,20 @@ class Core(nnInteractiveInferenceSession):  # type: ignore[misc]
     @queue.setter
     def queue(self, value: tuple[tuple[Any, ...], tuple[float, ...]]) -> None:
         self.new_interaction_centers, self.new_interaction_zoom_out_factors = (list(v) for v in value)
+
+    @contextmanager
+    def reproducible(self) -> Iterator[None]:
+        """Fix the random numbers that upstream draws from numpy's global state, and put that state back.
+
+        It draws when the greedy choice of refinement boxes leaves voxels uncovered
+        (`generate_bounding_boxes`). With this, a proposal depends on image, prompts and weights alone.
+        """
+        state = np.random.get_state()
+        np.random.seed(REFINEMENT_SEED)
+        try:
+            yield
+        finally:
+            np.random.set_state(state)
 
     @contextmanager
     def recording(self) -> Iterator[list[Record]]:
