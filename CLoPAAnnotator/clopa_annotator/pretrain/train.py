@@ -29,6 +29,7 @@ from clopa_annotator.errors import ConfigError
 from clopa_annotator.pretrain.checkpoint import export_model
 from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, stream
 from clopa_annotator.pretrain.network import NetworkDesign, build_network, count_parameters, same_device
+from clopa_annotator.session.model import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class _Run:
 def run(
     settings: PretrainSettings,
     out: Path,
-    device: str = "cpu",
+    device: str = "auto",
     on_progress: Callable[[PretrainProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Path:
@@ -136,7 +137,7 @@ def run(
     Args:
         settings: the run; when resuming, only its length and intervals may differ.
         out: folder for ``state.pt`` (resume), ``curves.csv``, ``settings.json`` and ``model/``.
-        device: "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "mps".
         on_progress: called every ``log_s`` seconds.
         should_stop: asked after every window; True saves and returns.
 
@@ -148,7 +149,7 @@ def run(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    state = _restore(settings, out, device)
+    state = _restore(settings, out, choose_device(device))
     logger.info("Pretraining %d parameters from update %d on", count_parameters(state.network), state.updates)
     trainer = _Trainer(settings, out, state, on_progress)
     for phase, side in enumerate(settings.sides):
@@ -306,7 +307,7 @@ def _with_aliases(network: nn.Module, average: dict[str, Tensor]) -> dict[str, T
     return {n: by_tensor[t.data_ptr()] for n, t in network.state_dict().items() if t.data_ptr() in by_tensor}
 
 
-def _restore(settings: PretrainSettings, out: Path, device: str) -> _Run:
+def _restore(settings: PretrainSettings, out: Path, device: torch.device) -> _Run:
     torch.manual_seed(settings.seed)
     network = build_network(settings.design).to(device)
     rng = np.random.default_rng(settings.seed)
