@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from clopa_annotator.session.logits import NotFiniteError, TwoClassLogits, TwoClassNetwork
+from clopa_annotator.session.logits import NotFiniteError, TwoClassLogits, TwoClassNetwork, best_cpu_precision
 
 
 @settings(deadline=None)
@@ -59,3 +59,11 @@ def test_bf16_runs_the_network_in_bfloat16_on_the_cpu_and_fp32_does_not():
         TwoClassNetwork(network, precision)(patch)
         hook.remove()
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("units", "precision"), [({"amx_bf16": True}, "bf16"), ({"avx2": True}, "fp32"), ({}, "fp32")]
+)
+def test_bf16_is_the_better_precision_only_with_units_for_it(monkeypatch, units, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units, raising=False)
+    assert best_cpu_precision() == precision
