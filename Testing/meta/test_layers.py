@@ -10,7 +10,7 @@ import pytest
 CORE = Path(__file__).resolve().parents[2] / "CLoPAAnnotator" / "clopa_annotator"
 PACKAGE = "clopa_annotator"
 
-SHARED = {"types", "errors", "geometry", "events", "config", "durable"}
+SHARED = {"types", "errors", "geometry", "events", "config", "durable", "delta"}
 ALLOWED: dict[str, set[str]] = {
     "types": {"errors", "geometry"},
     "errors": set(),
@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"types"},
     "config": {"errors"},
     "durable": {"errors"},
+    "delta": {"errors"},
     "session": SHARED,
     "cache": SHARED,
     "scheduler": SHARED,

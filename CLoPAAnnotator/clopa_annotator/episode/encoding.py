@@ -63,6 +63,18 @@ def normalise(voxels: Tensor) -> Tensor:
         ImageError: every voxel is zero, or the image is constant or not finite.
     """
     image = voxels.to(torch.float32, copy=True)
+    mean, std = statistics(image)
+    image -= mean
+    image /= std
+    return image
+
+
+def statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation that `normalise` uses, of a whole (k, j, i) float32 image.
+
+    Raises:
+        ImageError: every voxel is zero, or the image is constant or not finite.
+    """
     if not bool(torch.isfinite(image).all()):
         raise ImageError("The image has NaN or infinite voxels; repair it before training on it.")
     bounds = bounding_box((image != 0).cpu().numpy())
@@ -72,9 +84,7 @@ def normalise(voxels: Tensor) -> Tensor:
     mean, std = crop.mean(), crop.std()
     if not bool(std > 0):
         raise ImageError("The image is constant; there is nothing to learn from.")
-    image -= mean
-    image /= std
-    return image
+    return mean, std
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,129 @@
+"""The state of an episode after a complete epoch, in one safetensors file that is replaced in one step.
+
+No generator's state is in it: every sample and every prompt draws from a generator seeded by its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from clopa_annotator.durable import write_bytes
+from clopa_annotator.errors import EpisodeError
+
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class TrainState:
+    """What an epoch leaves to the next.
+
+    Attributes:
+        epoch: last complete epoch; -1 before the first validation.
+        updates: optimiser steps done.
+        losses: mean loss per epoch.
+        scores: validation score per epoch, from epoch 0; empty without held-out cases.
+        smoothed: the smoothed scores that the best epoch is chosen by.
+        best_epoch: epoch of the best smoothed score, the earliest if several share it.
+        best: values of the tuned parameters after that epoch, on the CPU.
+        seconds: wall time, over all runs.
+        micro_batch: most samples in a forward pass, as memory allowed.
+        checkpointing: whether activations are recomputed.
+    """
+
+    epoch: int = -1
+    updates: int = 0
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    smoothed: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+    micro_batch: int = 0
+    checkpointing: bool = False
+
+
+def save_state(
+    path: Path,
+    state: TrainState,
+    parameters: dict[str, nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    scaler: Any,
+    order: str,
+) -> None:
+    """Replace the checkpoint.
+
+    Args:
+        path: the file.
+        state: what to keep.
+        parameters: the tuned parameters by name.
+        optimiser: Adam over them.
+        scaler: a GradScaler or None.
+        order: fingerprint of the job, see `fingerprint`.
+    """
+    tensors = {f"now/{n}": p.detach().cpu().clone() for n, p in parameters.items()}
+    tensors |= {f"best/{n}": t for n, t in state.best.items()}
+    for name, parameter in parameters.items():
+        kept = optimiser.state.get(parameter, {})
+        tensors |= {f"{k}/{name}": kept[k].detach().cpu().clone() for k in _ADAM if k in kept}
+    about = {k: v for k, v in vars(state).items() if k != "best"}
+    about |= {"order": order, "scaler": scaler.state_dict() if scaler is not None else None}
+    write_bytes(path, bytes(save(tensors, metadata={"state": json.dumps(about)})))
+
+
+def load_state(
+    path: Path,
+    parameters: dict[str, nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    scaler: Any,
+    order: str,
+) -> TrainState | None:
+    """Go back to the last complete epoch; None if there is no checkpoint.
+
+    Raises:
+        EpisodeError: the checkpoint is damaged or belongs to another job.
+    """
+    if not path.exists():
+        return None
+    try:
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about, tensors = json.loads(header["__metadata__"]["state"]), load(data)
+        if about.pop("order") != order:
+            raise EpisodeError(
+                "The checkpoint belongs to another episode; delete it to train this one from its start."
+            )
+        scales = about.pop("scaler")
+        if scaler is not None and scales:
+            scaler.load_state_dict(scales)
+        _restore(parameters, optimiser, tensors)
+        best = {k.removeprefix("best/"): t for k, t in tensors.items() if k.startswith("best/")}
+        return TrainState(**about, best=best)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise EpisodeError("The checkpoint is damaged; delete it to train from the start again.") from error
+
+
+def _restore(
+    parameters: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    for name, parameter in parameters.items():
+        with torch.no_grad():
+            parameter.copy_(tensors[f"now/{name}"])
+        kept = {k: tensors[f"{k}/{name}"] for k in _ADAM if f"{k}/{name}" in tensors}
+        # Adam keeps its step count on the CPU and its moments beside the parameter.
+        optimiser.state[parameter] = {k: t if k == "step" else t.to(parameter) for k, t in kept.items()}
+        if not kept:
+            del optimiser.state[parameter]
+
+
+def fingerprint(request: bytes, model_hash: str) -> str:
+    """What a checkpoint belongs to: the job's order and the base weights."""
+    return hashlib.sha256(request + model_hash.encode()).hexdigest()

@@ -1,0 +1,227 @@
+"""Which sample comes when: a pure function of the seed, prepared ahead by one thread.
+
+Every sample has a place (epoch, update, slot) and draws from a generator seeded with it. An episode that is
+resumed at an epoch therefore sees what it would have seen, without any generator's state being saved.
+
+Cases are taken in shuffled passes, so that each of them trains before one trains twice.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from clopa_annotator.episode.augmentation import augment
+from clopa_annotator.episode.cases import CaseFacts, CaseSource
+from clopa_annotator.episode.encoding import crop_padded, overlap, patch_bounds
+from clopa_annotator.episode.loop import WindowSample
+from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.geometry import BoundsKji, Kji
+from clopa_annotator.types import CaseRef
+
+_PASS, _SAMPLE, _VALIDATION, WINDOW = range(4)
+"""What a seed is for; the first number after the episode's own."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One batch of an episode.
+
+    Attributes:
+        epoch: from 1 for training; validation batches belong to the epoch that they close, from 0.
+        index: update or validation batch within the epoch, from 0.
+        validation: held-out cases, without augmentation.
+    """
+
+    epoch: int
+    index: int
+    validation: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples with the place they belong to; on the CPU."""
+
+    place: Place
+    samples: tuple[WindowSample, ...]
+
+
+def plan(settings: EpisodeSettings, val_batches: int, done_epochs: int = -1) -> Iterator[Place]:
+    """The batches of an episode in order, after the epochs that are done (-1: none, not even epoch 0)."""
+    for epoch in range(done_epochs + 1, settings.epochs + 1):
+        if epoch > 0:
+            yield from (Place(epoch, n) for n in range(settings.updates))
+        yield from (Place(epoch, n, validation=True) for n in range(val_batches))
+
+
+class Sampler:
+    """Makes the batch for a place.
+
+    Args:
+        source: where regions come from.
+        train: cases to train on; at least one.
+        val: held-out cases; may be empty.
+        settings: see `EpisodeSettings`.
+        patch_kji: the network's patch.
+        seed: the episode's.
+    """
+
+    def __init__(
+        self,
+        source: CaseSource,
+        train: Sequence[CaseRef],
+        val: Sequence[CaseRef],
+        settings: EpisodeSettings,
+        patch_kji: Kji,
+        seed: int,
+    ) -> None:
+        self._source = source
+        self._train = tuple(train)
+        self._val = tuple(val)
+        self._settings = settings
+        self._patch = patch_kji
+        self._seed = seed
+
+    @property
+    def val_batches(self) -> int:
+        """Number of validation batches per epoch."""
+        return -(-self._val_windows // self._settings.batch)
+
+    @property
+    def _val_windows(self) -> int:
+        return self._settings.val_samples if self._val else 0
+
+    def batch(self, place: Place) -> Batch:
+        """Read, normalise and augment the samples of one batch."""
+        s = self._settings
+        first = place.index * s.batch
+        if place.validation:
+            numbers = range(first, min(first + s.batch, self._val_windows))
+            return Batch(place, tuple(self._val_sample(n) for n in numbers))
+        first += (place.epoch - 1) * s.updates * s.batch
+        return Batch(place, tuple(self._train_sample(n) for n in range(first, first + s.batch)))
+
+    def rng(self, place: Place) -> np.random.Generator:
+        """The generator for the prompts of a batch; validation gets the same ones every epoch."""
+        return self._rng(WINDOW, int(place.validation), 0 if place.validation else place.epoch, place.index)
+
+    def _rng(self, *what: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, *what])
+
+    def _train_sample(self, number: int) -> WindowSample:
+        turn, n = divmod(number, len(self._train))
+        ref = self._train[int(self._rng(_PASS, turn).permutation(len(self._train))[n])]
+        rng = self._rng(_SAMPLE, number)
+        return self._sample(ref, rng, self._settings.foreground, self._settings.augmentation)
+
+    def _val_sample(self, number: int) -> WindowSample:
+        # Always around a target voxel: in a patch without target one voxel decides between Dice 0 and 1.
+        return self._sample(self._val[number % len(self._val)], self._rng(_VALIDATION, number), 1.0, 0.0)
+
+    def _sample(
+        self, ref: CaseRef, rng: np.random.Generator, foreground: float, augmentation: float
+    ) -> WindowSample:
+        facts = self._source.facts(ref)
+        centre = _centre(facts, rng, foreground)
+        fixed = self._settings.patch_centre == "paper"
+        patch = patch_bounds(centre, self._patch)
+        bounds = _inside(patch, facts.shape_kji) if fixed else self._neighbourhood(centre, facts.shape_kji)
+        image, target = self._source.region(ref, bounds)
+        image, target = augment(image, target, int(rng.integers(2**32)), augmentation)
+        if not fixed:
+            return WindowSample(image, target)
+        around = _relative(patch, bounds)
+        return WindowSample(crop_padded(image, around), crop_padded(target, around))
+
+    def _neighbourhood(self, centre: Kji, shape: Kji) -> BoundsKji:
+        """``region`` patches around a voxel, moved into the image; all of it where it is no larger."""
+        sides = []
+        for c, p, n in zip(centre, self._patch, shape, strict=True):
+            size = min(n, round(self._settings.region * p))
+            low = min(max(c - size // 2, 0), n - size)
+            sides.append((low, low + size))
+        return (sides[0], sides[1], sides[2])
+
+
+def _centre(facts: CaseFacts, rng: np.random.Generator, foreground: float) -> Kji:
+    wanted, other = facts.foreground, facts.background
+    if rng.random() >= foreground:
+        wanted, other = other, wanted
+    voxels = wanted if len(wanted) else other
+    k, j, i = (int(x) for x in voxels[rng.integers(len(voxels))])
+    return (k, j, i)
+
+
+def _inside(bounds: BoundsKji, shape: Kji) -> BoundsKji:
+    in_image, _ = overlap(bounds, shape)
+    (a, b, c) = ((s.start, s.stop) for s in in_image)
+    return (a, b, c)
+
+
+def _relative(bounds: BoundsKji, origin: BoundsKji) -> BoundsKji:
+    (a, b, c) = ((lo - o, hi - o) for (lo, hi), (o, _) in zip(bounds, origin, strict=True))
+    return (a, b, c)
+
+
+class Prefetcher:
+    """Prepares batches in one thread, in order, at most ``ahead`` of them before they are taken.
+
+    One thread and not several processes: the network takes nearly all of the time, and a process more costs
+    the memory of a second torch. Closing it ends the thread.
+    """
+
+    def __init__(self, make: Callable[[Place], Batch], places: Iterator[Place], ahead: int) -> None:
+        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=ahead)
+        self._stop = threading.Event()
+        self._threads = torch.get_num_threads()
+        self._thread = threading.Thread(target=self._work, args=(make, places), daemon=True, name="samples")
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End the thread; what is prepared is dropped."""
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _work(self, make: Callable[[Place], Batch], places: Iterator[Place]) -> None:
+        torch.set_num_threads(1)  # this thread's own share, beside the network's threads
+        try:
+            for place in places:
+                if not self._put(make(place)):
+                    return
+            self._put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the batches
+            self._put(error)
+        finally:
+            torch.set_num_threads(self._threads)
+
+    def _put(self, item: Batch | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+def on_device(batch: Batch, device: torch.device) -> tuple[WindowSample, ...]:
+    """The samples of a batch on the device that trains."""
+    if device.type == "cpu":
+        return batch.samples
+    return tuple(replace(s, image=s.image.to(device), target=s.target.to(device)) for s in batch.samples)
