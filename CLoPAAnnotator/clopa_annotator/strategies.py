@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.online.settings import OaimsSettings
+from clopa_annotator.experts.settings import RidgeHeadSettings
+from clopa_annotator.online.settings import OaimsSettings, SparseSettings
 from clopa_annotator.types import GateDecision
 
 if TYPE_CHECKING:
+    from clopa_annotator.online.inputs import CanvasEncoder
     from clopa_annotator.online.protocol import OnlineStrategy
     from clopa_annotator.session.model import LoadedModel
 
+OnlineSettings = OaimsSettings | SparseSettings | RidgeHeadSettings
 Change = tuple[str, str | int | float | bool]
 """One setting of `EpisodeSettings` with another value than the schedule's."""
 
@@ -108,7 +111,7 @@ class StrategySpec:
     group: str | None = None
     changes: tuple[Change, ...] = ()
     phases: TwoPhases | None = None
-    online: OaimsSettings | None = None
+    online: OnlineSettings | None = None
     box_first: bool = False
 
     @property
@@ -153,10 +156,23 @@ class StrategySpec:
         if self.online is None:
             return None
         from clopa_annotator.online.inputs import CanvasEncoder, rules_of
-        from clopa_annotator.online.oaims import Oaims
 
         encoder = CanvasEncoder(rules_of(model.artifacts, model.patch_size_kji))
-        return Oaims(model, encoder, self.online)
+        return _start(self.online, model, encoder)
+
+
+def _start(settings: OnlineSettings, model: LoadedModel, encoder: CanvasEncoder) -> OnlineStrategy:
+    if isinstance(settings, OaimsSettings):
+        from clopa_annotator.online.oaims import Oaims
+
+        return Oaims(model, encoder, settings)
+    if isinstance(settings, SparseSettings):
+        from clopa_annotator.online.baselines import SparseAdaptation
+
+        return SparseAdaptation(model, encoder, settings)
+    from clopa_annotator.experts.head import RidgeHead
+
+    return RidgeHead(model, encoder, settings)
 
 
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
@@ -181,6 +197,18 @@ SPECS: tuple[StrategySpec, ...] = (
     ),
     StrategySpec("oaims-pi", "OAIMS: learns from each confirmation", online=OaimsSettings(mid=False)),
     StrategySpec("oaims", "OAIMS: learns from each click and each confirmation", online=OaimsSettings()),
+    StrategySpec(
+        "evosam",
+        "EvoSAM: a closed-form last layer from each confirmation, on a frozen base",
+        online=RidgeHeadSettings(),
+        box_first=True,
+    ),
+    StrategySpec(
+        "ia-sa",
+        "baseline: sparse corrections, anchored to the weights before",
+        online=SparseSettings("ia-sa"),
+    ),
+    StrategySpec("tsca", "baseline: sparse corrections, teacher and student", online=SparseSettings("tsca")),
 )
 
 

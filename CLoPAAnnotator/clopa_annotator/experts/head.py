@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,8 @@ from clopa_annotator.experts.ridge import RidgeClassifier, RidgeSolution
 from clopa_annotator.experts.settings import RidgeHeadSettings
 from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste
+from clopa_annotator.online.learner import OnlineLearner
 from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
-from clopa_annotator.online.weights import OnlineWeights
 from clopa_annotator.types import Image, Mask, Prompt
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,10 @@ def best_threshold(ridge: RidgeClassifier, solution: RidgeSolution) -> float:
     return float(thresholds[int(np.argmax(2 * hits / (hits + false + n1)))])
 
 
-class RidgeHead:
+class RidgeHead(OnlineLearner):
     """Learns the last layer from confirmations; fulfils `online.protocol.OnlineStrategy`.
+
+    A rollback restores the layer; the statistics stay, as the confirmations do.
 
     Args:
         model: the live network.
@@ -80,25 +82,11 @@ class RidgeHead:
     """
 
     def __init__(self, model: AdaptableModel, encoder: InputEncoder, settings: RidgeHeadSettings) -> None:
-        self.weights = OnlineWeights(model, "last")
+        super().__init__(model, encoder, "last")
         self._layer = last_layer(model.network)
-        self._encoder = encoder
         self._settings = settings
-        self._history: list[OnlineUpdate] = []
         self.ridge = RidgeClassifier(self._layer.in_channels)
         self._below = self._fingerprint()
-
-    @property
-    def history(self) -> tuple[OnlineUpdate, ...]:
-        """Every update so far, oldest first."""
-        return tuple(self._history)
-
-    def start_case(self) -> None:
-        """Go on from what persists. The statistics stay, unless someone changed the layers below."""
-        if self.weights.start_case() and self._fingerprint() != self._below:
-            logger.warning("The layers below the ridge head changed; it starts to learn anew")
-            self._below = self._fingerprint()
-            self.ridge = RidgeClassifier(self._layer.in_channels)
 
     def after_click(self, interaction: Interaction) -> OnlineUpdate | None:  # noqa: ARG002
         """Nothing: statistics come from confirmed masks alone."""
@@ -118,37 +106,23 @@ class RidgeHead:
         if center is None:
             return None
         with self.weights.or_restore(), torch.no_grad():
-            self._encoder.set_image(image.voxels)
+            self._show(image)
             try:
                 inputs = self._learn(first, mask, center)
                 solution, threshold = solve_head(self.ridge, self._settings)
             except InputError as error:
                 raise NonFiniteLoss(f"The ridge head did not learn from this case: {error}") from error
             self._write(solution, threshold)
-            parent = self.weights.parent_version
-            number = self.weights.commit(persist=True)
-        seconds = time.perf_counter() - started
-        logger.debug("The ridge head learned from %d inputs in %.2f s", inputs, seconds)
-        update = OnlineUpdate(number, parent, "post", len(prompts), 0, 0.0, seconds)
-        self._history.append(update)
+            update = self._record("post", len(prompts), 0, 0.0, started)
+        logger.debug("The ridge head learned from %d inputs in %.2f s", inputs, update.seconds)
         return update
 
-    def return_to(self, version: int) -> bool:
-        """Restore the weights of a state within this case."""
-        return self.weights.return_to(version)
-
-    def persisted(self) -> Mapping[str, Tensor]:
-        """The last layer's weights that outlive the case."""
-        values = self.weights.persistent.values
-        return {n: v.clone() for n, v in zip(self.weights.parameters, values, strict=True)}
-
-    def registered(self, version: int) -> None:
-        """The persisted weights are now this registered version."""
-        self.weights.registered(version)
-
-    def rollback(self) -> None:
-        """Return to the registered weights; the statistics stay, as the confirmations do."""
-        self.weights.rollback()
+    def _on_new_case(self, adopted: bool) -> None:
+        """Keep the statistics, unless someone changed the layers below."""
+        if adopted and self._fingerprint() != self._below:
+            logger.warning("The layers below the ridge head changed; it starts to learn anew")
+            self._below = self._fingerprint()
+            self.ridge = RidgeClassifier(self._layer.in_channels)
 
     def _fingerprint(self) -> tuple[float, ...]:
         """Tells whether the layers that the features come from are the same as before."""
@@ -158,7 +132,7 @@ class RidgeHead:
 
     def _learn(self, first: Sequence[Prompt], mask: Mask, center: Kji) -> int:
         """Statistics of the localisation's input and of the corrections' inputs; how many inputs."""
-        patch = self._encoder.patch_kji
+        patch = self.encoder.patch_kji
         prompts: tuple[Prompt, ...] = tuple(first)
         output = np.zeros(mask.shape, dtype=np.uint8)
         in_image, in_box = overlap(patch_bounds(center, patch), mask.shape)
@@ -166,7 +140,7 @@ class RidgeHead:
         seen = paste(target, np.zeros_like(output), center)
         samples: list[tuple[npt.NDArray[np.float32], Mask]] = []
         for _ in range(1 + self._settings.corrections):
-            features, prediction = self._forward(self._encoder.encode(prompts, output, center))
+            features, prediction = self._forward(self.encoder.encode(prompts, output, center))
             samples.append((features[(slice(None), *in_box)], seen[in_image]))
             output = paste(prediction, output, center)
             clicks = error_clicks(output, seen, self._settings.clicks_per_correction)

@@ -20,7 +20,7 @@ started with and outlive it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -28,41 +28,28 @@ from torch import Tensor
 
 from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste, patch_clicks
+from clopa_annotator.online.learner import OnlineLearner
 from clopa_annotator.online.losses import adaptation_loss, dice_focal_loss
 from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
 from clopa_annotator.online.settings import OaimsSettings
-from clopa_annotator.online.weights import OnlineWeights, Stepper
+from clopa_annotator.online.weights import Stepper
 from clopa_annotator.types import Image, Mask, Prompt
 
 
-class Oaims:
+class Oaims(OnlineLearner):
     """PI and MI on one live network; fulfils `protocol.OnlineStrategy`.
 
     Args:
         model: the live network.
-        encoder: makes its inputs; it may be shared with nobody else.
+        encoder: makes its inputs; shared with nobody else.
         settings: which parts run.
     """
 
     def __init__(self, model: AdaptableModel, encoder: InputEncoder, settings: OaimsSettings) -> None:
-        self.weights = OnlineWeights(model, settings.group)
-        self._encoder = encoder
+        super().__init__(model, encoder, settings.group, settings.mid_persists)
         self._settings = settings
         self._post = Stepper(self.weights, settings.post_step)
         self._mid = Stepper(self.weights, settings.mid_step)
-        self._history: list[OnlineUpdate] = []
-        self._encoded: Image | None = None
-
-    @property
-    def history(self) -> tuple[OnlineUpdate, ...]:
-        """Every update so far, oldest first."""
-        return tuple(self._history)
-
-    def start_case(self) -> None:
-        """Drop MI's updates of the case before, unless they persist."""
-        if self.weights.start_case():
-            self._post.forget()
-        self._mid.forget()
 
     def after_click(self, interaction: Interaction) -> OnlineUpdate | None:
         """MI: one update towards what the newest clicks made of the proposal.
@@ -75,12 +62,12 @@ class Oaims:
         if not self._settings.mid or interaction.earlier is None or center is None:
             return None
         started = time.perf_counter()
-        patch = self._encoder.patch_kji
+        patch = self.encoder.patch_kji
         clicks = patch_clicks(newest, center, patch)
         older = interaction.prompts[: -interaction.newest]
         with self.weights.or_restore():
-            self._set_image(interaction.image)
-            network_input = self._encoder.encode(older, interaction.earlier, center)
+            self._show(interaction.image)
+            network_input = self.encoder.encode(older, interaction.earlier, center)
             pseudo = cut(interaction.after, center, patch).to(self.weights.model.device)
             loss = self._mid.step(
                 lambda: adaptation_loss(self._mid.forward(network_input), pseudo, clicks, self._settings.loss)
@@ -105,36 +92,26 @@ class Oaims:
         with self.weights.or_restore():
             if not self._settings.mid_persists:
                 self.weights.return_to(self.weights.persistent.version)
-            self._set_image(image)
+            self._show(image)
             first_loss, output = self._stage_one(first, mask, center)
             second_loss = self._stage_two(first, mask, output, center)
             losses = [loss for loss in (first_loss, second_loss) if loss is not None]
             return self._record("post", len(prompts), len(losses), losses[-1], started)
 
-    def return_to(self, version: int) -> bool:
-        """Restore the weights of a state within this case."""
-        return self.weights.return_to(version, persist=self._settings.mid_persists)
+    def _on_new_case(self, adopted: bool) -> None:
+        self._mid.forget()
+        if adopted:
+            self._post.forget()
 
-    def persisted(self) -> Mapping[str, Tensor]:
-        """Values of the tuned parameters that outlive the case; the rest is as in the parent version."""
-        values = self.weights.persistent.values
-        return {n: v.clone() for n, v in zip(self.weights.parameters, values, strict=True)}
-
-    def registered(self, version: int) -> None:
-        """The persisted weights are now this registered version."""
-        self.weights.registered(version)
-
-    def rollback(self) -> None:
-        """Return to the registered weights and forget the optimiser's moments."""
-        self.weights.rollback()
+    def _on_rollback(self) -> None:
         self._post.forget()
 
     def _stage_one(self, first: Sequence[Prompt], mask: Mask, center: Kji) -> tuple[float, Mask]:
         """One update of DF(f(I, c_1), P_final); also the (k, j, i) output before it, on the whole image."""
-        patch = self._encoder.patch_kji
+        patch = self.encoder.patch_kji
         target = cut(mask, center, patch).to(self.weights.model.device)
         nothing = np.zeros(mask.shape, dtype=np.uint8)
-        network_input = self._encoder.encode(first, nothing, center)
+        network_input = self.encoder.encode(first, nothing, center)
         output: list[Tensor] = []
 
         def loss() -> Tensor:
@@ -147,28 +124,14 @@ class Oaims:
 
     def _stage_two(self, first: Sequence[Prompt], mask: Mask, output: Mask, center: Kji) -> float | None:
         """One update of DF + beta CCG with generated clicks; None if stage 1's output had no error."""
-        patch = self._encoder.patch_kji
+        patch = self.encoder.patch_kji
         seen = paste(cut(mask, center, patch).numpy().astype(np.uint8), np.zeros_like(mask), center)
         generated = error_clicks(output, seen, self._settings.generated_clicks)
         if not generated:
             return None
         target = cut(mask, center, patch).to(self.weights.model.device)
         clicks = patch_clicks(generated, center, patch)
-        network_input = self._encoder.encode((*first, *generated), output, center)
+        network_input = self.encoder.encode((*first, *generated), output, center)
         return self._post.step(
             lambda: adaptation_loss(self._post.forward(network_input), target, clicks, self._settings.loss)
         )
-
-    def _set_image(self, image: Image) -> None:
-        if self._encoded is not image:
-            self._encoder.set_image(image.voxels)
-            self._encoded = image
-
-    def _record(self, kind: str, prompts: int, passes: int, loss: float, started: float) -> OnlineUpdate:
-        parent = self.weights.parent_version
-        post = kind == "post"
-        number = self.weights.commit(persist=post or self._settings.mid_persists)
-        seconds = time.perf_counter() - started
-        update = OnlineUpdate(number, parent, "post" if post else "mid", prompts, passes, loss, seconds)
-        self._history.append(update)
-        return update

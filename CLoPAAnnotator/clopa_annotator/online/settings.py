@@ -87,3 +87,35 @@ class OaimsSettings:
             raise ConfigError("The number of generated clicks must not be negative.")
         if not (self.post or self.mid):
             raise ConfigError("OAIMS needs PI, MI or both; choose the strategy static to learn nothing.")
+
+
+@dataclass(frozen=True)
+class SparseSettings:
+    """The two earlier methods that OAIMS compares with; docs/strategies.md names what is assumed.
+
+    Attributes:
+        method: "ia-sa" (Kontogianni et al. 2020) or "tsca" (Atanyan et al. 2024).
+        group: tuned parameters.
+        step: optimiser; fresh for each image.
+        updates: gradient steps after each click, and after each confirmation.
+        sparse_share: lambda, the weight of the clicked voxels; the dense term has the rest.
+        anchor: gamma, weight of the importance-weighted distance to the weights before ("ia-sa").
+        momentum: share of the teacher that is kept when a case ends ("tsca").
+    """
+
+    method: Literal["ia-sa", "tsca"] = "ia-sa"
+    group: str = "all"
+    step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-4))
+    updates: int = 10
+    sparse_share: float = 0.5
+    anchor: float = 1.0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_group(self.group)
+        if self.method not in ("ia-sa", "tsca"):
+            raise ConfigError(f'There is no baseline "{self.method}"; there are "ia-sa" and "tsca".')
+        if self.updates < 1 or self.anchor < 0:
+            raise ConfigError("A baseline needs at least one update and an anchor that is not negative.")
+        if not (0 <= self.sparse_share <= 1 and 0 <= self.momentum <= 1):
+            raise ConfigError("The sparse share and the momentum lie between 0 and 1.")

@@ -170,11 +170,11 @@ class Stepper:
             logits: Tensor = network(network_input.to(device)[None])[0]
         return logits
 
-    def step(self, losses: Callable[[], Tensor]) -> float:
+    def step(self, loss: Callable[[], Tensor]) -> float:
         """One update: gradients on, loss, backward, optimiser; the caller holds `OnlineWeights.or_restore`.
 
         Args:
-            losses: computes the scalar loss.
+            loss: computes the scalar loss.
 
         Returns:
             The loss before the step.
@@ -183,6 +183,30 @@ class Stepper:
             NonFiniteLoss: the loss or a weight is not finite.
             OutOfMemory: the backward pass does not fit the device.
         """
+        with self._tuning() as parameters:
+            value = _backward(loss)
+            self._optimiser.step()
+        if not all(bool(torch.isfinite(p).all()) for p in parameters):
+            self.forget()
+            raise NonFiniteLoss(
+                "A weight became infinite while learning from this case; it was not learned from."
+            )
+        return value
+
+    def gradients(self, loss: Callable[[], Tensor]) -> list[Tensor]:
+        """The gradient of a loss for each tuned parameter, zero where it has none; no update.
+
+        Raises:
+            NonFiniteLoss: the loss is not finite.
+            OutOfMemory: the backward pass does not fit the device.
+        """
+        with self._tuning() as parameters:
+            _backward(loss)
+            return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
+
+    @contextmanager
+    def _tuning(self) -> Iterator[list[torch.nn.Parameter]]:
+        """Gradients for the tuned parameters and for no other; everything as before afterwards."""
         parameters = list(self._weights.parameters.values())
         everything = list(unwrap(self._weights.model.network).parameters())
         flags = [p.requires_grad for p in everything]
@@ -193,25 +217,11 @@ class Stepper:
                     p.requires_grad_(False)
                 for p in parameters:
                     p.requires_grad_(True)
-                loss = losses()
-                _check_finite(loss)
-                loss.backward()  # type: ignore[no-untyped-call]
-                self._optimiser.step()
-            except (MemoryError, torch.OutOfMemoryError) as error:
-                raise OutOfMemory(
-                    "There is not enough memory to learn from this case; the weights are as before. "
-                    "Choose a smaller parameter group, or a strategy that learns in episodes."
-                ) from error
+                yield parameters
             finally:
                 for p, flag in zip(everything, flags, strict=True):
                     p.grad = None
                     p.requires_grad_(flag)
-        if not all(bool(torch.isfinite(p).all()) for p in parameters):
-            self.forget()
-            raise NonFiniteLoss(
-                "A weight became infinite while learning from this case; it was not learned from."
-            )
-        return float(loss.detach())
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         parameters = list(self._weights.parameters.values())
@@ -221,8 +231,17 @@ class Stepper:
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
 
 
-def _check_finite(loss: Tensor) -> None:
-    if not bool(torch.isfinite(loss.detach())):
-        raise NonFiniteLoss(
-            "The loss is not finite; this case was not learned from and the weights are as before."
-        )
+def _backward(compute: Callable[[], Tensor]) -> float:
+    try:
+        loss = compute()
+        if not bool(torch.isfinite(loss.detach())):
+            raise NonFiniteLoss(
+                "The loss is not finite; this case was not learned from and the weights are as before."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemory(
+            "There is not enough memory to learn from this case; the weights are as before. "
+            "Choose a smaller parameter group, or a strategy that learns in episodes."
+        ) from error
+    return float(loss.detach())

@@ -1,0 +1,102 @@
+"""The strategies by name, and the decision of the two-phase curriculum."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from clopa_annotator.config import STRATEGIES
+from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.online.settings import OaimsSettings, SparseSettings
+from clopa_annotator.strategies import PastEpisode, TwoPhases, get_strategy, strategy_names
+from clopa_annotator.types import GateDecision
+
+PHASES = TwoPhases(least_train=8, least_gain=0.03)
+
+
+def shallow(train: int, gain: float, promoted: bool = True) -> PastEpisode:
+    return PastEpisode("in", train, gain, promoted)
+
+
+def deep(train: int, promoted: bool) -> PastEpisode:
+    return PastEpisode("all", train, 0.05 if promoted else -0.05, promoted)
+
+
+def test_every_name_of_the_design_has_a_strategy() -> None:
+    assert set(STRATEGIES) <= set(strategy_names())
+    assert len(set(strategy_names())) == len(strategy_names())
+    with pytest.raises(ConfigError, match="there are static"):
+        get_strategy("magic")
+
+
+def test_only_static_does_not_learn() -> None:
+    assert [n for n in strategy_names() if not get_strategy(n).learns] == ["static"]
+    assert get_strategy("static").episode_settings("paper") is None
+
+
+@pytest.mark.parametrize(("name", "group"), [("clopa-in", "in"), ("clopa-cn", "cn"), ("clopa-2phase", "in")])
+def test_the_paper_schedule_changes_nothing_but_the_group(name: str, group: str) -> None:
+    assert get_strategy(name).episode_settings("paper") == EpisodeSettings.paper(group)
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="schedule"):
+        get_strategy("clopa-in").episode_settings("lazy")
+
+
+def test_the_first_episode_is_always_shallow() -> None:
+    assert not PHASES.is_deep((), train=1000)
+
+
+@pytest.mark.parametrize(
+    ("record", "train", "expected"),
+    [
+        ((shallow(10, 0.15),), 20, False),  # it pays
+        ((shallow(10, 0.15), shallow(20, 0.01)), 30, True),  # it stopped paying
+        ((shallow(10, 0.15), shallow(20, -0.02, promoted=False)), 30, True),  # it was rejected
+        ((shallow(10, float("nan"), promoted=False),), 20, True),  # nothing shows that it pays
+        ((shallow(4, 0.01),), 7, False),  # too few cases to go deeper
+        ((shallow(10, 0.0), deep(20, True)), 30, True),  # once deep, deep
+        ((shallow(10, 0.0), deep(20, True), deep(30, False), deep(40, False)), 50, True),
+        ((shallow(10, 0.0), deep(20, False)), 24, True),  # one failure may be chance
+        ((shallow(10, 0.0), deep(10, False), deep(12, False)), 20, False),  # two are not
+        ((shallow(10, 0.0), deep(10, False), deep(12, False)), 24, True),  # but twice the cases are new
+    ],
+)
+def test_the_curriculum_goes_deeper_when_shallow_stops_paying_and_cases_suffice(
+    record: tuple[PastEpisode, ...], train: int, expected: bool
+) -> None:
+    assert PHASES.is_deep(record, train) is expected
+
+
+def test_the_second_phase_has_other_parameters_and_a_longer_window() -> None:
+    spec = get_strategy("clopa-2phase")
+    first = spec.episode_settings("quick", (), 10)
+    second = spec.episode_settings("quick", (shallow(10, 0.0),), 20)
+    assert first is not None and second is not None and spec.phases is not None
+    assert (first.group, second.group) == (spec.phases.shallow, spec.phases.deep)
+    assert second.steps == first.steps + spec.phases.longer
+
+
+def test_a_past_episode_comes_from_the_gates_decision() -> None:
+    decision = GateDecision(True, "", ("a", "b"), (0.5, 0.7), (0.6, 0.8))
+    past = PastEpisode.of("in", 12, decision)
+    assert past.promoted and past.gain == pytest.approx(0.1) and past.train == 12
+
+
+def test_settings_of_the_online_part_follow_the_paper_where_it_states_them() -> None:
+    oaims, alone = get_strategy("oaims").online, get_strategy("oaims-pi").online
+    assert isinstance(oaims, OaimsSettings) and isinstance(alone, OaimsSettings)
+    assert oaims.post and oaims.mid and alone.post and not alone.mid
+    assert (oaims.loss.alpha, oaims.loss.beta, oaims.loss.sigma_voxels) == (0.7, 200, 3)
+    assert oaims.group == "all" and oaims.generated_clicks == 10
+    sparse = get_strategy("ia-sa").online
+    assert isinstance(sparse, SparseSettings) and sparse.updates >= 10
+
+
+def test_naming_strategies_does_not_load_torch() -> None:
+    code = "import sys, clopa_annotator.strategies; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
