@@ -54,10 +54,23 @@ class ClickSignal(Protocol):
 class PredictionThread(ThreadPoolExecutor):
     """A single-threaded executor that knows about weights versions."""
 
-    def __init__(self, weights: LiveWeights, signal: ClickSignal, on_start: Callable[[], None] | None = None):
-        """``on_start`` runs once on the thread, for instance to choose the CUDA device."""
+    def __init__(
+        self,
+        weights: LiveWeights,
+        signal: ClickSignal,
+        on_start: Callable[[], None] | None = None,
+        follow: bool = False,
+    ) -> None:
+        """Start without a thread; it comes with the first work.
+
+        Args:
+            weights: of the live network.
+            signal: who steps back while a click is answered.
+            on_start: runs once on the thread, for instance to choose the CUDA device.
+            follow: stock sessions take whatever is in the network, because it learns between clicks.
+        """
         super().__init__(max_workers=1, thread_name_prefix="prediction", initializer=on_start)
-        self._weights, self._signal = weights, signal
+        self._weights, self._signal, self._follow = weights, signal, follow
         self._pinned: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], int]] = weakref.WeakKeyDictionary()
 
     def predict(self, version: int | None, work: Callable[[], T]) -> T:
@@ -94,7 +107,9 @@ class PredictionThread(ThreadPoolExecutor):
 
     def _stock(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         with self._weights.held():
-            self._weights.use(self._version_of(args[0]))
+            version = self._version_of(args[0])
+            if not self._follow:
+                self._weights.use(version)
             try:
                 return fn(*args, **kwargs)
             except (ValueError, AssertionError, ClopaError):

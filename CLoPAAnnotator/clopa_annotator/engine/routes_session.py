@@ -10,8 +10,9 @@ from starlette.routing import Route
 from clopa_annotator.engine.frames import WireLimits
 from clopa_annotator.engine.http import Ask, Reply, route
 from clopa_annotator.engine.sessions import HostedSession, SessionTable
-from clopa_annotator.errors import InputError, UnknownVersion
+from clopa_annotator.errors import InputError
 from clopa_annotator.geometry import box_slices
+from clopa_annotator.session.protocol import Session
 from clopa_annotator.session.wire import (
     Arrays,
     Row,
@@ -20,7 +21,9 @@ from clopa_annotator.session.wire import (
     integer,
     prompts_from_wire,
 )
-from clopa_annotator.types import Image, Prompt, PromptKind, Proposal
+from clopa_annotator.types import Image, PromptKind, Proposal
+
+Action = Callable[[Session], Proposal]
 
 
 class SessionHost(Protocol):
@@ -31,13 +34,13 @@ class SessionHost(Protocol):
         """The open sessions."""
         ...
 
-    @property
-    def current_version(self) -> int:
-        """Version that a case opened now works with."""
-        ...
+    def open_session(self, owner: str, image: Image, version: int | None, case_id: str | None) -> HostedSession:
+        """Open a session.
 
-    def knows_version(self, version: int) -> bool:
-        """Whether a version can be brought in."""
+        Raises:
+            UnknownVersion: the registry has no such version.
+            EngineFull: all places are taken.
+        """
         ...
 
     def image_of(self, case_id: str) -> Image:
@@ -48,16 +51,8 @@ class SessionHost(Protocol):
         """
         ...
 
-    def begin_case(self, hosted: HostedSession) -> None:
-        """A session was opened on an image: tell whoever learns between clicks."""
-        ...
-
-    def predict(self, hosted: HostedSession, prompts: tuple[Prompt, ...]) -> Proposal:
-        """Add prompts on the prediction thread, with the session's weights version."""
-        ...
-
-    def stepped(self, hosted: HostedSession, forward: bool) -> None:
-        """A step was undone or redone: tell whoever learns between clicks."""
+    def step(self, hosted: HostedSession, action: Action, predicts: bool) -> Proposal:
+        """Carry a step out on the right thread, with the session's weights version if it predicts."""
         ...
 
     def describe_model(self) -> Row:
@@ -94,43 +89,31 @@ class SessionRoutes:
             image = Image(voxels, geometry_from_wire(ask.meta.get("geometry")))
         else:
             image = self._host.image_of(str(case_id))
-        version = self._version(ask.meta.get("version"))
+        wanted = ask.meta.get("version")
+        version = None if wanted is None else integer(wanted)
         replaced = ask.meta.get("replaces")
         if isinstance(replaced, str):
             self._host.sessions.close(replaced, ask.who.name)
         name = None if case_id is None else str(case_id)
-        hosted = self._host.sessions.open(ask.who.name, image, version, name)
-        self._host.begin_case(hosted)
+        hosted = self._host.open_session(ask.who.name, image, version, name)
         return Reply({**self._state(hosted), "session": hosted.key, "changed_kji": None})
 
     def prompts(self, ask: Ask) -> Reply:
         """Add prompts and predict once."""
         prompts = prompts_from_wire(ask.meta.get("prompts"), ask.message.arrays)
-        return self._step(ask, lambda hosted: self._host.predict(hosted, prompts))
+        return self._step(ask, lambda session: session.add_prompts(prompts), predicts=True)
 
     def undo(self, ask: Ask) -> Reply:
         """Go back one step."""
-
-        def step(hosted: HostedSession) -> Proposal:
-            proposal = hosted.session.undo()
-            self._host.stepped(hosted, forward=False)
-            return proposal
-
-        return self._step(ask, step)
+        return self._step(ask, lambda session: session.undo())
 
     def redo(self, ask: Ask) -> Reply:
         """Take an undo back."""
-
-        def step(hosted: HostedSession) -> Proposal:
-            proposal = hosted.session.redo()
-            self._host.stepped(hosted, forward=True)
-            return proposal
-
-        return self._step(ask, step)
+        return self._step(ask, lambda session: session.redo())
 
     def reset(self, ask: Ask) -> Reply:
         """Forget all prompts."""
-        return self._step(ask, lambda hosted: hosted.session.reset())
+        return self._step(ask, lambda session: session.reset())
 
     def beat(self, ask: Ask) -> Reply:
         """Keep a session's place."""
@@ -145,15 +128,7 @@ class SessionRoutes:
     def _hosted(self, ask: Ask) -> HostedSession:
         return self._host.sessions.get(str(ask.meta.get("session")), ask.who.name)
 
-    def _version(self, wanted: object) -> int:
-        if wanted is None:
-            return self._host.current_version
-        version = integer(wanted)
-        if not self._host.knows_version(version):
-            raise UnknownVersion(f"There is no weights version {version} in this campaign.")
-        return version
-
-    def _step(self, ask: Ask, step: Callable[[HostedSession], Proposal]) -> Reply:
+    def _step(self, ask: Ask, action: Action, predicts: bool = False) -> Reply:
         hosted = self._hosted(ask)
         request = ask.meta.get("request")
         if not isinstance(request, str) or not 1 <= len(request) <= 64:
@@ -161,7 +136,7 @@ class SessionRoutes:
         have = integer(ask.meta.get("have", 0))
         with hosted.lock:
             if hosted.last_request != request:
-                hosted.note(step(hosted))
+                hosted.note(self._host.step(hosted, action, predicts))
                 hosted.last_request = request
             return self._answer(hosted, have)
 

@@ -94,8 +94,22 @@ class SessionTable:
         """Number of open sessions."""
         return len(self._table)
 
-    def open(self, owner: str, image: Image, version: int | None, case_id: str | None) -> HostedSession:
+    def open(
+        self,
+        owner: str,
+        image: Image,
+        version: int | None,
+        case_id: str | None,
+        load: Callable[[HostedSession, Image], None] = lambda hosted, image: hosted.session.set_image(image),
+    ) -> HostedSession:
         """Open a session on an image.
+
+        Args:
+            owner: who may use it.
+            image: with its geometry.
+            version: weights version to stay with; None follows whatever is in the network.
+            case_id: the case, if the image came from the campaign.
+            load: gives the image to the session, on whatever thread that has to happen.
 
         Raises:
             EngineFull: all places are taken.
@@ -112,7 +126,7 @@ class SessionTable:
             )
             self._table[hosted.key] = hosted
         try:
-            hosted.session.set_image(image)
+            load(hosted, image)
         except BaseException:
             self.close(hosted.key, owner)
             raise
@@ -155,9 +169,12 @@ class SessionTable:
         """Let every session work with ``version`` from its next prediction on."""
         with self._mutex:
             for hosted in self._table.values():
-                hosted.version = version
+                if hosted.version is not None:
+                    hosted.version = version
 
-    def versions(self) -> frozenset[int]:
-        """Versions that open sessions work with."""
+    def of(self, owner: str, case_id: str | None = None) -> HostedSession | None:
+        """The newest session of a person, on a certain case if one is named."""
         with self._mutex:
-            return frozenset(h.version for h in self._table.values() if h.version is not None)
+            theirs = [h for h in self._table.values() if h.owner == owner]
+        wanted = [h for h in theirs if case_id is None or h.case_id == case_id]
+        return wanted[-1] if wanted else None

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
+from clopa_annotator.engine.logs import TRAINER_LOG, make_room
 from clopa_annotator.engine.signals import (
     CANCEL,
     HEARTBEAT,
@@ -41,6 +42,11 @@ OnProgress = Callable[[Path, dict[str, Any]], None]
 OnEnd = Callable[[Path, Outcome, str], None]
 
 
+def has_result(job: Path) -> bool:
+    """Whether a job folder holds a result."""
+    return (job / RESULT).exists()
+
+
 def trainer_command(job: Path) -> list[str]:
     """How a training process is started."""
     return [sys.executable, "-m", "clopa_annotator.engine.trainer", str(job)]
@@ -52,6 +58,7 @@ class SupervisorSettings:
 
     Attributes:
         command: job folder -> command line of the training process.
+        has_ended: whether nothing is left to do in a job folder.
         poll_s: seconds between two looks.
         silence_s: without a heartbeat for this long the process counts as hung.
         ask_s: after a request to stop, the process has this long before it is killed.
@@ -62,6 +69,7 @@ class SupervisorSettings:
     """
 
     command: Callable[[Path], Sequence[str]] = trainer_command
+    has_ended: Callable[[Path], bool] = has_result
     poll_s: float = 0.2
     silence_s: float = 900.0
     ask_s: float = 20.0
@@ -161,10 +169,10 @@ class Supervisor:
         for attempt in range(self._settings.restarts + 1):
             if attempt and self._closing.wait(self._settings.backoff_s * 4 ** (attempt - 1)):
                 return "cancelled", "The engine is stopping."
-            if not (job / RESULT).exists():
+            if not self._settings.has_ended(job):
                 reason = self._watch(job, self._start_or_adopt(job), tail)
             self._report(job, tail)
-            if (job / RESULT).exists():
+            if self._settings.has_ended(job):
                 return "finished", ""
             if self._closing.is_set() or self._cancelled_at is not None or (job / CANCEL).exists():
                 return "cancelled", "The episode was cancelled."
@@ -178,8 +186,9 @@ class Supervisor:
         if running is not None:
             logger.info("Adopted the training process %d of %s", running.pid, job.name)
             return running
-        log = job.parent.parent / "logs" / "trainer.log"
+        log = job.parent.parent / "logs" / TRAINER_LOG
         log.parent.mkdir(exist_ok=True)
+        make_room(log)
         (job / HEARTBEAT).touch()
         # No new session: Linux schedules each session as one group, and niceness counts only inside it.
         with log.open("ab") as file:

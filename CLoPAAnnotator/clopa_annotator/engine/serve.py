@@ -1,0 +1,188 @@
+"""``clopa engine``: the process that owns one campaign.
+
+When it is ready it writes one line of JSON to standard output::
+
+    {"event": "ready", "url": "http://127.0.0.1:41873", "api": 1, "pid": 4711, "token_file": "..."}
+
+Whoever started it reads the address there (port 0 takes a free one) and the token in the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import uvicorn
+
+from clopa_annotator.engine.app import make_engine_app
+from clopa_annotator.engine.host import Engine, EngineSettings
+from clopa_annotator.engine.logs import close_engine_log, open_engine_log
+from clopa_annotator.engine.messages import API_VERSION
+from clopa_annotator.engine.tokens import load_token_file
+from clopa_annotator.errors import ConfigError, EngineError
+from clopa_annotator.pipeline import Campaign
+
+logger = logging.getLogger(__name__)
+
+TOKEN_FILE = "tokens.json"
+GRACE_S = 5
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where the certificate lies.
+
+    Attributes:
+        certificate: PEM file, with the chain.
+        key: PEM file of the private key.
+    """
+
+    certificate: Path
+    key: Path
+
+
+def run_engine(
+    campaign: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token_file: Path | None = None,
+    *,
+    device: str = "auto",
+    parent_stdin: bool = False,
+    tls: Tls | None = None,
+    settings: EngineSettings | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a campaign until the process is asked to end (SIGINT, SIGTERM, or standard input closing).
+
+    Args:
+        campaign: the campaign's folder.
+        host: address to listen on; loopback unless something else is said.
+        port: 0 takes a free one.
+        token_file: made if it is not there; ``tokens.json`` in the campaign's folder unless given.
+        device: where to compute.
+        parent_stdin: end when standard input closes, so that no engine outlives the program it serves.
+        tls: certificate and key; without them an address that others can reach is served in plain text,
+            which the log warns about.
+        settings: how to serve.
+        on_ready: told the address instead of standard output.
+
+    Raises:
+        ConfigError: the token file or the address cannot be used.
+        CacheError: the campaign cannot be opened, or another engine has it.
+        EngineError: the port is taken.
+    """
+    token_file = token_file or campaign / TOKEN_FILE
+    listener = _listen(host, port)
+    handler = None
+    try:
+        book = load_token_file(token_file)
+        with Campaign.open(campaign, device=device) as opened:
+            handler = open_engine_log(campaign / "logs")
+            settings = settings or EngineSettings()
+            # A program that holds our standard input runs as the same person: what it may write, we may.
+            engine = Engine(opened, replace(settings, export_anywhere=parent_stdin))
+            try:
+                server = _server(make_engine_app(engine, book), listener, tls)
+                server.on_ready = on_ready or _announcer(token_file)
+                if tls is None and not is_loopback(host):
+                    logger.warning("Listening on %s without TLS: tokens and images can be read by others.", host)
+                if parent_stdin:
+                    _end_with_parent(server)
+                server.run(sockets=[listener])
+            finally:
+                engine.close()
+    finally:
+        listener.close()
+        if handler is not None:
+            close_engine_log(handler)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"There is no port {port}; choose one between 1 and 65535, or 0 for a free one.")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        return listener
+    except OSError as error:
+        raise EngineError(
+            f"Port {port} on {host} cannot be used ({error.strerror}); choose another, or 0 for a free one."
+        ) from error
+
+
+def _announcer(token_file: Path) -> Callable[[str], None]:
+    def announce(url: str) -> None:
+        row = {"event": "ready", "url": url, "api": API_VERSION, "pid": os.getpid(), "token_file": str(token_file)}
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
+
+    return announce
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which also says when it listens, and lets endless streams go before it ends."""
+
+    on_ready: Callable[[str], None] = staticmethod(lambda url: None)
+    url = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready(self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        stopping: asyncio.Event = self.config.app.state.stopping  # type: ignore[union-attr]
+        stopping.set()
+        await super().shutdown(sockets)
+
+
+def _server(app: object, listener: socket.socket, tls: Tls | None) -> _Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=128 << 10,
+        limit_concurrency=256,
+        ssl_certfile=str(tls.certificate) if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
+    )
+    server = _Server(config)
+    host, port = listener.getsockname()[:2]
+    server.url = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+    return server
+
+
+def _end_with_parent(server: uvicorn.Server) -> None:
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            continue
+        logger.info("Standard input was closed; the engine ends.")
+        server.should_exit = True
+        # A prediction on a slow machine may hold the end up; the cache is safe to be left at any moment.
+        threading.Timer(30.0, os._exit, (1,)).start()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,0 +1,80 @@
+"""A real engine for tests: a random model, a campaign in a temporary folder, a server on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+
+from clopa_annotator.config import CampaignConfig
+from clopa_annotator.engine.app import make_engine_app
+from clopa_annotator.engine.guard import GuardSettings
+from clopa_annotator.engine.host import Engine, EngineSettings
+from clopa_annotator.engine.serve import _listen, _server
+from clopa_annotator.engine.tokens import Identity, TokenBook
+from clopa_annotator.geometry import Geometry
+from clopa_annotator.pipeline import Campaign
+from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.types import Image
+
+OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
+BOOK = {OWNER: Identity("Ada", "owner"), ANNOTATOR: Identity("Bob", "annotator"), OTHER: Identity("Eve", "annotator")}
+
+
+def an_image(seed: int = 0, shape: tuple[int, int, int] = (40, 36, 32)) -> Image:
+    rng = np.random.default_rng(seed)
+    voxels = rng.normal(100, 10, shape).astype(np.int16)
+    voxels[10:22, 12:24, 8:20] += 60
+    return Image(voxels, Geometry(shape, (0.8, 0.9, 2.0), (10.0, -5.0, 3.5)))
+
+
+def a_model(folder: Path) -> Path:
+    return write_random_model(folder, features=(4, 8, 8), seed=1)
+
+
+def make_campaign(folder: Path, model: Path, size: int = 20, strategy: str = "clopa-in") -> Path:
+    Campaign.create(folder, CampaignConfig("Test campaign", size, model=str(model), strategy=strategy), device="cpu").close()
+    return folder
+
+
+@dataclass
+class Running:
+    """A served engine."""
+
+    engine: Engine
+    url: str
+    folder: Path
+
+
+@contextmanager
+def serving(
+    folder: Path, settings: EngineSettings | None = None, guard: GuardSettings | None = None
+) -> Iterator[Running]:
+    """Serve a campaign from a thread of this process."""
+    with Campaign.open(folder, device="cpu") as campaign:
+        engine = Engine(campaign, settings)
+        listener = _listen("127.0.0.1", 0)
+        server = _server(make_engine_app(engine, TokenBook(BOOK), guard), listener, None)
+        ready = threading.Event()
+        server.on_ready = lambda url: ready.set()
+        server.install_signal_handlers = lambda: None
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(server, listener)), daemon=True)
+        thread.start()
+        assert ready.wait(60), "the engine did not come up"
+        try:
+            yield Running(engine, server.url, folder)
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            engine.close()
+            listener.close()
+
+
+async def _serve(server: uvicorn.Server, listener: object) -> None:
+    await server.serve(sockets=[listener])
