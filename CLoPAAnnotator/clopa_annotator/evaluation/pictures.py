@@ -2,8 +2,8 @@
 
 ``pictures/<part>-<number>-v<version>.npz`` (read without pickle) holds for one case three slices through the
 centre of the reference, cropped around it, of the image, the reference and one weights version's proposals.
-Whole volumes are not kept, so a report of hundreds of cases stays small, and processes that evaluate different
-versions never write to one file. `load_all` puts the versions of a case together again.
+Whole volumes are not kept, so a report of hundreds of cases stays small, and processes that evaluate
+different versions never write to one file. `load_all` puts the versions of a case together again.
 """
 
 from __future__ import annotations
