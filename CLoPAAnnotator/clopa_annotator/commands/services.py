@@ -1,0 +1,75 @@
+"""``clopa pretrain``, ``clopa engine``, ``clopa doctor``: the long-running and the curious."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopa_annotator.commands.output import Steps, console, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (pretrain, engine, doctor):
+        app.command()(command)
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the training run; an old one is resumed.")],
+    minutes: Annotated[float, typer.Option("--minutes", help="Wall time to train for.")] = 60.0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of volumes, prompts and weights.")] = 0,
+) -> None:
+    """Train a base model from scratch, on generated volumes only."""
+    from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
+
+    with Steps() as steps:
+        done = 0
+        steps.begin("Pretraining", 1000)
+
+        def tell(progress: PretrainProgress) -> None:
+            nonlocal done
+            while done < int(1000 * progress.fraction):
+                done += 1
+                steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
+
+        folder = run(PretrainSettings(minutes=minutes, seed=seed), out, device, on_progress=tell)
+    console.print(f"The model is in {folder}.", markup=False)
+
+
+def engine(
+    campaign: Annotated[Path, typer.Option("--campaign", help="Campaign folder.")],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one and says which.")] = 0,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="File with the token; made if it is not there.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    parent_stdin: Annotated[
+        bool, typer.Option("--parent-stdin", help="End when standard input closes.")
+    ] = False,
+) -> None:
+    """Serve one campaign: clicks, confirmations, learning in the background."""
+    from clopa_annotator.engine.serve import run_engine
+
+    run_engine(campaign, host, port, token_file, device=device, parent_stdin=parent_stdin)
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say in words what this machine can do."""
+    from clopa_annotator.engine.doctor import examine
+
+    findings = examine()
+    if json:
+        print_json([{"subject": f.subject, "ok": f.ok, "sentence": f.sentence} for f in findings])
+    else:
+        for finding in findings:
+            console.print(
+                f"{'ok  ' if finding.ok else 'no  '} {finding.subject}: {finding.sentence}", markup=False
+            )
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)

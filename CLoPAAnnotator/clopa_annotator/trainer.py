@@ -1,0 +1,142 @@
+"""What the training process does with a job folder: train, then check the candidate on the held-out cases.
+
+Both halves resume: a job that was killed while it trained goes on from its last epoch, one that was killed
+while it checked checks again. ``result.json`` holds the gate's decision once there is one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.checking import HeldOutCase, check_candidate
+from clopa_annotator.config import CampaignConfig
+from clopa_annotator.episode.folder import EpisodeJob, read_job, read_result, write_result
+from clopa_annotator.episode.job import run_job
+from clopa_annotator.episode.progress import Progress
+from clopa_annotator.errors import ClopaError, EpisodeCancelled
+from clopa_annotator.registry.gate import GateSettings
+from clopa_annotator.session.model import load_model
+from clopa_annotator.types import CaseRef, EpisodeResult, GateDecision, Image, Mask
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[Progress], None]
+
+
+def _ignore(_: Progress) -> None:
+    """Nobody watches."""
+
+
+def _never() -> bool:
+    return False
+
+
+def run_episode_job(
+    folder: Path,
+    *,
+    device: str = "auto",
+    should_stop: Callable[[], bool] = _never,
+    yield_to: Callable[[], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[EpisodeResult, GateDecision]:
+    """Train and check; an ended job is left as it is.
+
+    Args:
+        folder: job folder.
+        device: where to compute.
+        should_stop: asked between micro-steps and between held-out cases.
+        yield_to: called there too; may wait while a click is being answered.
+        on_progress: told what happens.
+
+    Returns:
+        How training ended, and the decision; a result that is not "finished" is never promoted.
+
+    Raises:
+        EpisodeError: the folder holds no readable order.
+    """
+    ended = read_result(folder)
+    if ended is not None and (ended[1] is not None or ended[0].status != "finished"):
+        return ended[0], ended[1] or GateDecision(False, ended[0].reason)
+    result = ended[0] if ended else _train(folder, device, should_stop, yield_to, on_progress)
+    if result.status != "finished":
+        return result, GateDecision(False, result.reason)
+    result, decision = _check(folder, result, device, should_stop, yield_to)
+    write_result(folder, result, decision if result.status == "finished" else None)
+    return result, decision
+
+
+def _train(
+    folder: Path,
+    device: str,
+    should_stop: Callable[[], bool],
+    yield_to: Callable[[], None] | None,
+    on_progress: OnProgress | None,
+) -> EpisodeResult:
+    order = read_job(folder)
+    with CampaignStore.open(order.campaign, writer=False) as store:
+        return run_job(
+            folder,
+            reader=store,
+            device=device,
+            should_stop=should_stop,
+            yield_to=yield_to,
+            on_progress=on_progress or _ignore,
+        )
+
+
+def _check(
+    folder: Path,
+    result: EpisodeResult,
+    device: str,
+    should_stop: Callable[[], bool],
+    yield_to: Callable[[], None] | None,
+) -> tuple[EpisodeResult, GateDecision]:
+    """The gate's decision; a check that fails or is stopped ends the episode without a promotion."""
+    order = read_job(folder)
+    if result.best_epoch == 0 or result.delta_path is None:
+        return result, GateDecision(False, "Not promoted: no epoch was better than the weights in use.")
+
+    def between_cases(done: int, total: int) -> None:
+        logger.info("Checked %d of %d", done, total)
+        if should_stop():
+            raise EpisodeCancelled("The episode was stopped while its candidate was being checked.")
+        if yield_to is not None:
+            yield_to()
+
+    try:
+        return result, _decide(order, result.delta_path, device, between_cases)
+    except EpisodeCancelled as error:
+        return replace(result, status="cancelled", reason=str(error)), GateDecision(False, str(error))
+    except ClopaError as error:
+        logger.exception("The candidate could not be checked")
+        reason = f"The candidate could not be checked. {error}"
+        return replace(result, status="failed", reason=reason), GateDecision(False, reason)
+
+
+def _decide(
+    order: EpisodeJob, delta: Path, device: str, between_cases: Callable[[int, int], None]
+) -> GateDecision:
+    model = load_model(order.model_folder, device)
+    with CampaignStore.open(order.campaign, writer=False) as store:
+        config = CampaignConfig.from_dict(store.manifest.settings)
+        return check_candidate(
+            model,
+            [HeldOutCase(ref.case_id, partial(_read, store, ref)) for ref in order.val],
+            before=load_file(order.parent_path) if order.parent_path else {},
+            after=load_file(delta),
+            gate=GateSettings(config.gate_min_gain, config.gate_worst_drop),
+            clicks=config.gate_clicks,
+            seed=config.seed,
+            on_case=between_cases,
+        )
+
+
+def _read(store: CampaignStore, ref: CaseRef) -> tuple[Image, Mask]:
+    return store.read_image(ref.image_hash), store.read_mask(ref)
