@@ -23,6 +23,7 @@ from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job, read_result, write_job
 from clopa_annotator.errors import EpisodeError, RegistryError
 from clopa_annotator.events import EventLog
+from clopa_annotator.jobs import current_split, job_folders, past_episodes
 from clopa_annotator.online.protocol import OnlineStrategy
 from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.registry.store import WeightsRegistry
@@ -30,7 +31,7 @@ from clopa_annotator.scheduler import SchedulerSettings, due, final
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.strategies import PastEpisode, StrategySpec, get_strategy
+from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
 from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Split, WeightsVersion
@@ -198,37 +199,11 @@ class Campaign:
 
     def jobs(self) -> tuple[Path, ...]:
         """The campaign's job folders, oldest first."""
-        folder = self.folder / EPISODES
-        return tuple(sorted(p for p in folder.glob("[0-9]*") if (p / "request.json").is_file()))
+        return job_folders(self.folder / EPISODES)
 
     def split(self) -> Split:
-        """Who trains, who validates, who waits: the last episode's roles, with what was confirmed since.
-
-        A corrected case keeps its role with its new version; a withdrawn one leaves.
-        """
-        now = {ref.case_id: ref.sequence for ref in self.store.confirmed()}
-        jobs = self.jobs()
-        train: tuple[CaseRef, ...] = ()
-        val: tuple[CaseRef, ...] = ()
-        if jobs:
-            last = read_job(jobs[-1])
-            train, val = last.train, last.val
-        assigned = {ref.case_id for ref in (*train, *val)}
-        return Split(
-            train=tuple(now[ref.case_id] for ref in train if ref.case_id in now),
-            val=tuple(now[ref.case_id] for ref in val if ref.case_id in now),
-            unassigned=tuple(sorted(n for case, n in now.items() if case not in assigned)),
-        )
-
-    def record(self) -> tuple[PastEpisode, ...]:
-        """What the gate said of the episodes so far, oldest first; a curriculum decides by it."""
-        past = []
-        for job in self.jobs():
-            ended = read_result(job)
-            if ended is not None and ended[1] is not None:
-                order = read_job(job)
-                past.append(PastEpisode.of(order.settings.group, len(order.train), ended[1]))
-        return tuple(past)
+        """Who trains, who validates, who waits: the last episode's roles, with what was confirmed since."""
+        return current_split(self.jobs(), self.store.confirmed())
 
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
         """The episode that is due, or None.
@@ -255,7 +230,7 @@ class Campaign:
     def prepare_job(self, request: EpisodeRequest) -> Path:
         """Write an episode's job folder, ready for the trainer."""
         settings = self.strategy.episode_settings(
-            self.config.schedule, self.record(), len(request.split.train)
+            self.config.schedule, past_episodes(self.jobs()), len(request.split.train)
         )
         if settings is None:
             raise EpisodeError(f"The strategy {self.config.strategy} has no episodes.")

@@ -34,7 +34,18 @@ ALLOWED: dict[str, set[str]] = {
     "exporters": SHARED | {"cache"},
     "pretrain": SHARED | {"session", "episode", "datasets", "evaluation", "models"},
 }
-COMPOSITION = {"pipeline", "simulation", "engine", "cli", "commands", "doctor", "__init__"}
+COMPOSITION = {
+    "pipeline",
+    "trainer",
+    "checking",
+    "jobs",
+    "measurement",
+    "simulation",
+    "engine",
+    "cli",
+    "commands",
+    "__init__",
+}
 TORCH_FREE_FOR_CLIENTS = ("types", "errors", "geometry", "events", "config", "durable", "cache", "scheduler")
 GUI = {"slicer", "qt", "ctk", "vtk", "PySide6", "PythonQt"}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clopa_annotator.commands.output import Steps, console, print_json, print_table, talk
 from clopa_annotator.config import DEFAULT_STRATEGY, SCHEDULES, STRATEGIES
+
+if TYPE_CHECKING:
+    from clopa_annotator.datasets import LabelledCase
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
 Dataset = Annotated[
@@ -103,15 +106,9 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
-    from clopa_annotator.datasets.msd import MsdDataset, split_stream
     from clopa_annotator.simulation import SimulationSettings, run_simulation
 
-    cases = MsdDataset(dataset, label)
-    if test is None:
-        stream, held_out = split_stream(cases, limit, test_limit, seed)
-    else:
-        stream, _ = split_stream(cases, limit, 0, seed)
-        held_out, _ = split_stream(MsdDataset(test, label), test_limit, 0, seed)
+    stream, held_out = _draw(dataset, test, label, limit, test_limit, seed)
     settings = SimulationSettings(
         model=model,
         strategy=strategy,
@@ -125,6 +122,19 @@ def simulate(
     with Steps(quiet=json) as steps:
         summary = run_simulation(stream, held_out, settings, out, steps)
     _show(summary, out, json)
+
+
+def _draw(
+    dataset: Path, test: Path | None, label: int | None, limit: int | None, test_limit: int | None, seed: int
+) -> tuple[list[LabelledCase], list[LabelledCase]]:
+    """The stream, and test cases outside it: from a dataset of their own or from the rest."""
+    from clopa_annotator.datasets.msd import MsdDataset, split_stream
+
+    cases = MsdDataset(dataset, label)
+    if test is None:
+        return split_stream(cases, limit, test_limit, seed)
+    stream, _ = split_stream(cases, limit, 0, seed)
+    return stream, split_stream(MsdDataset(test, label), test_limit, 0, seed)[0]
 
 
 def evaluate(

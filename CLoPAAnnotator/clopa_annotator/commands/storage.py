@@ -23,12 +23,15 @@ Number = Annotated[int, typer.Option("--version", help="Number of the weights ve
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     cache = typer.Typer(no_args_is_help=True, help="The annotation cache of a campaign.")
-    for command in (list_cases, verify, rebuild):
-        cache.command(command.__name__.split("_")[0])(command)
+    cache.command("list")(list_cases)
+    cache.command()(verify)
+    cache.command()(rebuild)
     app.add_typer(cache, name="cache")
     weights = typer.Typer(no_args_is_help=True, help="The weights versions of a campaign.")
-    for name, command in (("list", list_versions), ("show", show), ("rollback", rollback), ("export", save)):
-        weights.command(name)(command)
+    weights.command("list")(list_versions)
+    weights.command()(show)
+    weights.command()(rollback)
+    weights.command("export")(save)
     app.add_typer(weights, name="weights")
     app.command("export")(export)
 
