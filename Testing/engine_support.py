@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import uvicorn
 
 from clopa_annotator.config import CampaignConfig
@@ -35,7 +36,8 @@ def an_image(seed: int = 0, shape: tuple[int, int, int] = (40, 36, 32)) -> Image
 
 
 def a_model(folder: Path) -> Path:
-    return write_random_model(folder, features=(4, 8, 8), seed=1)
+    torch.set_num_threads(1)
+    return write_random_model(folder, features=(8, 16, 32))
 
 
 def make_campaign(folder: Path, model: Path, size: int = 20, strategy: str = "clopa-in") -> Path:

@@ -126,6 +126,7 @@ class Cases:
         Raises:
             CacheError: nothing was stored.
         """
+        earlier = {v.ref for v in self._store.versions(confirmation.case_id)}
         ref = self._store.confirm(confirmation, based_on_version=based_on_version)
         self._leases.release(confirmation.case_id, confirmation.annotator)
         self._events.publish(
@@ -137,7 +138,8 @@ class Cases:
         if any(v.conflict for v in self._store.versions(ref.case_id) if v.ref == ref):
             self._events.publish("conflict", case_id=ref.case_id)
         self._told(ref.case_id)
-        self._on_confirmed(confirmation)
+        if ref not in earlier:
+            self._on_confirmed(confirmation)
         return ref
 
     def statistics(self) -> tuple[CaseStatistics, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -87,6 +88,7 @@ class Engine:
         self._in_use = self.weights.current
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
+        self._takes_3d_boxes = probe.takes_3d_boxes
         self.desk.recover()
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ class Engine:
 
     def describe_model(self) -> Row:
         """What a client is told about the model."""
-        return model_row(self._supported, self._licence, self.weights.current)
+        return model_row(self._supported, self._licence, self.weights.current, self._takes_3d_boxes)
 
     def image_of(self, case_id: str) -> Image:
         """A case's image."""
@@ -170,9 +172,19 @@ class Engine:
             campaign=campaign.config.name,
             campaign_size=campaign.config.size,
             supported=self._supported,
+            campaign_id=self._campaign_id(),
             annotator=who.name,
             is_owner=who.role == "owner",
         )
+
+    @property
+    def last_event(self) -> int:
+        """Number of the newest event."""
+        return self.events.last_sequence
+
+    def _campaign_id(self) -> str:
+        manifest = self.campaign.store.manifest
+        return hashlib.sha256(f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()).hexdigest()
 
     def learning(self, who: Identity) -> LearningState:
         """What is being learned, as this person sees it."""

@@ -36,6 +36,7 @@ class EngineInfo:
         supported: kinds of prompt that the model takes.
         annotator: identity that the token stands for; empty if the engine leaves it to the client.
         is_owner: whether the token may roll back, train and change settings.
+        campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
     """
 
     api_version: int
@@ -49,6 +50,7 @@ class EngineInfo:
     supported: frozenset[PromptKind] = frozenset(PromptKind)
     annotator: str = ""
     is_owner: bool = True
+    campaign_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from clopa_annotator.engine.frames import WireLimits
 from clopa_annotator.engine.http import Ask, Reply, route
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.errors import GeometryError, InputError, PromptError, UnknownCase
+from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.session.wire import geometry_from_wire, geometry_to_wire, integer, number, timed_from_wire
 from clopa_annotator.types import CaseRef, Confirmation, Image, Mask
 
@@ -125,15 +126,13 @@ class CaseRoutes:
     def add(self, ask: Ask) -> Reply:
         """Add a case with its image; nothing happens if it is there already."""
         case_id = text(ask.meta, "case_id")
-        voxels = ask.message.array("image")
-        geometry = geometry_from_wire(ask.meta.get("geometry"))
-        if voxels.shape != geometry.shape_kji:
-            raise GeometryError(f"The image has {voxels.shape} voxels, but its grid {geometry.shape_kji}.")
-        row = self._host.add_case(case_id, Image(voxels, geometry), text(ask.meta, "source", ""))
+        image = Image(ask.message.array("image"), geometry_from_wire(ask.meta.get("geometry")))
+        usable_voxels(image)
+        row = self._host.add_case(case_id, image, text(ask.meta, "source", ""))
         return Reply({"case": case_row_to_wire(row)})
 
     def take(self, ask: Ask) -> Reply:
-        """Take a case for work: its row, draft, newest version and image hash; arrays where there are any."""
+        """Take a case for work: its row, image hash, draft and newest version; ``brief`` leaves these two out."""
         case_id = text(ask.meta, "case_id")
         expected = ask.meta.get("image_hash")
         image_hash = self._host.image_hash_of(case_id)
@@ -144,6 +143,8 @@ class CaseRoutes:
         row = self._host.take_case(case_id, ask.who.name)
         meta: dict[str, Any] = {"case": case_row_to_wire(row), "image_hash": image_hash}
         arrays: dict[str, npt.NDArray[Any]] = {}
+        if ask.meta.get("brief") is True:
+            return Reply(meta)
         newest = self._host.newest(case_id)
         if newest is not None:
             meta["confirmed"], arrays["confirmed"] = ref_to_wire(newest[0]), newest[1]

@@ -24,6 +24,11 @@ class LearningHost(Protocol):
         """Who answers."""
         ...
 
+    @property
+    def last_event(self) -> int:
+        """Number of the newest event."""
+        ...
+
     def learning(self, who: Identity) -> LearningState:
         """What is being learned, as this person sees it."""
         ...
@@ -55,7 +60,7 @@ class LearningRoutes:
     def routes(self, limits: WireLimits) -> list[Route]:
         """All routes of this module."""
         reads = {
-            "hello": lambda ask: Reply({"engine": info_to_wire(self._host.info(ask.who))}),
+            "hello": self.hello,
             "state": self._state,
             "episodes": lambda ask: Reply({"episodes": [episode_to_wire(e) for e in self._host.episodes()]}),
             "weights": lambda ask: Reply({"weights": [version_to_wire(v) for v in self._host.weights_versions()]}),
@@ -73,6 +78,10 @@ class LearningRoutes:
             *(route(path, handler, limits, ("GET", "POST")) for path, handler in reads.items()),
             *(route(path, handler, limits) for path, handler in writes.items()),
         ]
+
+    def hello(self, ask: Ask) -> Reply:
+        """Who answers, and after which event a client that has just come should listen."""
+        return Reply({"engine": info_to_wire(self._host.info(ask.who)), "last_event": self._host.last_event})
 
     def start(self, ask: Ask) -> Reply:
         """Start an episode with what is there."""

@@ -56,7 +56,7 @@ class SessionHost(Protocol):
         ...
 
     def describe_model(self) -> Row:
-        """``supported``, ``licence``, ``version``."""
+        """``supported``, ``licence``, ``version``, ``takes_3d_boxes``."""
         ...
 
 
@@ -161,6 +161,11 @@ class SessionRoutes:
         }
 
 
-def model_row(supported: frozenset[PromptKind], licence: str, version: int) -> Row:
+def model_row(supported: frozenset[PromptKind], licence: str, version: int, takes_3d_boxes: bool) -> Row:
     """What a client is told about the loaded model."""
-    return {"supported": sorted(k.value for k in supported), "licence": licence, "version": version}
+    return {
+        "supported": sorted(k.value for k in supported),
+        "licence": licence,
+        "version": version,
+        "takes_3d_boxes": takes_3d_boxes,
+    }

@@ -22,6 +22,7 @@ from clopa_annotator.events import EventLog
 from clopa_annotator.types import Event
 
 KEEPALIVE_S = 5.0
+_LOOK_S = 0.25
 
 
 def render(event: Event) -> str:
@@ -39,14 +40,19 @@ async def _stream(log: EventLog, after: int, stopping: asyncio.Event) -> AsyncIt
             yield f"event: gap\ndata: {json.dumps({'last': log.last_sequence})}\n\n"
             after = after if kept else log.last_sequence
         yield ": hello\n\n"
+        quiet_s = 0.0
         while not stopping.is_set():
             news.clear()
             for event in log.since(after):
                 after = event.sequence
                 yield render(event)
             try:
-                await asyncio.wait_for(news.wait(), KEEPALIVE_S)
+                await asyncio.wait_for(news.wait(), _LOOK_S)
+                quiet_s = 0.0
             except asyncio.TimeoutError:
+                quiet_s += _LOOK_S
+            if quiet_s >= KEEPALIVE_S:
+                quiet_s = 0.0
                 yield ": alive\n\n"
     finally:
         unsubscribe()

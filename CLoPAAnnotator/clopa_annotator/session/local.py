@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -81,6 +82,11 @@ class LocalSession:
         return self._supported
 
     @property
+    def takes_3d_boxes(self) -> bool:
+        """Whether boxes may extend along all three axes."""
+        return self._takes_3d_boxes
+
+    @property
     def licence(self) -> str:
         """First line of the loaded model's licence."""
         return self._model.licence
@@ -127,6 +133,7 @@ class LocalSession:
         core = Core(self._model.artifacts, self._model.device, self._network)
         try:
             core.prepare(voxels)
+            shown = self._seen(core, None, self._model.version, 0.0)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise ImageError(
                 f"There is not enough memory for this image of {voxels.size:,} voxels. Close other programs,"
@@ -135,7 +142,7 @@ class LocalSession:
         # Only now does the previous image go: a refused one must leave the session as it was.
         self.close()
         self._core = core
-        self._publish(None, self._model.version, 0.0)
+        self._show(shown, ())
 
     def add_prompt(self, prompt: Prompt) -> Proposal:
         """Add one prompt and predict: ``add_prompts((prompt,))``."""
@@ -182,7 +189,9 @@ class LocalSession:
         core = self._opened()
         if not self._history.back:
             raise NothingToUndo("There is no earlier step to go back to.")
-        self._history.forward.append(self._travel(core, self._history.back.pop()))
+        way = self._travel(core, self._history.back[-1])
+        self._history.back.pop()
+        self._history.forward.append(way)
         return self.proposal
 
     def redo(self) -> Proposal:
@@ -195,7 +204,9 @@ class LocalSession:
         core = self._opened()
         if not self._history.forward:
             raise NothingToRedo("No step was undone since the last prompt.")
-        self._history.back.append(self._travel(core, self._history.forward.pop()))
+        way = self._travel(core, self._history.forward[-1])
+        self._history.forward.pop()
+        self._history.back.append(way)
         return self.proposal
 
     def close(self) -> None:
@@ -216,36 +227,53 @@ class LocalSession:
         started = time.perf_counter()
         with self._model.lock:
             version = self._model.version
-            with core.reproducible(), core.recording() as records:
-                try:
-                    write()
-                except BaseException as error:
-                    roll_back(core, records, before)
-                    if isinstance(error, Exception):
-                        raise _in_words(error) from error
-                    raise
+            with core.reproducible(), core.recording() as records, self._or_back(core, records, before):
+                write()
+                shown = self._seen(core, records, version, time.perf_counter() - started)
         self._history.add(Step(tuple(records), before))
-        self._prompts = prompts
-        return self._publish(records, version, time.perf_counter() - started)
+        return self._show(shown, prompts)
 
     def _travel(self, core: Core, step: Step) -> Step:
-        back = go(core, step, self._situation(core))
-        self._prompts = step.situation.prompts
-        self._publish(list(step.records), step.situation.weights_version, 0.0)
-        return back
+        """Go to the other end of ``step``, or nowhere; the answer leads back."""
+        now = self._situation(core)
+        records: list[Record] = []
+        with self._or_back(core, records, now):
+            records += go(core, step)
+            shown = self._seen(core, list(step.records), step.situation.weights_version, 0.0)
+        self._show(shown, step.situation.prompts)
+        return Step(tuple(records), now)
+
+    @contextmanager
+    def _or_back(self, core: Core, records: list[Record], before: Situation) -> Iterator[None]:
+        """Bring everything back when the body fails, and say why in words."""
+        try:
+            yield
+        except BaseException as error:
+            try:
+                roll_back(core, records, before)
+            except Exception as second:
+                self.close()
+                raise PredictionFailed(
+                    "A prediction failed and the state before it could not be brought back, so the case was closed."
+                    " Open it again."
+                ) from second
+            if isinstance(error, Exception):
+                raise _in_words(error) from error
+            raise
 
     def _situation(self, core: Core) -> Situation:
         return Situation.of(core, self._prompts, self.proposal.weights_version)
 
-    def _publish(self, records: list[Record] | None, version: int, seconds: float) -> Proposal:
-        """Make the buffer's content the proposal: a copy, because later predictions write into the buffer."""
-        core = self._opened()
+    def _seen(self, core: Core, records: list[Record] | None, version: int, seconds: float) -> Proposal:
+        """The buffer's content as a proposal: a copy, because later predictions write into the buffer."""
         mask = core.buffer.copy()
         mask.flags.writeable = False
         changed = None if records is None else _changed(self.proposal.mask, mask, records)
-        self._revision += 1
-        self._proposal = Proposal(mask, changed, version, self._revision, seconds)
-        return self._proposal
+        return Proposal(mask, changed, version, self._revision + 1, seconds)
+
+    def _show(self, proposal: Proposal, prompts: tuple[Prompt, ...]) -> Proposal:
+        self._proposal, self._prompts, self._revision = proposal, prompts, proposal.revision
+        return proposal
 
 
 def _changed(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | None:

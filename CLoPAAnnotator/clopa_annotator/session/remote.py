@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.errors import GeometryError, ImageError, NoImage, SessionExpired, UnknownVersion
+from clopa_annotator.errors import NoImage, SessionExpired, UnknownVersion
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
+from clopa_annotator.session.checks import check_prompts, usable_voxels
 from clopa_annotator.session.wire import (
     Arrays,
     Row,
@@ -28,6 +29,8 @@ from clopa_annotator.session.wire import (
 from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
 
 logger = logging.getLogger(__name__)
+
+_NO_IMAGE = "No image is open in this session. Open a case first."
 
 
 class Line(Protocol):
@@ -58,6 +61,7 @@ class RemoteSession:
         self._supported = frozenset(PromptKind(kind) for kind in about["supported"])
         self._licence = str(about["licence"])
         self._next_version = int(about["version"])
+        self._takes_3d_boxes = bool(about["takes_3d_boxes"])
         self._key = ""
         self._source: tuple[Row, Arrays] | None = None
         self._shape: Kji = (0, 0, 0)
@@ -99,7 +103,7 @@ class RemoteSession:
             NoImage: no image is set.
         """
         if self._proposal is None:
-            raise NoImage("Open a case first; there is no image to segment.")
+            raise NoImage(_NO_IMAGE)
         return self._proposal
 
     @property
@@ -119,15 +123,9 @@ class RemoteSession:
             ImageError: as every session does; the engine checks.
             GeometryError: the grid's shape is not the array's.
         """
-        voxels = np.asarray(image.voxels)
-        if voxels.ndim != 3 or voxels.size == 0 or voxels.dtype.kind not in "buif":
-            raise ImageError(f"The image must be a volume of real numbers, but has shape {voxels.shape}.")
-        if voxels.shape != image.geometry.shape_kji:
-            raise GeometryError(
-                f"The image has {voxels.shape} voxels, but its grid {image.geometry.shape_kji}."
-            )
+        voxels = usable_voxels(image)
         meta = {"geometry": geometry_to_wire(image.geometry)}
-        self._start(meta, {"image": np.ascontiguousarray(voxels)}, image.geometry.shape_kji)
+        self._start(meta, {"image": voxels}, image.geometry.shape_kji)
 
     def open_case(self, case_id: str, shape_kji: Kji) -> None:
         """Work on an image that the engine has already; nothing is uploaded.
@@ -143,7 +141,9 @@ class RemoteSession:
 
     def add_prompts(self, prompts: Sequence[Prompt]) -> Proposal:
         """Add prompts in order and predict once, after the last; one step of undo."""
-        step = tuple(prompts)
+        if self._source is None:
+            raise NoImage(_NO_IMAGE)
+        step = check_prompts(prompts, self._shape, self._supported, self._takes_3d_boxes)
         rows, arrays = prompts_to_wire(step)
         proposal = self._do("session/prompts", {"prompts": rows}, arrays)
         self._steps.append(step)
@@ -191,7 +191,7 @@ class RemoteSession:
 
     def _do(self, path: str, meta: Row, arrays: Arrays) -> Proposal:
         if self._source is None:
-            raise NoImage("Open a case first; there is no image to segment.")
+            raise NoImage(_NO_IMAGE)
         # The engine answers a repeated request from memory, so a retry cannot click twice.
         meta = {**meta, "request": uuid.uuid4().hex}
         shown = self._mask
@@ -213,7 +213,7 @@ class RemoteSession:
 
     def _replay(self) -> None:
         if self._source is None:
-            raise NoImage("Open a case first; there is no image to segment.")
+            raise NoImage(_NO_IMAGE)
         source, arrays = self._source
         try:
             answer, _ = self._line.exchange("session/open", {**source, "version": self._next_version}, arrays)

@@ -1,0 +1,79 @@
+"""Listening to an engine's events, and keeping the open case while the line is up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from clopa_annotator.engine.transport import Transport
+from clopa_annotator.errors import ClopaError, EngineUnreachable
+from clopa_annotator.types import Event
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class OnEvent(Protocol):
+    """Whoever is told."""
+
+    def __call__(self, event: Event) -> None:
+        """An event arrived."""
+        ...
+
+
+class Watcher:
+    """A thread that follows the event stream, rejoins it after a break, and says when the line is up or down."""
+
+    def __init__(self, transport: Transport, on_event: OnEvent, on_back: Callable[[], None]) -> None:
+        """``on_event`` and ``on_back`` run in the watcher's thread; ``on_back`` whenever the line is up again."""
+        self._transport, self._on_event, self._on_back = transport, on_event, on_back
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._up = True
+
+    @property
+    def started(self) -> bool:
+        """Whether it listens."""
+        return self._thread is not None
+
+    def start(self, after: int) -> None:
+        """Listen to events after a sequence number; nothing happens if it listens already."""
+        if self._thread is None and not self._closing.is_set():
+            self._thread = threading.Thread(target=self._follow, args=(after,), name="engine-events", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop; does not wait."""
+        self._closing.set()
+
+    def _follow(self, after: int) -> None:
+        attempt = 0
+        while not self._closing.is_set():
+            try:
+                for event in self._transport.events(after):
+                    if self._closing.is_set():
+                        return
+                    attempt = 0
+                    self._line(True, "")
+                    if event is not None:
+                        after = int(event.data["last"] or 0) if event.name == "gap" else event.sequence
+                        self._on_event(event)
+            except EngineUnreachable as error:
+                self._line(False, str(error))
+            except ClopaError as error:
+                logger.warning("The engine's events cannot be heard: %s", error)
+                self._line(False, str(error))
+            self._closing.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+
+    def _line(self, up: bool, sentence: str) -> None:
+        if up == self._up or self._closing.is_set():
+            return
+        self._up = up
+        text = "The engine is there again." if up else sentence
+        self._on_event(Event(0, "connection", {"up": up, "sentence": text}))
+        if up:
+            self._on_back()
