@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from engine_contract import EngineContract
-from engine_support import OWNER, Running, a_model, make_campaign, serving
+from engine_support import OTHER, OWNER, Running, a_model, make_campaign, serving
+from session_contract import CENTRE, SessionContract, an_image, box_contains_all_changes
 
 from clopa_annotator.engine.client import HttpEngineClient
+from clopa_annotator.engine.host import EngineSettings
 from clopa_annotator.engine.protocol import EngineClient
+from clopa_annotator.engine.transport import Transport
+from clopa_annotator.errors import EngineFull, SessionExpired
+from clopa_annotator.session.remote import RemoteSession
+from clopa_annotator.types import PointPrompt
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +38,73 @@ class TestEngineProcess(EngineContract):
 
     def test_it_is_an_engine_client(self, client) -> None:
         assert isinstance(client, EngineClient)
+
+
+@pytest.fixture(scope="module")
+def shared(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    settings = EngineSettings(max_sessions=3)
+    with serving(make_campaign(tmp_path_factory.mktemp("c") / "campaign", model), settings) as running:
+        yield running
+
+
+class TestRemoteSession(SessionContract):
+    @pytest.fixture
+    def session(self, shared: Running) -> Iterator[RemoteSession]:
+        line = Transport(shared.url, OWNER)
+        session = RemoteSession(line)
+        yield session
+        session.close()
+        line.close()
+
+    @pytest.fixture(autouse=True)
+    def network(self, shared: Running) -> None:
+        self.network = shared.engine.campaign.model.network
+
+    def fail_next_prediction(self, session: RemoteSession) -> None:
+        def answer_nan(module: object, inputs: object, output: torch.Tensor) -> torch.Tensor:
+            hook.remove()
+            return output * float("nan")
+
+        hook = self.network.register_forward_hook(answer_nan)
+
+    def test_it_goes_on_after_the_engine_lost_it(self, opened: RemoteSession, shared: Running) -> None:
+        first = opened.add_prompt(PointPrompt(CENTRE))
+        second = opened.add_prompts((PointPrompt((12, 15, 11)), PointPrompt((3, 3, 3), False)))
+        third = opened.add_prompt(PointPrompt((14, 15, 11)))
+        opened.undo()
+        shared.engine.sessions.close(opened._key, "Ada")
+        again = opened.redo()
+        assert np.array_equal(again.mask, third.mask)
+        assert box_contains_all_changes(second.mask, again)
+        assert np.array_equal(opened.undo().mask, second.mask)
+        assert np.array_equal(opened.undo().mask, first.mask)
+
+    def test_a_repeated_request_is_carried_out_once(self, opened: RemoteSession, shared: Running) -> None:
+        line = opened._line
+        send = line.send
+
+        def twice(*message: object) -> object:
+            send(*message)
+            return send(*message)
+
+        line.send = twice
+        opened.add_prompt(PointPrompt(CENTRE))
+        assert not opened.undo().mask.any()
+        assert not opened.can_undo
+
+    def test_a_strangers_session_cannot_be_used(self, opened: RemoteSession, shared: Running) -> None:
+        stranger = Transport(shared.url, OTHER)
+        with pytest.raises(SessionExpired):
+            stranger.exchange("session/undo", {"session": opened._key, "request": "x", "have": 0})
+        stranger.close()
+        opened.add_prompt(PointPrompt(CENTRE))
+
+    def test_a_full_engine_says_so(self, opened: RemoteSession, shared: Running) -> None:
+        line = Transport(shared.url, OWNER)
+        others = [RemoteSession(line) for _ in range(3)]
+        with pytest.raises(EngineFull, match="All 3 places"):
+            for other in others:
+                other.set_image(an_image())
+        for other in others:
+            other.close()
+        line.close()
