@@ -1,8 +1,8 @@
 """What the network sees during training: the session's own prompt encoding, fast and differentiable around.
 
-`PromptCanvas` keeps the interaction channels of one image as nnInteractive's session does (fp16, stamped at a
-growing intensity instead of decaying older prompts) and cuts the network's input out of them around the newest
-prompt. It is proven bit-equal to ``nnInteractiveInferenceSession._build_network_input`` at zoom 1 by
+`PromptCanvas` keeps the interaction channels of one image as nnInteractive's session does (fp16, stamped at
+a growing intensity instead of decaying older prompts) and cuts the network's input out of them around the
+newest prompt. It is proven bit-equal to ``nnInteractiveInferenceSession._build_network_input`` at zoom 1 by
 ``Testing/core/test_encoding.py``; that session stays the authority.
 """
 
@@ -89,7 +89,7 @@ def statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=8)
 def point_stamp(radius: int) -> Tensor:
-    """The session's mark for a click: a ball's distance to its outside, scaled to a maximum of 1 (float64)."""
+    """The session's mark for a click: a ball's distance to its outside, scaled to at most 1 (float64)."""
     axis = np.arange(-radius, radius + 1)
     k, j, i = np.meshgrid(axis, axis, axis, indexing="ij")
     depth = distance_transform_edt(k**2 + j**2 + i**2 <= radius**2)
@@ -115,7 +115,7 @@ def crop_padded(volume: Tensor, bounds: BoundsKji) -> Tensor:
     in_image, in_box = overlap(bounds, tuple(volume.shape[-3:]))
     size = [hi - lo for lo, hi in bounds]
     out = volume.new_zeros((*volume.shape[:-3], *size))
-    out[(..., *in_box)] = volume[(..., *in_image)]
+    out[..., in_box[0], in_box[1], in_box[2]] = volume[..., in_image[0], in_image[1], in_image[2]]
     return out
 
 
@@ -171,19 +171,19 @@ class PromptCanvas:
         bounds = self.bounds
         in_image, in_box = overlap(bounds, tuple(self.image.shape))
         out = self.image.new_zeros((CHANNELS, *self.rules.patch_kji))
-        out[(0, *in_box)] = self.image[in_image]
+        out[0][in_box] = self.image[in_image]
         for channel in self._used:
-            part = self._channels[(channel, *in_image)]
+            part = self._channels[channel][in_image]
             if channel != _PREVIOUS and self._intensity != 1:
                 part = part / self._intensity
-            out[(channel + 1, *in_box)] = part.float()
+            out[channel + 1][in_box] = part.float()
         return out
 
     def paste(self, prediction: Tensor) -> None:
         """Write a (k, j, i) patch-sized prediction into the segmentation, at the current patch."""
         in_image, in_box = overlap(self.bounds, tuple(self.image.shape))
         self._used.add(_PREVIOUS)
-        self._channels[(_PREVIOUS, *in_image)] = prediction[in_box].to(torch.float16)
+        self._channels[_PREVIOUS][in_image] = prediction[in_box].to(torch.float16)
 
     def crop(self, volume: Tensor) -> Tensor:
         """The current patch of another volume on the image's grid, zero outside."""
@@ -211,7 +211,7 @@ class PromptCanvas:
         self.centre_kji = position_kji
 
     def _fill_box(self, bounds: BoundsKji, channel: int) -> None:
-        self._channels[(channel, *box_slices(bounds))] = self._intensity
+        self._channels[channel][box_slices(bounds)] = self._intensity
         self._used.add(channel)
         self.centre_kji = _middle(bounds)
 
@@ -227,7 +227,7 @@ class PromptCanvas:
         self.centre_kji = _middle((a, b, c))
 
     def _raise_to(self, channel: int, where: tuple[slice, ...], values: Tensor) -> None:
-        view = self._channels[(channel, *where)]
+        view = self._channels[channel][where]
         torch.maximum(view, values.to(view), out=view)
         self._used.add(channel)
 

@@ -1,13 +1,13 @@
 """One interaction window: prompts, forward, backward, corrections, forward, backward, ...
 
-The same code trains the base model (`pretrain`) and every episode. A window is the paper's inner loop: initial
-prompts and ``steps - 1`` corrections, a backward pass per step with the loss divided by ``steps``, predictions
-detached in between (no back-propagation through time), the next previous segmentation taken by argmax. A sample
-whose prediction equals its target drops out of the later steps.
+The same code trains the base model (`pretrain`) and every episode. A window is the paper's inner loop:
+initial prompts and ``steps - 1`` corrections, a backward pass per step with the loss divided by ``steps``,
+predictions detached in between (no back-propagation through time), the next previous segmentation taken by
+argmax. A sample whose prediction equals its target drops out of the later steps.
 
-Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour drops
-out, and by default the patch follows the newest prompt across the whole image, as the session's does, so that
-training sees the padding that inference sees.
+Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour
+drops out, and by default the patch follows the newest prompt across the whole image, as the session's does,
+so that training sees the padding that inference sees.
 
 Typical use in an episode::
 
@@ -33,6 +33,9 @@ from clopa_annotator.episode.loss import dice_and_cross_entropy
 from clopa_annotator.episode.prompting import Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 from clopa_annotator.types import MaskPrompt
+
+Criterion = Callable[[Any, Tensor], Tensor]
+"""Network output and (batch, k, j, i) target to one loss per sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,7 @@ class WindowSettings:
             ``torch.float16`` on CUDA, then with a ``scaler``); None computes in float32.
         micro_batch: most samples in one forward pass; 0 takes all at once. Smaller costs less memory and
             gives the same gradient.
+        criterion: loss per sample, see `loss`.
         follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
             the image, for samples that already are one patch.
     """
@@ -73,6 +77,7 @@ class WindowSettings:
     rules: EncodingRules = field(default_factory=EncodingRules)
     autocast: torch.dtype | None = None
     micro_batch: int = 0
+    criterion: Criterion = dice_and_cross_entropy
     follow: bool = True
 
     def __post_init__(self) -> None:
@@ -123,7 +128,8 @@ def run_window(
     """Run one interaction window over a batch.
 
     Args:
-        network: maps (batch, 8, k, j, i) to (batch, 2, k, j, i); without deep supervision.
+        network: maps (batch, 8, k, j, i) to (batch, 2, k, j, i), or to a list of such, finest first, when it
+            is built with deep supervision (never on a network that a session uses).
         samples: the batch.
         prompter: who clicks.
         rng: source of every random choice in the window.
@@ -228,10 +234,10 @@ def _forward(
         nullcontext() if settings.autocast is None else torch.autocast(inputs.device.type, settings.autocast)
     )
     with torch.set_grad_enabled(backward), cast:
-        logits = network(inputs)
+        output = network(inputs)
     with torch.set_grad_enabled(backward):
-        summed = dice_and_cross_entropy(logits, target).sum()
-    margin = logits.detach()
+        summed = settings.criterion(output, target).sum()
+    margin = (output if isinstance(output, Tensor) else output[0]).detach()
     return summed, margin[:, 1] > margin[:, 0]
 
 

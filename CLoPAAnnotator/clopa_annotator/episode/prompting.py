@@ -1,7 +1,7 @@
 """Who clicks where: simulated prompts from a reference and the current segmentation.
 
-`PointPrompter` is the paper's annotator and what episodes train with. `MixedPrompter` draws from every kind of
-prompt and is what the base model is pretrained with.
+`PointPrompter` is the paper's annotator and what episodes train with. `MixedPrompter` draws from every kind
+of prompt and is what the base model is pretrained with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices, union_box
+from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.types import BoxPrompt, LassoPrompt, MaskPrompt, PointPrompt, Prompt, ScribblePrompt
 
 Region = npt.NDArray[np.bool_]
@@ -145,11 +145,8 @@ class MixedPrompter:
         add = rng.random() * (n_missing + n_excess) < n_missing
         wrong = missing if add else excess
         if way == 1:
-            return (
-                _points(excess, np.zeros_like(missing), rng)
-                if not add
-                else _points(np.zeros_like(missing), missing, rng)
-            )
+            nowhere = np.zeros_like(missing)
+            return _points(nowhere, missing, rng) if add else _points(excess, nowhere, rng)
         make = scribble_in_slice if way == 2 else lasso_in_slice
         return (make(wrong, rng, add),)
 
@@ -240,8 +237,7 @@ def rough_mask(target: Region, rng: np.random.Generator) -> Region:
     rough = np.roll(rough, shift, axis=(0, 1, 2))
     if rng.random() < 0.3:
         axis = int(rng.integers(3))
-        box = union_box(bounds, None) or bounds
-        cut = int(rng.integers(box[axis][0], box[axis][1]))
+        cut = int(rng.integers(*bounds[axis]))
         keep = np.arange(target.shape[axis]) < cut
         rough = rough & np.expand_dims(keep, tuple(a for a in range(3) if a != axis))
     return np.asarray(rough, dtype=np.bool_)

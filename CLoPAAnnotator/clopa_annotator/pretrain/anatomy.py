@@ -60,7 +60,8 @@ def draw_anatomy(shape_kji: Kji, settings: AnatomySettings, rng: np.random.Gener
     voxel = _voxel_size(settings, rng)
     tissues = int(rng.integers(settings.tissues[0], settings.tissues[1] + 1))
     labels = _background(shape_kji, tissues, voxel, rng)
-    count, organs = tissues, []
+    count = tissues
+    organs: list[int] = []
     previous: tuple[Tensor, float] | None = None
     for _ in range(int(rng.integers(settings.organs[0], settings.organs[1] + 1))):
         radius = float(np.exp(rng.uniform(*np.log(settings.size))))
@@ -149,11 +150,11 @@ class TargetMix:
         tissue: a whole label with all its pieces.
     """
 
-    organ: float = 0.66
-    region: float = 0.12
-    union: float = 0.1
-    half: float = 0.06
-    tissue: float = 0.06
+    organ: float = 0.78
+    region: float = 0.1
+    union: float = 0.06
+    half: float = 0.03
+    tissue: float = 0.03
 
 
 def draw_target(

@@ -1,4 +1,4 @@
-"""From labels to an image: tissue intensities, texture, partial volume, bias field, noise, scanner and window."""
+"""From labels to an image: tissue, texture, partial volume, bias field, noise, scanner and window."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class AppearanceSettings:
 
     levels: tuple[int, int] = (2, 6)
     jitter: float = 0.07
-    texture: float = 0.12
-    noise: float = 0.12
+    texture: float = 0.1
+    noise: float = 0.09
     blur: float = 1.1
     p_bias: float = 0.6
     p_low_resolution: float = 0.15

@@ -1,7 +1,7 @@
 """Smooth random fields and blurs: the raw material of generated volumes.
 
-Everything works on (k, j, i) float32 tensors and takes its randomness from a NumPy generator, so that a volume
-is a function of its seed alone.
+Everything works on (k, j, i) float32 tensors and takes its randomness from a NumPy generator, so that a
+volume is a function of its seed alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def smooth(
     coarse = white((1, count, *(max(2, c + 1) for c in cells_kji)), rng)
     fine = functional.interpolate(coarse, size=shape_kji, mode="trilinear", align_corners=True)[0]
     # Interpolating averages neighbours: on average 2/3 of the variance is left along each axis.
-    return fine * 1.5**1.5
+    return torch.as_tensor(fine * 1.5**1.5)
 
 
 def blur(volume: Tensor, sigma_kji: tuple[float, float, float]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class GeneratorSettings:
         side: edge of the network's patch in voxels; volumes are drawn around this size.
         contrast: least contrast of a target against its surroundings (see `contrast`) ...
         hidden: ... except for this share of the volumes.
+        simple: share of volumes with few tissues and organs and little noise.
         small: chance of a volume smaller than the patch along every axis (padded by the session).
         least: smallest edge of such a volume as a fraction of ``side``.
         most: largest edge of the others as a fraction of ``side``.
@@ -35,8 +36,9 @@ class GeneratorSettings:
     """
 
     side: int = 64
-    contrast: float = 0.5
-    hidden: float = 0.12
+    contrast: float = 0.9
+    hidden: float = 0.08
+    simple: float = 0.4
     small: float = 0.55
     least: float = 0.42
     most: float = 1.15
@@ -70,11 +72,15 @@ def draw_volume(seed: tuple[int, ...], settings: GeneratorSettings) -> Volume:
     """The volume that belongs to a seed."""
     rng = np.random.default_rng(seed)
     while True:
-        anatomy = draw_anatomy(_draw_shape(settings, rng), settings.anatomy, rng)
+        forms, looks = settings.anatomy, settings.appearance
+        if rng.random() < settings.simple:
+            forms = replace(forms, tissues=(1, 4), organs=(1, 4))
+            looks = replace(looks, noise=0.4 * looks.noise, texture=0.4 * looks.texture)
+        anatomy = draw_anatomy(_draw_shape(settings, rng), forms, rng)
         target = draw_target(anatomy, settings.targets, rng)
         if target is None:
             continue
-        image, body = draw_image(anatomy, settings.appearance, rng)
+        image, body = draw_image(anatomy, looks, rng)
         target &= body
         if int(target.sum()) < LEAST_VOXELS or float(image.std()) < 1e-4:
             continue
@@ -99,7 +105,7 @@ def contrast(image: Tensor, target: Tensor) -> float:
 
 def _draw_shape(settings: GeneratorSettings, rng: np.random.Generator) -> Kji:
     low, high = (settings.least, 1.0) if rng.random() < settings.small else (0.85, settings.most)
-    (k, j, i) = (int(round(settings.side * float(f))) for f in rng.uniform(low, high, 3))
+    (k, j, i) = (round(settings.side * float(f)) for f in rng.uniform(low, high, 3))
     return (k, j, i)
 
 

@@ -65,15 +65,22 @@ class NetworkDesign:
         }
 
 
-def build_network(design: NetworkDesign) -> nn.Module:
-    """The network with fresh weights: (batch, 8, k, j, i) to (batch, 2, k, j, i)."""
+def build_network(design: NetworkDesign, deep_supervision: bool = False) -> nn.Module:
+    """The network with fresh weights: (batch, 8, k, j, i) to (batch, 2, k, j, i).
+
+    Args:
+        design: its size.
+        deep_supervision: return the logits of every decoder stage, finest first; the weights are the same.
+    """
     keywords = {
         **design.keywords(),
         "conv_op": nn.Conv3d,
         "norm_op": nn.InstanceNorm3d,
         "nonlin": nn.LeakyReLU,
     }
-    network: nn.Module = ResidualEncoderUNet(CHANNELS, num_classes=2, deep_supervision=False, **keywords)
+    network: nn.Module = ResidualEncoderUNet(
+        CHANNELS, num_classes=2, deep_supervision=deep_supervision, **keywords
+    )
     for module in network.modules():
         if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
             nn.init.kaiming_normal_(module.weight, a=1e-2)

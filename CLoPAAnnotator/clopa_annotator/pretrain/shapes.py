@@ -1,19 +1,24 @@
 """Solid shapes: blobs, bent and tapered bodies, tubes and trees, sheets, scattered lesions.
 
-A shape is a bool mask inside a window of the volume. Coordinates are in voxels times ``voxel_kji``, the relative
-voxel size: a value of 4 along one axis squeezes every shape there, as thick slices do.
+A shape is a bool mask inside a window of the volume. Coordinates are in voxels times ``voxel_kji``, the
+relative voxel size: a value of 4 along one axis squeezes every shape there, as thick slices do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from clopa_annotator.geometry import BoundsKji, Kji, box_shape, clip_box
 from clopa_annotator.pretrain.fields import rotation, smooth
+
+Line = npt.NDArray[np.float64]
+"""(n, 3) points of a polyline, in the units of the shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +93,8 @@ def _body(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
     thick = width * (1 + rng.uniform(-0.55, 0.55) * x).clamp(0.25, 2.0)
     flat = float(np.exp(rng.normal(0, 0.25)))
     power = float(rng.uniform(2.0, 3.5))
-    return (x.abs() ** power + (y / (thick * flat)) ** 2 + (z * flat / thick) ** 2) < 1
+    level = x.abs() ** power + (y / (thick * flat)) ** 2 + (z * flat / thick) ** 2
+    return torch.as_tensor(level < 1)
 
 
 def _tube(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
@@ -102,12 +108,10 @@ def _tube(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
     for n, line in enumerate(lines):
         scale = 1.0 if n == 0 else float(rng.uniform(1.0, 1.8))
         distance = torch.minimum(distance, _distance_to(at, line) * scale)
-    return distance < max(thick, 0.8)
+    return torch.as_tensor(distance < max(thick, 0.8))
 
 
-def _walk(
-    start: np.ndarray[tuple[int, ...], np.dtype[np.float64]], radius: float, rng: np.random.Generator
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _walk(start: Line, radius: float, rng: np.random.Generator) -> Line:
     heading = rng.standard_normal(3)
     points = [start]
     for _ in range(int(rng.integers(3, 9))):
@@ -117,9 +121,9 @@ def _walk(
     return line - (line.mean(0) if not start.any() else 0)
 
 
-def _distance_to(at: Tensor, line: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
+def _distance_to(at: Tensor, line: Line) -> Tensor:
     best = torch.full(at.shape[1:], float("inf"))
-    for first, second in zip(line[:-1], line[1:], strict=True):
+    for first, second in pairwise(line):
         a = torch.tensor(first, dtype=torch.float32)[:, None, None, None]
         d = torch.tensor(second - first, dtype=torch.float32)[:, None, None, None]
         t = (((at - a) * d).sum(0) / (d * d).sum().clamp(min=1e-6)).clamp(0, 1)
