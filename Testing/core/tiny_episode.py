@@ -1,8 +1,10 @@
-"""A tiny network and tiny cases in memory, for the tests of episodes; run as a script it trains a job folder."""
+"""A tiny network and tiny cases in memory for the tests of episodes; as a script it trains and kills itself."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.job import run_job
+from clopa_annotator.episode.progress import Progress
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.geometry import BoundsKji, Geometry, box_slices
 from clopa_annotator.session.model import LoadedModel, load_model
@@ -51,7 +54,9 @@ class MemoryReader:
             name = hashlib.sha256(bytes([sequence])).hexdigest()
             self.images[name] = image.astype(np.int16)
             self.masks[name] = mask.astype(np.uint8)
-            self.refs.append(CaseRef(f"case {sequence}", 1, sequence, name, name, name, f"cases/{sequence}/1"))
+            self.refs.append(
+                CaseRef(f"case {sequence}", 1, sequence, name, name, name, f"cases/{sequence}/1")
+            )
 
     def read_image(self, image_hash: str) -> Image:
         self.reads.append("image")
@@ -98,6 +103,10 @@ def tiny_job(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    job = Path(sys.argv[1])
-    outcome = run_job(job, tiny_reader(), model=tiny_model(job.parent / "model"))
-    sys.exit(0 if outcome.status == "finished" else 1)
+    job, last_update = Path(sys.argv[1]), int(sys.argv[2])
+
+    def die(progress: Progress) -> None:
+        if progress.update == last_update:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_job(job, tiny_reader(), model=tiny_model(job.parent / "model"), on_progress=die)

@@ -9,8 +9,8 @@
       history.jsonl                 what was added, promoted, rejected, rolled back; decides which is current
       current.json                  the number of the current version, for other programs
 
-A version folder appears in one step and never changes; the history only grows: a kill at any moment leaves the
-state before or the state after. ``docs/formats/weights.md`` is the specification.
+A version folder appears in one step and never changes; the history only grows: a kill at any moment leaves
+the state before or the state after. ``docs/formats/weights.md`` is the specification.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""Training sees what inference sees: an episode's inputs equal the session's own encoding, bit by bit."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from tiny_episode import QUICK, MemoryReader
+
+from clopa_annotator.episode.cases import CaseSource
+from clopa_annotator.episode.encoding import PromptCanvas
+from clopa_annotator.episode.job import rules_of
+from clopa_annotator.episode.prompting import PointPrompter
+from clopa_annotator.episode.sampling import Place, Sampler
+from clopa_annotator.session.encoding import PromptEncoder
+from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.types import Prompt
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("model")
+    return load_model(write_random_model(folder, features=(4, 6, 8)), "cpu")
+
+
+@pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100), (64, 64, 64)])
+@pytest.mark.parametrize("cache", [0, 1 << 24])
+def test_a_window_of_prompts_is_encoded_as_the_session_does(
+    model: LoadedModel, shape: tuple[int, int, int], cache: int
+) -> None:
+    reader = MemoryReader({1: shape, 2: shape})
+    settings = replace(QUICK, augmentation=0.0)
+    source = CaseSource(reader, cache, 0)
+    sampler = Sampler(source, reader.refs, (), settings, model.patch_size_kji, 0)
+    rng = np.random.default_rng(1)
+    sample = sampler.batch(Place(1, 0)).samples[0]
+    assert tuple(sample.image.shape) == shape
+    raw = _image_of(reader, sample.target.numpy())
+    encoder = PromptEncoder(model)
+    encoder.set_image(raw)
+
+    canvas = PromptCanvas(sample.image, rules_of(model))
+    target = sample.target.numpy()
+    prompter = PointPrompter()
+    given: list[Prompt] = []
+    for step in range(5):
+        current = canvas.previous.numpy()
+        prompts = prompter.correct(current, target, rng) if step else prompter.initial(target, rng)
+        given.extend(prompts)
+        for prompt in prompts:
+            canvas.add(prompt)
+        inputs = canvas.network_input()
+        expected = encoder.encode(given, current.astype(np.uint8))
+        assert torch.equal(inputs, expected)
+        canvas.paste(torch.from_numpy(rng.random(model.patch_size_kji) < 0.3))
+
+
+def _image_of(reader: MemoryReader, target: np.ndarray) -> np.ndarray:
+    name = next(n for n, mask in reader.masks.items() if np.array_equal(mask > 0, target))
+    return reader.images[name]
