@@ -10,7 +10,7 @@ import pytest
 import torch
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
-from clopa_annotator.errors import ConfigError, ImageError, PredictionFailed
+from clopa_annotator.errors import ConfigError, ImageError, NoImage, PredictionFailed
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
@@ -326,3 +326,52 @@ def test_bf16_on_the_cpu_agrees_with_fp32_on_nearly_every_voxel(loaded):
 def test_impossible_settings_are_refused(loaded, options, words):
     with pytest.raises(ConfigError, match=words):
         LocalSession(loaded, **options)
+
+
+def fail_at(monkeypatch, name, call):
+    """Let ``Core.name`` run out of memory at its ``call``-th call from now, counting from one."""
+    calls, real = [], getattr(Core, name)
+
+    def method(self, *arguments):
+        calls.append(1)
+        if len(calls) == call:
+            raise MemoryError
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Core, name, method)
+
+
+@pytest.mark.parametrize("way", ["undo", "redo"])
+@pytest.mark.parametrize(("name", "call"), [("content", 2), ("restore", 2), ("content", 4)])
+def test_an_undo_or_redo_that_fails_in_the_middle_changes_nothing(session, monkeypatch, way, name, call):
+    for prompt in (PointPrompt((30, 30, 20)), a_walk()[2], a_walk()[3]):
+        session.add_prompt(prompt)
+    session.reset()
+    session.undo()
+    if way == "undo":
+        session.redo()
+    before, proposal = insides(session), session.proposal
+    steps = len(session._history.back), len(session._history.forward)
+    with monkeypatch.context() as patch:
+        fail_at(patch, name, call)
+        with pytest.raises(PredictionFailed, match="out of memory"):
+            getattr(session, way)()
+    assert insides(session) == before and session.proposal is proposal
+    assert steps == (len(session._history.back), len(session._history.forward))
+    getattr(session, way)()
+
+
+def test_when_even_the_way_back_fails_the_case_is_closed_instead_of_going_on_half(
+    session, loaded, monkeypatch
+):
+    session.add_prompt(PointPrompt((30, 30, 20)))
+    fail_at(monkeypatch, "restore", 1)
+    with (
+        failing_at(loaded.network, 1, ValueError("strange")),
+        pytest.raises(PredictionFailed, match="Open it again"),
+    ):
+        session.add_prompt(PointPrompt((3, 3, 3)))
+    with pytest.raises(NoImage):
+        _ = session.proposal
+    session.set_image(an_image())
+    assert not session.proposal.mask.any()

@@ -92,6 +92,11 @@ class FakeSession:
         return self._supported
 
     @property
+    def takes_3d_boxes(self) -> bool:
+        """Whether boxes may extend along all three axes."""
+        return self._takes_3d_boxes
+
+    @property
     def licence(self) -> str:
         """What was given at construction."""
         return self._licence

@@ -11,6 +11,7 @@ answer with today's weights where another version had answered then.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clopa_annotator.session.upstream import Core, Record
@@ -55,18 +56,17 @@ class Step:
     situation: Situation
 
 
-def go(core: Core, step: Step, now: Situation) -> Step:
-    """Bring ``core`` to the other end of ``step``; the answer leads back."""
-    back: list[Record] = []
+def go(core: Core, step: Step) -> Iterator[Record]:
+    """Bring ``core`` to the other end of ``step``, yielding what leads back, one region at a time."""
     for record in reversed(step.records):
-        back.append(core.content(record))
+        content = core.content(record)
+        yield content
         core.restore(record)
     _set_situation(core, step.situation)
-    return Step(tuple(back), now)
 
 
-def roll_back(core: Core, records: list[Record], before: Situation) -> None:
-    """Undo what a failed step has done so far, without a way forward."""
+def roll_back(core: Core, records: Sequence[Record], before: Situation) -> None:
+    """Write the regions back that a failed step has overwritten so far."""
     for record in reversed(records):
         core.restore(record)
     _set_situation(core, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +18,12 @@ from clopa_annotator.errors import (
 )
 from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
 from clopa_annotator.session.checks import check_prompts, last_mask_onwards, usable_voxels
+from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.history import History, Situation, Step, go, roll_back
-from clopa_annotator.session.logits import CpuPrecision, NotFiniteError, TwoClassNetwork
+from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.session.upstream import Core, Record, give, touched_box
 from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
-
-logger = logging.getLogger(__name__)
 
 _INTERACTIONS = {
     PromptKind.POINT: ("points",),
@@ -254,11 +252,11 @@ class LocalSession:
             except Exception as second:
                 self.close()
                 raise PredictionFailed(
-                    "A prediction failed and the state before it could not be brought back, so the case was closed."
-                    " Open it again."
+                    "A prediction failed and the state before it could not be brought back, so the case was"
+                    " closed. Open it again."
                 ) from second
             if isinstance(error, Exception):
-                raise _in_words(error) from error
+                raise in_words(error) from error
             raise
 
     def _situation(self, core: Core) -> Situation:
@@ -287,22 +285,3 @@ def _changed(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | No
         return None
     (a, b, c) = ((low + r[0], high + r[0]) for (low, high), r in zip(tight, region, strict=True))
     return (a, b, c)
-
-
-def _in_words(error: Exception) -> PredictionFailed:
-    if isinstance(error, NotFiniteError):
-        return PredictionFailed(
-            "The network's answer was not finite, so the proposal was left as it was. The weights may be"
-            " damaged: go back to an earlier version."
-        )
-    text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in text:
-        return PredictionFailed(
-            "The device ran out of memory during the prediction, so the proposal was left as it was."
-            " Close other programs that use it, and click again."
-        )
-    logger.error("A prediction failed", exc_info=error)
-    return PredictionFailed(
-        f"The prediction failed ({type(error).__name__}: {text}), so the proposal was left as it was."
-        " Click again; if it happens again, open the case anew."
-    )
