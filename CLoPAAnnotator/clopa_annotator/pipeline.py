@@ -259,6 +259,8 @@ class Campaign:
         if ended is None:
             raise EpisodeError(f"The episode in {job} has not ended yet.")
         result, decision = ended
+        if result.status == "finished" and decision is None:
+            raise EpisodeError(f"The candidate in {job} has not been checked yet; run the episode again.")
         if result.status != "finished" or result.delta_path is None or decision is None:
             self.events.publish("episode_failed", episode=result.number, reason=result.reason)
             return None

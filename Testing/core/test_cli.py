@@ -1,0 +1,178 @@
+"""The command line is a contract: names, exit codes, sentences instead of tracebacks, JSON on request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset, tiny_model_folder
+
+from clopa_annotator import __version__
+from clopa_annotator.cli import main
+from clopa_annotator.commands.output import without_nan
+from clopa_annotator.pipeline import Campaign
+
+COMMANDS = (
+    ("demo",),
+    ("campaign", "create"),
+    ("simulate",),
+    ("evaluate",),
+    ("compare",),
+    ("pretrain",),
+    ("engine",),
+    ("episode", "run"),
+    ("cache", "list"),
+    ("cache", "verify"),
+    ("cache", "rebuild"),
+    ("weights", "list"),
+    ("weights", "show"),
+    ("weights", "rollback"),
+    ("weights", "export"),
+    ("export",),
+    ("doctor",),
+)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def campaign_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("work") / "campaign"
+    dataset = tiny_dataset(tmp_path_factory.mktemp("dataset"), 3)
+    with Campaign.create(folder, tiny_config(model_folder), device="cpu") as campaign:
+        for number in range(3):
+            confirm_case(campaign, dataset, number)
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_of_the_contract_explains_itself(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], "No such command"),
+        (["simulate", "--out", "x"], "Missing option"),
+        (
+            ["simulate", "--dataset", "does-not-exist", "--out", "x"],
+            "layout of the Medical Segmentation Decathlon",
+        ),
+        (["campaign", "create", "x", "--name", "N", "--size", "0"], "at least one case"),
+        (
+            ["campaign", "create", "x", "--name", "N", "--size", "5", "--strategy", "magic"],
+            "no strategy 'magic'",
+        ),
+        (["evaluate", "--dataset", "nowhere", "--out", "x"], "imagesTr and labelsTr"),
+    ],
+)
+def test_wrong_input_ends_with_2_and_a_sentence(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_a_damaged_job_folder_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["episode", "run", str(tmp_path)]) == 1
+    assert "no episode to run" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_cache_is_listed_verified_and_rebuilt(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", "list", str(campaign_folder), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [case["state"] for case in listed] == ["confirmed"] * 3
+    assert main(["cache", "verify", str(campaign_folder)]) == 0
+    assert "Findings: 0" in capsys.readouterr().out
+    (campaign_folder / "index.sqlite").unlink()
+    assert main(["cache", "rebuild", str(campaign_folder)]) == 0
+    assert "3 cases with 3 confirmed versions" in capsys.readouterr().out
+
+
+def test_weights_are_listed_shown_and_rolled_back(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["weights", "list", str(campaign_folder), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed["current"] == 0 and len(listed["versions"]) == 1
+    assert main(["weights", "show", str(campaign_folder), "--version", "0"]) == 0
+    assert "CC0-1.0" in capsys.readouterr().out
+    assert main(["weights", "rollback", str(campaign_folder), "--version", "9"]) == 1
+    assert "9" in capsys.readouterr().err
+    assert main(["weights", "rollback", str(campaign_folder), "--version", "0"]) == 0
+    assert (
+        main(["weights", "export", str(campaign_folder), "--version", "0", "--out", str(tmp_path / "d")]) == 0
+    )
+    assert "untouched base" in capsys.readouterr().out
+
+
+def test_simulate_writes_what_the_contract_says(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_episodes_tiny(monkeypatch)
+    dataset, out = tiny_dataset(tmp_path / "data", 7), tmp_path / "out"
+    command = ["simulate", "--dataset", str(dataset.folder), "--out", str(out), "--model", str(model_folder)]
+    command += ["--limit", "5", "--test-limit", "2", "--clicks", "2", "--device", "cpu", "--json"]
+    assert main(command) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary == json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert {"strategy", "model", "seed", "schedule", "clicks", "episodes", "test", "stream"} <= set(summary)
+    assert [e["at_case"] for e in summary["episodes"]] == [5]
+    assert {
+        "version",
+        "train",
+        "val",
+        "seconds",
+        "updates",
+        "val_before",
+        "val_after",
+        "promoted",
+        "reason",
+    } <= set(summary["episodes"][0])
+    assert summary["test"][0]["version"] == 0
+    assert {"n", "dice_init", "dice_final", "dice_nauc", "nsd_init", "noi", "nnoi", "nof"} <= set(
+        summary["test"][0]
+    )
+    assert summary["stream"]["n"] == 5
+    for name in ("cases.csv", "clicks.csv", "episodes.csv", "report.html"):
+        assert (out / name).stat().st_size > 0
+    assert main(command) == 2, "a second run must not overwrite the first"
+    assert "earlier run" in " ".join(capsys.readouterr().err.split())
+    evaluated = tmp_path / "evaluated"
+    again = ["evaluate", "--dataset", str(dataset.folder), "--out", str(evaluated), "--campaign"]
+    again += [
+        f"{out / 'campaign'}@0",
+        "--clicks",
+        "1",
+        "--runs",
+        "2",
+        "--limit",
+        "2",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    assert main(again) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["test"][0]["n"] == 2 and measured["runs"] == 2
+
+
+def test_nan_becomes_null_for_strict_readers() -> None:
+    assert without_nan({"a": [float("nan"), 1.0, float("inf")]}) == {"a": [None, 1.0, None]}

@@ -1,0 +1,60 @@
+"""A campaign with a tiny untrained network and tiny phantoms, for the tests of what composes the stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clopa_annotator import strategies
+from clopa_annotator.config import CampaignConfig
+from clopa_annotator.datasets import MsdDataset, PhantomSpec, write_phantom_dataset
+from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.pipeline import Campaign
+from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.types import CaseRef, Confirmation
+
+SPEC = PhantomSpec(shape_kji=(18, 20, 22))
+TINY = EpisodeSettings(
+    group="cn",
+    learning_rate=1e-2,
+    epochs=1,
+    updates=2,
+    batch=1,
+    steps=2,
+    patch_centre="session",
+    val_samples=1,
+    precision="fp32",
+    threads=1,
+)
+
+
+def tiny_model_folder(folder: Path) -> Path:
+    """A model that answers in a few milliseconds."""
+    return write_random_model(folder, patch_size_kji=(56, 56, 56), features=(4, 8, 8))
+
+
+def tiny_dataset(folder: Path, n: int = 8) -> MsdDataset:
+    return write_phantom_dataset(folder, n, SPEC, seed=1)
+
+
+def make_episodes_tiny(patch: pytest.MonkeyPatch) -> None:
+    """Let the schedule "quick" mean two updates."""
+    patch.setitem(
+        strategies._PRESETS, "quick", lambda group: EpisodeSettings(**{**vars(TINY), "group": group})
+    )
+
+
+def tiny_config(model: Path, **changes: object) -> CampaignConfig:
+    values: dict[str, object] = {"name": "Tiny", "size": 8, "model": str(model), "gate_clicks": 1}
+    return CampaignConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def confirm_case(campaign: Campaign, dataset: MsdDataset, number: int, suffix: str = "") -> CaseRef:
+    """Add a case and confirm its reference; a suffix makes a later confirmation another one."""
+    case = dataset[number]
+    image, mask = case.read()
+    campaign.store.add_case(case.case_id, image)
+    changed = mask if not suffix else np.roll(mask, 1, axis=0)
+    return campaign.confirm(Confirmation(f"id-{number}{suffix}", case.case_id, changed, annotator="Ann"))
