@@ -110,7 +110,7 @@ def patch_clicks(prompts: Sequence[Prompt], center: Kji, patch_kji: Kji) -> list
 
 def cut(volume: npt.NDArray[np.generic], center: Kji, patch_kji: Kji) -> torch.Tensor:
     """The patch of a (k, j, i) mask around ``center``, zero outside; int64."""
-    tensor = torch.from_numpy(np.ascontiguousarray(volume))
+    tensor = torch.from_numpy(np.array(volume))
     return crop_padded(tensor, patch_bounds(center, patch_kji)).long()
 
 
