@@ -83,9 +83,7 @@ def main() -> None:
     for precision in ("fp32", "bf16"):
         quality = statistics.fmean(column(rows, f"dice_{precision}"))
         median = statistics.median(column(rows, f"seconds_{precision}"))
-        print(
-            f"{precision}: Dice with the reference {quality:.4f}, median {1000 * median:.0f} ms per prediction"
-        )
+        print(f"{precision}: Dice with the reference {quality:.4f}, median {1000 * median:.0f} ms each")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
