@@ -25,7 +25,11 @@ from clopa_annotator.session.random_model import write_random_model
 from clopa_annotator.types import Image
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
-BOOK = {OWNER: Identity("Ada", "owner"), ANNOTATOR: Identity("Bob", "annotator"), OTHER: Identity("Eve", "annotator")}
+BOOK = {
+    OWNER: Identity("Ada", "owner"),
+    ANNOTATOR: Identity("Bob", "annotator"),
+    OTHER: Identity("Eve", "annotator"),
+}
 
 
 def an_image(seed: int = 0, shape: tuple[int, int, int] = (40, 36, 32)) -> Image:
@@ -41,7 +45,9 @@ def a_model(folder: Path) -> Path:
 
 
 def make_campaign(folder: Path, model: Path, size: int = 20, strategy: str = "clopa-in") -> Path:
-    Campaign.create(folder, CampaignConfig("Test campaign", size, model=str(model), strategy=strategy), device="cpu").close()
+    Campaign.create(
+        folder, CampaignConfig("Test campaign", size, model=str(model), strategy=strategy), device="cpu"
+    ).close()
     return folder
 
 

@@ -13,7 +13,15 @@ from hypothesis.extra import numpy as hnp
 from nnInteractive.inference.remote.serialization import pack_array
 
 from clopa_annotator.engine import frames
-from clopa_annotator.engine.frames import WireLimits, check_frame, pack, pack_bundle, read_header, unpack, unpack_bundle
+from clopa_annotator.engine.frames import (
+    WireLimits,
+    check_frame,
+    pack,
+    pack_bundle,
+    read_header,
+    unpack,
+    unpack_bundle,
+)
 from clopa_annotator.errors import InputError
 
 LIMITS = WireLimits(max_array_bytes=1 << 20)
@@ -62,7 +70,9 @@ def test_frames_of_the_stock_client_are_understood() -> None:
         lying(),
     ],
 )
-def test_a_lying_frame_is_refused_before_memory_is_taken(frame: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lying_frame_is_refused_before_memory_is_taken(
+    frame: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_memory(*_: object, **__: object) -> None:
         pytest.fail("memory was taken for a frame that lies")
 
@@ -98,7 +108,9 @@ def test_arrays_of_a_bundle_count_together() -> None:
         unpack_bundle(pack_bundle({}, {"a": half, "b": half}), LIMITS)
 
 
-@pytest.mark.parametrize("head", ["[]", '{"meta": 1}', '{"meta": {}, "arrays": [["a", -1]]}', "{", "[" * 50_000])
+@pytest.mark.parametrize(
+    "head", ["[]", '{"meta": 1}', '{"meta": {}, "arrays": [["a", -1]]}', "{", "[" * 50_000]
+)
 def test_a_malformed_bundle_is_refused(head: str) -> None:
     body = frames.BUNDLE_MAGIC + struct.pack("<BI", 1, len(head)) + head.encode()
     with pytest.raises(InputError):

@@ -204,7 +204,9 @@ def test_a_trainer_that_takes_too_much_memory_is_ended(supervise, heard: Recorde
     assert "more than the limit" in heard.ends[0][2]
 
 
-def test_a_running_trainer_is_adopted_by_the_next_engine(supervise, heard: Recorder, job: Path, tmp_path: Path) -> None:
+def test_a_running_trainer_is_adopted_by_the_next_engine(
+    supervise, heard: Recorder, job: Path, tmp_path: Path
+) -> None:
     process = subprocess.Popen([sys.executable, str(tmp_path / "trainer.py"), str(job), "obey", "30"])
     wait_for(lambda: steps(job) > 0, "steps")
     supervise().run(job)
@@ -235,8 +237,9 @@ def test_no_trainer_outlives_its_killed_engine(supervise, job: Path, tmp_path: P
         import sys, time
         from pathlib import Path
         from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
-        command = lambda job: [sys.executable, {str(tmp_path / 'trainer.py')!r}, str(job), "obey", "0.5"]
-        Supervisor(SupervisorSettings(command=command), lambda *a: None, lambda *a: None).run(Path({str(job)!r}))
+        command = lambda job: [sys.executable, {str(tmp_path / "trainer.py")!r}, str(job), "obey", "0.5"]
+        supervisor = Supervisor(SupervisorSettings(command=command), lambda *a: None, lambda *a: None)
+        supervisor.run(Path({str(job)!r}))
         time.sleep(600)
         """
     )
@@ -266,11 +269,13 @@ def test_a_torn_or_half_written_line_is_no_progress(tmp_path: Path) -> None:
     path.write_text('{"a": 1}\n{"b": \n[1]\n{"c"')
     assert tail.rows() == [{"a": 1}]
     with path.open("a") as file:
-        file.write(': 2}\n')
+        file.write(": 2}\n")
     assert tail.rows() == [{"c": 2}]
 
 
-def test_a_flag_left_up_by_a_dead_engine_does_not_stop_training(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_left_up_by_a_dead_engine_does_not_stop_training(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flag = YieldFlag(job)
     flag.set(True)
     assert flag.raised

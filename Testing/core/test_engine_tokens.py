@@ -68,7 +68,14 @@ def test_a_single_line_is_the_owners_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", "{", '{"tokens": []}', '{"tokens": [{"token": "' + "x" * 20 + '", "name": "A", "role": "king"}]}']
+    "text",
+    [
+        "",
+        "short",
+        "{",
+        '{"tokens": []}',
+        '{"tokens": [{"token": "' + "x" * 20 + '", "name": "A", "role": "king"}]}',
+    ],
 )
 def test_a_malformed_file_is_refused_in_words(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t"

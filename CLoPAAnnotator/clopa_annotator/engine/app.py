@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 import torch
 from fastapi import FastAPI
 from nnInteractive.inference.server.app import make_app
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from clopa_annotator.engine.guard import Guard, GuardSettings
 from clopa_annotator.engine.host import Engine
-from clopa_annotator.engine.http import PREFIX
 from clopa_annotator.engine.routes_cases import CaseRoutes
 from clopa_annotator.engine.routes_learning import LearningRoutes
 from clopa_annotator.engine.routes_session import SessionRoutes
@@ -52,13 +51,12 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: GuardSettings | N
 
 
 def _routes(engine: Engine, settings: GuardSettings, stopping: asyncio.Event) -> list[BaseRoute]:
-    ours: list[Route] = [
+    return [
         *SessionRoutes(engine).routes(settings.limits),
         *CaseRoutes(engine.cases).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
         events_route(engine.events, stopping),
     ]
-    return sorted(ours, key=lambda r: r.path != f"{PREFIX}/hello")
 
 
 def _lifespan(app: FastAPI, engine: Engine):  # type: ignore[no-untyped-def]

@@ -30,8 +30,8 @@ from clopa_annotator.engine.messages import (
     SwapPolicy,
 )
 from clopa_annotator.engine.protocol import EventListener
-from clopa_annotator.engine.watching import Watcher
 from clopa_annotator.engine.transport import Transport, TransportSettings
+from clopa_annotator.engine.watching import Watcher
 from clopa_annotator.engine.workbench import Workbench
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, WeightsVersion
 
@@ -245,14 +245,14 @@ class HttpEngineClient:
         return self._quick.do(name, lambda: self._bench.table(path, key, read))
 
     def _step(self, name: str, work: Callable[[], Answer]) -> Call[Answer]:
-        """A step is carried out even if its call was cancelled: only the answer is dropped, and made up for."""
+        """A step is carried out even if its call was cancelled: only its answer is dropped."""
         self._begin()
         call: Call[Answer] = self._calls.start(name)
 
         def carry_out() -> None:
             try:
                 answer = work()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
                 call.fail(error)
                 return
             self._bench.delivered(call.answer(answer), answer)
@@ -268,7 +268,7 @@ class HttpEngineClient:
         draft, calls = waiting
         try:
             self._bench.save_draft(draft)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
             for call in calls:
                 call.fail(error)
             return
@@ -278,7 +278,7 @@ class HttpEngineClient:
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
             # The call that comes next meets the same trouble and reports it to whoever asked.
             logger.info("The engine could not be greeted: %s", error)
 

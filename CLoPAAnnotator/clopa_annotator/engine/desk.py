@@ -235,8 +235,7 @@ class LearningDesk:
                 self._start_if_due()
 
     def _record_end(self, job: Path, outcome: Outcome, reason: str) -> None:
-        status = "cancelled" if outcome == "cancelled" else "failed"
-        write_result(job, EpisodeResult(job_number(job), status, reason))
+        write_result(job, EpisodeResult(job_number(job), outcome, reason))
 
     def _register(self, job: Path) -> None:
         """Take a finished job's candidate over, once."""
@@ -258,9 +257,7 @@ class LearningDesk:
         self._conclude(verdict, f"Episode {number} was {verdict}. {version.decision.reason}")
         if verdict == "promoted":
             self._on_promoted(version.number)
-        self._events.publish(
-            verdict, episode=number, version=version.number, reason=version.decision.reason
-        )
+        self._events.publish(verdict, episode=number, version=version.number, reason=version.decision.reason)
 
     def _decide_again(self, candidate: WeightsVersion, job: Path) -> WeightsVersion | None:
         """An engine died between registering a candidate and noting the gate's decision."""
@@ -274,7 +271,7 @@ class LearningDesk:
     def _not_finished(self, result: EpisodeResult) -> None:
         phase: LearningPhase = "cancelled" if result.status == "cancelled" else "failed"
         word = "was cancelled" if phase == "cancelled" else "failed"
-        self._conclude(phase, f"Episode {result.number} {word}: {result.reason} The weights stay as they were.")
+        self._conclude(phase, f"Episode {result.number} {word}: {result.reason} The weights stay.")
         if phase == "failed":
             self._events.publish("episode_failed", episode=result.number, reason=result.reason)
 

@@ -74,11 +74,13 @@ def examine(folder: Path | None = None) -> tuple[Finding, ...]:
 def _python() -> Finding:
     ok = sys.version_info >= (3, 10)
     advice = "" if ok else " Install Python 3.10 or newer."
-    return Finding("Python", ok, f"{platform.python_version()} on {platform.system()} {platform.machine()}.{advice}")
+    return Finding(
+        "Python", ok, f"{platform.python_version()} on {platform.system()} {platform.machine()}.{advice}"
+    )
 
 
 def _number(version: str) -> tuple[int, ...]:
-    parts = version.split("+")[0].split(".")[:3]
+    parts = version.partition("+")[0].split(".")[:3]
     return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
 
 
@@ -168,5 +170,7 @@ def _ports() -> Finding:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
     except OSError as error:
-        return Finding("Ports", False, f"Nothing can listen on this machine ({error.strerror}); see the firewall.")
+        return Finding(
+            "Ports", False, f"Nothing can listen on this machine ({error.strerror}); see the firewall."
+        )
     return Finding("Ports", True, f"An engine can listen on this machine, for instance on port {port}.")

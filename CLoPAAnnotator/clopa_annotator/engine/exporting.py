@@ -11,6 +11,7 @@ from clopa_annotator.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from clopa_annotator.pipeline import Campaign
 
+
 def export(campaign: Campaign, format: str, target: Path) -> Path:
     """Write confirmed cases (or the weights) into a new folder.
 

@@ -22,7 +22,14 @@ from clopa_annotator.engine.frames import WireLimits, read_header
 from clopa_annotator.engine.messages import API_VERSION
 from clopa_annotator.engine.stock import StockChecks
 from clopa_annotator.engine.tokens import Identity, TokenBook
-from clopa_annotator.errors import ClopaError, EngineError, EngineFull, InputError, VersionMismatch, WrongToken
+from clopa_annotator.errors import (
+    ClopaError,
+    EngineError,
+    EngineFull,
+    InputError,
+    VersionMismatch,
+    WrongToken,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +114,7 @@ class Guard:
                 logger.warning("Malformed request to %s: %s", request.path, type(error).__name__)
                 sentence = f"The request is malformed: {type(error).__name__}."
                 await answer.fail(400, {"error": "InputError", "detail": sentence})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, and answered in words
             await self._unforeseen(request, answer, error)
         finally:
             self._waiting_bytes -= len(request.body)

@@ -92,7 +92,7 @@ class Engine:
         self.desk.recover()
 
     def close(self) -> None:
-        """End the trainer (its job is resumed next time), finish what is being predicted, close the folder."""
+        """End the trainer (its job is resumed), finish what is being predicted, close the folder."""
         self.desk.close()
         self.prediction.shutdown(wait=True)
         self.journal.close()
@@ -184,7 +184,9 @@ class Engine:
 
     def _campaign_id(self) -> str:
         manifest = self.campaign.store.manifest
-        return hashlib.sha256(f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()
+        ).hexdigest()
 
     def learning(self, who: Identity) -> LearningState:
         """What is being learned, as this person sees it."""

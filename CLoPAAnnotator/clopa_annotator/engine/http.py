@@ -16,7 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from clopa_annotator.engine.frames import BUNDLE_MAGIC, Bundle, WireLimits, pack_bundle, read_json, unpack_bundle
+from clopa_annotator.engine.frames import (
+    BUNDLE_MAGIC,
+    Bundle,
+    WireLimits,
+    pack_bundle,
+    read_json,
+    unpack_bundle,
+)
 from clopa_annotator.engine.messages import API_VERSION
 from clopa_annotator.engine.tokens import Identity
 

@@ -35,7 +35,7 @@ class Lane:
                 return
             try:
                 result = work()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
                 call.fail(error)
                 return
             call.answer(result)

@@ -71,7 +71,9 @@ class PredictionThread(ThreadPoolExecutor):
         """
         super().__init__(max_workers=1, thread_name_prefix="prediction", initializer=on_start)
         self._weights, self._signal, self._follow = weights, signal, follow
-        self._pinned: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], int]] = weakref.WeakKeyDictionary()
+        self._pinned: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], int]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def predict(self, version: int | None, work: Callable[[], T]) -> T:
         """Run ``work`` with a weights version in place and wait for it.

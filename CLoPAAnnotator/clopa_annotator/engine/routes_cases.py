@@ -16,7 +16,13 @@ from clopa_annotator.engine.http import Ask, Reply, route
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.errors import GeometryError, InputError, PromptError, UnknownCase
 from clopa_annotator.session.checks import usable_voxels
-from clopa_annotator.session.wire import geometry_from_wire, geometry_to_wire, integer, number, timed_from_wire
+from clopa_annotator.session.wire import (
+    geometry_from_wire,
+    geometry_to_wire,
+    integer,
+    number,
+    timed_from_wire,
+)
 from clopa_annotator.types import CaseRef, Confirmation, Image, Mask
 
 HASH = re.compile(r"^[0-9a-f]{64}$")
@@ -107,11 +113,11 @@ class CaseRoutes:
             *(route(path, handler, limits) for path, handler in posts.items()),
         ]
 
-    def list(self, ask: Ask) -> Reply:
+    def list(self, _: Ask) -> Reply:
         """Every case, in the order in which they were added."""
         return Reply({"cases": [case_row_to_wire(row) for row in self._host.cases()]})
 
-    def statistics(self, ask: Ask) -> Reply:
+    def statistics(self, _: Ask) -> Reply:
         """Every valid confirmation's numbers."""
         return Reply({"statistics": [statistics_to_wire(row) for row in self._host.statistics()]})
 
@@ -132,13 +138,14 @@ class CaseRoutes:
         return Reply({"case": case_row_to_wire(row)})
 
     def take(self, ask: Ask) -> Reply:
-        """Take a case for work: its row, image hash, draft and newest version; ``brief`` leaves these two out."""
+        """Take a case: its row, image hash, draft and newest version; ``brief`` leaves the last two out."""
         case_id = text(ask.meta, "case_id")
         expected = ask.meta.get("image_hash")
         image_hash = self._host.image_hash_of(case_id)
         if expected is not None and expected != image_hash:
             raise GeometryError(
-                f"The campaign already has another image under the name {case_id!r}; give this case a new name."
+                f"The campaign already has another image under the name {case_id!r}; "
+                "give this case a new name."
             )
         row = self._host.take_case(case_id, ask.who.name)
         meta: dict[str, Any] = {"case": case_row_to_wire(row), "image_hash": image_hash}

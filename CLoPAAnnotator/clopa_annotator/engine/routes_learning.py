@@ -62,8 +62,10 @@ class LearningRoutes:
         reads = {
             "hello": self.hello,
             "state": self._state,
-            "episodes": lambda ask: Reply({"episodes": [episode_to_wire(e) for e in self._host.episodes()]}),
-            "weights": lambda ask: Reply({"weights": [version_to_wire(v) for v in self._host.weights_versions()]}),
+            "episodes": lambda _: Reply({"episodes": [episode_to_wire(e) for e in self._host.episodes()]}),
+            "weights": lambda _: Reply(
+                {"weights": [version_to_wire(v) for v in self._host.weights_versions()]}
+            ),
         }
         writes = {
             "episodes/start": self.start,

@@ -34,7 +34,9 @@ class SessionHost(Protocol):
         """The open sessions."""
         ...
 
-    def open_session(self, owner: str, image: Image, version: int | None, case_id: str | None) -> HostedSession:
+    def open_session(
+        self, owner: str, image: Image, version: int | None, case_id: str | None
+    ) -> HostedSession:
         """Open a session.
 
         Raises:
@@ -70,7 +72,7 @@ class SessionRoutes:
     def routes(self, limits: WireLimits) -> list[Route]:
         """All routes of this module."""
         handlers = {
-            "model": lambda ask: Reply(self._host.describe_model()),
+            "model": lambda _: Reply(self._host.describe_model()),
             "open": self.open,
             "prompts": self.prompts,
             "undo": self.undo,

@@ -95,7 +95,9 @@ def run_engine(
                 server = _server(make_engine_app(engine, book), listener, tls)
                 server.on_ready = on_ready or _announcer(token_file)
                 if tls is None and not is_loopback(host):
-                    logger.warning("Listening on %s without TLS: tokens and images can be read by others.", host)
+                    logger.warning(
+                        "Listening on %s without TLS: tokens and images can be read by others.", host
+                    )
                 if parent_stdin:
                     _end_with_parent(server)
                 server.run(sockets=[listener])
@@ -133,17 +135,27 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announcer(token_file: Path) -> Callable[[str], None]:
     def announce(url: str) -> None:
-        row = {"event": "ready", "url": url, "api": API_VERSION, "pid": os.getpid(), "token_file": str(token_file)}
+        row = {
+            "event": "ready",
+            "url": url,
+            "api": API_VERSION,
+            "pid": os.getpid(),
+            "token_file": str(token_file),
+        }
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
 
     return announce
 
 
+def _quiet(_: str) -> None:
+    """Nobody waits for the address."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn, which also says when it listens, and lets endless streams go before it ends."""
 
-    on_ready: Callable[[str], None] = staticmethod(lambda url: None)
+    on_ready: Callable[[str], None] = staticmethod(_quiet)
     url = ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -33,7 +33,11 @@ def render(event: Event) -> str:
 async def _stream(log: EventLog, after: int, stopping: asyncio.Event) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
-    unsubscribe = log.subscribe(lambda _: loop.call_soon_threadsafe(news.set))
+
+    def wake(_: Event) -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    unsubscribe = log.subscribe(wake)
     try:
         kept = log.since(after)
         if after > log.last_sequence or (kept and kept[0].sequence > after + 1):

@@ -176,7 +176,9 @@ class Supervisor:
                 return "finished", ""
             if self._closing.is_set() or self._cancelled_at is not None or (job / CANCEL).exists():
                 return "cancelled", "The episode was cancelled."
-            logger.warning("Training process of %s ended early (%s); attempt %d", job.name, reason, attempt + 1)
+            logger.warning(
+                "Training process of %s ended early (%s); attempt %d", job.name, reason, attempt + 1
+            )
         return "failed", f"{reason} It was started {self._settings.restarts + 1} times; see logs/trainer.log."
 
     def _start_or_adopt(self, job: Path) -> psutil.Process | None:
@@ -232,7 +234,7 @@ class Supervisor:
     def _running(self, process: psutil.Process) -> bool:
         if self._child is not None:
             return self._child.poll() is None
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
     def _verdict(self, job: Path, process: psutil.Process) -> str | None:
         if self._closing.is_set():

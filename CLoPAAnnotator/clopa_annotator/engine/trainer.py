@@ -1,4 +1,4 @@
-"""The training process's side: it works through one job folder, yields to clicks, and never outlives its owner.
+"""The training process's side: works through one job folder, yields to clicks, never outlives its owner.
 
 ``python -m clopa_annotator.engine.trainer JOB`` is what the supervisor starts and what
 ``clopa episode run JOB`` does. Without an ``owner.json`` in the job (a run by hand, or on a cluster) nobody

@@ -162,17 +162,21 @@ def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif fields:
-            yield Event(int(fields.get("id", 0)), fields.get("event", ""), json.loads(fields.get("data", "{}")))
+            yield Event(
+                int(fields.get("id", 0)), fields.get("event", ""), json.loads(fields.get("data", "{}"))
+            )
             fields = {}
 
 
 def _error_of(answer: httpx.Response) -> ClopaError:
     if answer.status_code == 404 and b'"error"' not in answer.content:
         return VersionMismatch(
-            "Something answers at this address, but it is no CLoPA engine of a version that this client knows."
+            "Something answers at this address, but it is no CLoPA engine that this client knows."
         )
     try:
         body = answer.json()
     except ValueError:
-        return EngineError(f"Something answers at this address that is no CLoPA engine ({answer.status_code}).")
+        return EngineError(
+            f"Something answers at this address that is no CLoPA engine ({answer.status_code})."
+        )
     return error_from(answer.status_code, body)

@@ -25,10 +25,10 @@ class OnEvent(Protocol):
 
 
 class Watcher:
-    """A thread that follows the event stream, rejoins it after a break, and says when the line is up or down."""
+    """A thread that follows the event stream, rejoins it, and says when the line is up or down."""
 
     def __init__(self, transport: Transport, on_event: OnEvent, on_back: Callable[[], None]) -> None:
-        """``on_event`` and ``on_back`` run in the watcher's thread; ``on_back`` whenever the line is up again."""
+        """The callbacks run in the watcher's thread; ``on_back`` whenever the line is up again."""
         self._transport, self._on_event, self._on_back = transport, on_event, on_back
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -42,7 +42,9 @@ class Watcher:
     def start(self, after: int) -> None:
         """Listen to events after a sequence number; nothing happens if it listens already."""
         if self._thread is None and not self._closing.is_set():
-            self._thread = threading.Thread(target=self._follow, args=(after,), name="engine-events", daemon=True)
+            self._thread = threading.Thread(
+                target=self._follow, args=(after,), name="engine-events", daemon=True
+            )
             self._thread.start()
 
     def close(self) -> None:

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 from clopa_annotator.cache.images import prepare
 from clopa_annotator.engine import codec
-from clopa_annotator.engine.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, LearningState, OpenedCase
+from clopa_annotator.engine.messages import (
+    API_VERSION,
+    Answer,
+    CaseRow,
+    Draft,
+    EngineInfo,
+    LearningState,
+    OpenedCase,
+)
 from clopa_annotator.engine.spool import Spool, Spooled, confirmation_message
 from clopa_annotator.engine.transport import Transport
 from clopa_annotator.errors import (
@@ -23,10 +31,10 @@ from clopa_annotator.errors import (
     UnknownCase,
     VersionMismatch,
 )
-from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, union_box
+from clopa_annotator.geometry import BoundsKji, bounding_box, union_box
 from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.session.remote import RemoteSession
-from clopa_annotator.session.wire import geometry_to_wire, prompts_to_wire
+from clopa_annotator.session.wire import geometry_to_wire
 from clopa_annotator.types import (
     CaseRef,
     Confirmation,

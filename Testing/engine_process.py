@@ -1,0 +1,89 @@
+"""An engine as a process of its own, as Slicer starts it, with the scripted trainer.
+
+Run as a program it is that process: ``python engine_process.py CAMPAIGN SECONDS``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+class EngineProcess:
+    """Starts, kills and restarts an engine on one campaign."""
+
+    def __init__(self, campaign: Path, episode_s: float = 1.0, port: int = 0) -> None:
+        self.campaign, self.episode_s, self.port = campaign, episode_s, port
+        self.url = self.token = ""
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> EngineProcess:
+        command = [
+            sys.executable,
+            str(HERE / "engine_process.py"),
+            str(self.campaign),
+            str(self.episode_s),
+            str(self.port),
+        ]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(self.campaign.parent / "engine.stderr").open("a"),
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        line = self.process.stdout.readline()
+        assert line, (self.campaign.parent / "engine.stderr").read_text()[-4000:]
+        ready = json.loads(line)
+        self.url, self.port = ready["url"], int(ready["url"].rsplit(":", 1)[1])
+        from clopa_annotator.engine.tokens import first_token
+
+        self.token = first_token(Path(ready["token_file"]))
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(60)
+
+    def close_stdin(self) -> int:
+        self.process.stdin.close()
+        return self.process.wait(90)
+
+
+def main(campaign: Path, seconds: float, port: int) -> None:
+    import torch
+
+    from clopa_annotator.engine.host import EngineSettings
+    from clopa_annotator.engine.serve import run_engine
+    from clopa_annotator.engine.supervisor import SupervisorSettings
+
+    torch.set_num_threads(1)
+    script = str(HERE / "scripted_trainer.py")
+    supervisor = SupervisorSettings(
+        command=lambda job: [sys.executable, script, str(job), str(seconds)],
+        poll_s=0.05,
+        ask_s=5.0,
+        backoff_s=0.1,
+        restarts=50,
+        niceness=0,
+    )
+    run_engine(
+        campaign,
+        "127.0.0.1",
+        port,
+        device="cpu",
+        parent_stdin=True,
+        settings=EngineSettings(supervisor=supervisor),
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
