@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from clopa_annotator.cache import names
 from clopa_annotator.cache.images import image_path
-from clopa_annotator.cache.index import BrokenIndex, Index
+from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.layout import Layout
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.rebuild import fill_index
 from clopa_annotator.cache.verify import Inspection, VerifyReport
-from clopa_annotator.errors import ClopaError
+from clopa_annotator.errors import CacheError, ClopaError
 
 _TABLES = (
     "SELECT * FROM cases ORDER BY case_id",
@@ -22,7 +22,7 @@ def _content(index: Index) -> list[list[tuple[object, ...]]] | None:
     """Everything in the index's tables; None if the file is damaged."""
     try:
         return [[tuple(row) for row in index.rows(query)] for query in _TABLES] if index.is_sound() else None
-    except (BrokenIndex, OSError):
+    except CacheError:
         return None
 
 

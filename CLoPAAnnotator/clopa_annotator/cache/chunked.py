@@ -15,7 +15,7 @@ import blosc2
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.cache.durable import native
+from clopa_annotator.cache.durable import native, translate
 from clopa_annotator.errors import CorruptRecord, GeometryError, ImageError
 from clopa_annotator.geometry import BoundsKji, Geometry, box_shape, box_slices
 from clopa_annotator.types import Mask
@@ -80,6 +80,8 @@ def read_chunks(path: Path, bounds: BoundsKji, geometry: Geometry) -> Voxels:
         if tuple(array.shape) != geometry.shape_kji:
             raise CorruptRecord(f"{path.parent.name}/{path.name} is damaged: its shape is {array.shape}.")
         voxels: Voxels = array[box_slices(bounds)]
+    except OSError as error:
+        raise translate(error, f"read {path.parent.name}/{path.name}") from error
     except (RuntimeError, ValueError, TypeError) as error:
         raise CorruptRecord(
             f'{path.parent.name}/{path.name} is damaged; "clopa cache verify" names and removes it.'

@@ -62,7 +62,7 @@ def translate(error: OSError, what: str) -> CacheError:
         )
     reason = os.strerror(error.errno) if error.errno else str(error)
     return CacheError(
-        f'Could not {what}: the disk reports "{reason}". Nothing was confirmed; check the disk and try again.'
+        f'Could not {what}: the disk reports "{reason}". Nothing was changed; check the disk and try again.'
     )
 
 

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.cache.durable import Disk
+from clopa_annotator.cache.durable import Disk, translate
 from clopa_annotator.cache.names import case_folder
 from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState
 
 SCHEMA_VERSION = 1
@@ -48,8 +49,13 @@ _ERRNO_BY_TEXT = {
 }
 
 
-class BrokenIndex(Exception):
+class BrokenIndex(CorruptRecord):
     """The file is not a sound index of this version; the files have to be read again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f'The index is damaged ({reason}). "clopa cache rebuild" makes it again from the files.'
+        )
 
 
 def _as_os_error(error: sqlite3.Error) -> OSError:
@@ -107,7 +113,7 @@ class Index:
                     f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )
             elif found != SCHEMA_VERSION or len(self._tables()) != 5:
-                raise BrokenIndex(f"{self._path.name} has schema version {found}.")
+                raise BrokenIndex(f"schema version {found}, not {SCHEMA_VERSION}")
         except sqlite3.DatabaseError as error:
             raise self._broken_or_os_error(error) from error
 
@@ -143,8 +149,13 @@ class Index:
         try:
             with self._lock:
                 return self._connection.execute(query, values).fetchall()
+        except sqlite3.ProgrammingError as error:
+            raise CacheError("The campaign was closed; open it again.") from error
         except sqlite3.Error as error:
-            raise self._broken_or_os_error(error) from error
+            found = self._broken_or_os_error(error)
+            if isinstance(found, OSError):
+                found = translate(found, "read the campaign's index")
+            raise found from error
 
     def _run(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)
@@ -158,7 +169,7 @@ class Index:
         """Whether SQLite finds no damage in the file."""
         try:
             return bool(self.rows("PRAGMA integrity_check")[0][0] == "ok")
-        except (BrokenIndex, OSError):
+        except CacheError:
             return False
 
     def last_sequence(self) -> int:

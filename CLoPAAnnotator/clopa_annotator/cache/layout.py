@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from clopa_annotator.cache import names
-from clopa_annotator.cache.durable import Disk, native, publish_file, publish_folder
+from clopa_annotator.cache.durable import Disk, explained, native, publish_file, publish_folder, translate
 from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.sealed import seal
 from clopa_annotator.errors import CorruptRecord
@@ -74,6 +74,7 @@ class Layout:
 
         Raises:
             CorruptRecord: there is no such file.
+            CacheError: the disk does not give it.
         """
         try:
             return self.disk.read(self.path(relative))
@@ -81,11 +82,14 @@ class Layout:
             raise CorruptRecord(
                 f'{relative} is missing from the campaign; "clopa cache verify" tells what else is.'
             ) from error
+        except OSError as error:
+            raise translate(error, f"read {relative}") from error
 
     def entries(self, relative: str) -> list[str]:
         """Names in a folder, sorted; empty if there is no such folder."""
         path = self.path(relative)
-        return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+        with explained(f"list {relative}"):
+            return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
@@ -128,7 +132,7 @@ class Layout:
         finding = {"path": relative, "problem": problem, "at": utc_now()}
         self.publish(place, {"finding.json": seal(finding)})
         target = f"{place}/{relative}"
-        self.path(target).parent.mkdir(parents=True)
+        self.path(target).parent.mkdir(parents=True, exist_ok=True)
         self.disk.rename(self.path(relative), self.path(target))
         self.disk.sync_folder(self.path(relative).parent)
         logger.warning("Moved %s to %s: %s", relative, target, problem)

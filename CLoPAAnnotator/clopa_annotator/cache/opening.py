@@ -15,7 +15,7 @@ from clopa_annotator.cache.lock import WriterLock
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.rebuild import RebuildReport, fill_index
 from clopa_annotator.cache.writing import Writer
-from clopa_annotator.errors import ConfigError, CorruptRecord
+from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _readers_index(layout: Layout) -> Index:
         if index.meta("complete"):
             return index
         index.close()
-    except (BrokenIndex, OSError) as error:
+    except (CacheError, OSError) as error:
         logger.warning("Reading the campaign without its index: %s", error)
     index = Index(None, layout.disk)
     fill_index(layout, index)

@@ -119,8 +119,12 @@ class Inspection:
     def _checked(self, relative: str, check: Callable[[], object]) -> bool:
         try:
             check()
-        except (CorruptRecord, ClopaError) as error:
+        except CorruptRecord as error:
             self.add(relative, str(error))
+            return False
+        except ClopaError as error:
+            # A newer version's record, or a disk that does not answer, is no damage to be cleared away.
+            self.add(relative, str(error), move=False)
             return False
         except (KeyError, TypeError, ValueError) as error:
             self.add(relative, f"{relative} cannot be read: {error!r}.")

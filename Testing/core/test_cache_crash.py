@@ -1,0 +1,56 @@
+"""The crash harness, small; the large run is ``python Testing/crash/harness.py --kills 1000``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from cache_helpers import a_quick_folder
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
+
+import faults
+import harness
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    with a_quick_folder(tmp_path) as name:
+        yield name
+
+
+def test_no_promise_is_broken_by_kills_power_cuts_and_failing_disks(folder):
+    tally = harness.run(kills=35, seed=1, folder=folder, every=19)
+    assert tally.kills >= 35
+    assert tally.power_cuts >= 10
+    assert set(tally.by_error) == {"ENOSPC", "EIO", "EROFS"}
+    assert tally.acknowledged > 50
+
+
+class CarelessDisk(faults.PowerCutDisk):
+    """A disk that does not flush its folders."""
+
+    def sync_folder(self, path: Path) -> None:
+        self.hook("flush folder", path)
+
+
+def test_the_harness_notices_a_cache_that_does_not_flush(folder, monkeypatch):
+    monkeypatch.setattr(harness, "PowerCutDisk", CarelessDisk)
+    with pytest.raises(harness.BrokenPromise, match="power-"):
+        harness.kills_at_steps(folder, 9, True, harness.Tally())
+
+
+class ForgetfulStore(harness.CampaignStore):
+    """A cache that acknowledges before it has stored anything."""
+
+    def confirm(self, confirmation, based_on_version=None):
+        ref = super().confirm(confirmation, based_on_version)
+        self._layout.disk.remove(self._layout.path(ref.folder))
+        return ref
+
+
+def test_the_harness_notices_a_cache_that_loses_what_it_acknowledged(folder, monkeypatch):
+    monkeypatch.setattr("scenario.CampaignStore", ForgetfulStore)
+    with pytest.raises((harness.BrokenPromise, harness.CacheError)):
+        harness.random_kills(folder, 3, 0, harness.Tally())

@@ -1,0 +1,155 @@
+"""What the harness has a writer do: operations that can be told to have happened, and can be repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.errors import CacheError
+from clopa_annotator.geometry import Geometry
+from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt
+
+SHAPE = (6, 8, 10)
+MANIFEST = CampaignManifest("crash harness", 10, model_hash="0" * 64)
+
+
+def an_image(case_id: str) -> Image:
+    """The image of a case: always the same."""
+    seed = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:4], "little")
+    voxels = np.random.default_rng(seed).integers(-1000, 1000, SHAPE).astype(np.int16)
+    return Image(voxels, Geometry(SHAPE, (1.0, 1.5, 2.0)))
+
+
+def a_confirmation(confirmation_id: str, case_id: str) -> Confirmation:
+    """The confirmation with an id: always the same."""
+    seed = int.from_bytes(hashlib.sha256(confirmation_id.encode()).digest()[:4], "little")
+    mask = (np.random.default_rng(seed).random(SHAPE) < 0.3).astype(np.uint8)
+    prompts = (TimedPrompt(PointPrompt((1, 2, 3)), 0.5),)
+    return Confirmation(confirmation_id, case_id, mask, prompts, "harness", 1.0, 0, 0.5)
+
+
+def mask_hash_of(confirmation_id: str) -> str:
+    """The hash of that confirmation's mask, computed without the cache."""
+    return hashlib.sha256(a_confirmation(confirmation_id, "any").mask.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A confirmation of which the writer was told that it is durable."""
+
+    confirmation_id: str
+    case_id: str
+    sequence: int
+    record_hash: str
+
+
+class AckLog:
+    """Where the writer notes what it was told, in a way that its own death cannot undo."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, **values: object) -> None:
+        """Append a line in one write."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.write(descriptor, (json.dumps(values) + "\n").encode())
+        os.close(descriptor)
+
+    def lines(self) -> list[dict[str, object]]:
+        """Every line so far."""
+        if not self._path.exists():
+            return []
+        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+    def confirmed(self) -> list[Acknowledgement]:
+        """Every acknowledged confirmation."""
+        return [
+            Acknowledgement(x["id"], x["case"], x["sequence"], x["record_hash"])
+            for x in self.lines()
+            if x["what"] == "confirmed"
+        ]
+
+    def attempted(self) -> dict[str, str]:
+        """Case by confirmation id of everything that was ever sent."""
+        return {str(x["id"]): str(x["case"]) for x in self.lines() if x["what"] == "sent"}
+
+
+def confirm(store: CampaignStore, log: AckLog, confirmation_id: str, case_id: str) -> None:
+    """Send a confirmation and note the acknowledgement."""
+    log.note(what="sent", id=confirmation_id, case=case_id)
+    ref = store.confirm(a_confirmation(confirmation_id, case_id), based_on_version=None)
+    log.note(
+        what="confirmed", id=confirmation_id, case=case_id, sequence=ref.sequence, record_hash=ref.record_hash
+    )
+
+
+def _withdraw(store: CampaignStore, case_id: str) -> None:
+    """Withdraw, unless an earlier attempt that could not be taken back has done so."""
+    try:
+        store.withdraw(case_id, "harness", "not good")
+    except CacheError:
+        if store.case(case_id).sequence is not None:
+            raise
+
+
+Operation = Callable[[CampaignStore, AckLog], None]
+
+OPERATIONS: tuple[Operation, ...] = (
+    lambda store, log: store.add_case("Fall A", an_image("a")) and None,
+    lambda store, log: store.save_draft(CaseDraft("Fall A", a_confirmation("d", "Fall A").mask)),
+    lambda store, log: confirm(store, log, "one", "Fall A"),
+    lambda store, log: store.add_case("fall a", an_image("b")) and None,
+    lambda store, log: confirm(store, log, "two", "Fall A"),
+    lambda store, log: _withdraw(store, "Fall A"),
+    lambda store, log: store.reopen("Fall A", "harness"),
+    lambda store, log: confirm(store, log, "three", "Fall A"),
+    lambda store, log: store.skip("fall a", "harness", "no target"),
+    lambda store, log: store.update_manifest(MANIFEST),
+)
+
+
+def open_or_create(folder: Path, disk: Disk) -> CampaignStore:
+    """Open the campaign for writing, or make it where its making was interrupted."""
+    if (folder / "campaign.json").exists():
+        return CampaignStore.open(folder, writer=True, disk=disk)
+    return CampaignStore.create(folder, MANIFEST, disk=disk)
+
+
+def play(folder: Path, log: AckLog, disk: Disk, first: int = 0) -> None:
+    """Do the operations from the ``first`` on, noting each that is done."""
+    with open_or_create(folder, disk) as store:
+        log.note(what="open")
+        for number in range(first, len(OPERATIONS)):
+            OPERATIONS[number](store, log)
+            log.note(what="done", number=number)
+
+
+def outcome(store: CampaignStore) -> object:
+    """What a finished scenario must have led to, however often it was interrupted."""
+    return {
+        case.case_id: (
+            case.state.name,
+            case.has_draft,
+            [(v.ref.mask_hash, v.withdrawn, v.current) for v in store.versions(case.case_id)],
+        )
+        for case in store.cases()
+    }
+
+
+def write_at_random(folder: Path, log: AckLog, disk: Disk, cases: int, tag: str) -> None:
+    """Confirm small cases one after the other until somebody ends the process."""
+    with open_or_create(folder, disk) as store:
+        for number in range(1_000_000):
+            case_id = f"Fall {number % cases}"
+            if number < cases:
+                store.add_case(case_id, an_image(case_id))
+            confirm(store, log, f"{tag}-{number}", case_id)
+            if number % 5 == 4:
+                store.save_draft(CaseDraft(case_id, a_confirmation("d", case_id).mask))
