@@ -1,4 +1,4 @@
-"""A tiny network and tiny cases in memory for the tests of episodes; as a script it trains and kills itself."""
+"""A tiny network and tiny cases in memory for the tests of episodes; as a script it trains, then dies."""
 
 from __future__ import annotations
 
