@@ -40,6 +40,7 @@ COMPOSITION = {
     "checking",
     "jobs",
     "measurement",
+    "online_versions",
     "simulation",
     "engine",
     "cli",
