@@ -40,7 +40,6 @@ COMPOSITION = {
     "checking",
     "jobs",
     "measurement",
-    "online_versions",
     "simulation",
     "engine",
     "cli",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Literal
 
 from torch import Tensor
 
@@ -56,21 +54,6 @@ class OnlineLearner:
         """Values of the tuned parameters that outlive the case; the rest is as in the parent version."""
         values = self.weights.persistent.values
         return {n: v.clone() for n, v in zip(self.weights.parameters, values, strict=True)}
-
-    @property
-    def parent_version(self) -> int:
-        """The registered version that the weights stem from."""
-        return self.weights.parent_version
-
-    @property
-    def has_news(self) -> bool:
-        """Whether something outlives the case that is not registered yet."""
-        return self.weights.persistent.version != self.weights.parent_version
-
-    def showing(self, which: Literal["registered", "persisted"]) -> AbstractContextManager[None]:
-        """Predict with the registered or the persisted weights for a while."""
-        registered = which == "registered"
-        return self.weights.showing(self.weights.registered_state if registered else self.weights.persistent)
 
     def registered(self, version: int) -> None:
         """The persisted weights are now this registered version."""

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -161,20 +160,6 @@ class OnlineStrategy(Protocol):
         Raises:
             NonFiniteLoss: as for `after_click`.
         """
-        ...
-
-    @property
-    def parent_version(self) -> int:
-        """The registered version that the weights stem from."""
-        ...
-
-    @property
-    def has_news(self) -> bool:
-        """Whether something outlives the case that is not registered yet."""
-        ...
-
-    def showing(self, which: Literal["registered", "persisted"]) -> AbstractContextManager[None]:
-        """Predict with the registered or the persisted weights for a while; to compare the two."""
         ...
 
     def persisted(self) -> Mapping[str, torch.Tensor]:

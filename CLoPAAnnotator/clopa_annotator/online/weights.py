@@ -54,11 +54,6 @@ class OnlineWeights:
         return self._registered.version
 
     @property
-    def registered_state(self) -> WeightsState:
-        """The state that the registry knows."""
-        return self._registered
-
-    @property
     def persistent(self) -> WeightsState:
         """The state that outlives the case."""
         return self._persistent
@@ -112,17 +107,6 @@ class OnlineWeights:
             self._persistent = self._registered
             self._restore(self._registered)
             self._within = OrderedDict({self._registered.version: self._registered})
-
-    @contextmanager
-    def showing(self, state: WeightsState) -> Iterator[None]:
-        """Put a state into the network for a while; what was there comes back afterwards."""
-        with self.model.lock:
-            before = WeightsState(self.model.version, self._copy())
-            self._restore(state)
-            try:
-                yield
-            finally:
-                self._restore(before)
 
     @contextmanager
     def or_restore(self) -> Iterator[None]:
