@@ -11,7 +11,17 @@ from dataclasses import asdict, dataclass, fields
 
 from clopa_annotator.errors import ConfigError
 
-STRATEGIES = ("static", "clopa-in", "clopa-cn", "clopa-2phase", "oaims-pi", "oaims", "evosam")
+STRATEGIES = (
+    "static",
+    "clopa-in",
+    "clopa-cn",
+    "clopa-2phase",
+    "oaims-pi",
+    "oaims",
+    "evosam",
+    "ia-sa",
+    "tsca",
+)
 SCHEDULES = ("quick", "paper")
 DEFAULT_STRATEGY = "clopa-cn"
 

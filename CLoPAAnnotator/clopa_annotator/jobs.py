@@ -1,13 +1,26 @@
-"""A campaign's job folders taken together: who has which role, and what the gate said so far."""
+"""A campaign's job folders taken together: who has which role, and what the gate said so far.
+
+What was learned between clicks goes through the same door as an episode: `write_online_result` puts it into a
+job folder as a trained candidate that waits for its check.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 
-from clopa_annotator.episode.folder import REQUEST, read_job, read_result
+from torch import Tensor
+
+from clopa_annotator import __version__
+from clopa_annotator.delta import DeltaInfo, changed, pack_delta
+from clopa_annotator.durable import write_bytes
+from clopa_annotator.episode.folder import DELTA, REQUEST, read_job, read_result, write_result
+from clopa_annotator.online.protocol import OnlineStrategy
+from clopa_annotator.scheduler import SchedulerSettings, threshold
+from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.strategies import PastEpisode
-from clopa_annotator.types import CaseRef, Split
+from clopa_annotator.types import CaseRef, EpisodeResult, Split
 
 
 def job_folders(folder: Path) -> tuple[Path, ...]:
@@ -48,3 +61,48 @@ def past_episodes(jobs: Iterable[Path]) -> tuple[PastEpisode, ...]:
             order = read_job(job)
             past.append(PastEpisode.of(order.settings.group, len(order.train), ended[1]))
     return tuple(past)
+
+
+def will_be_held_out(settings: SchedulerSettings, split: Split) -> bool:
+    """Whether the next case to be confirmed will validate: then nothing may learn from it.
+
+    An online strategy learns when a case is confirmed, before the scheduler gives it a role; so the role is
+    foreseen. Under the fraction rule the last fifth of each interval validates.
+    """
+    interval = threshold(settings)
+    return len(split.unassigned) >= ceil(interval * (1 - settings.k_m))
+
+
+def write_online_result(
+    folder: Path, online: OnlineStrategy, model: LoadedModel, parent: Mapping[str, Tensor]
+) -> EpisodeResult:
+    """Put what an online strategy has learned into a prepared job folder, as an episode's result.
+
+    Args:
+        folder: written by ``write_job``; names the parent version.
+        online: its persisted weights are the candidate.
+        model: for the base weights and their licence.
+        parent: delta of the parent version.
+    """
+    order = read_job(folder)
+    tensors = changed({**parent, **online.persisted()}, model.base_state())
+    info = DeltaInfo(
+        model_hash=model.model_hash,
+        licence=model.licence,
+        parameter_group=order.settings.group,
+        parent_version=order.request.parent_version,
+        episode=order.request.number,
+        seed=order.request.seed,
+        code_version=__version__,
+    )
+    write_bytes(folder / DELTA, pack_delta(tensors, info))
+    result = EpisodeResult(
+        order.request.number,
+        "finished",
+        delta_path=folder / DELTA,
+        seconds=sum(update.seconds for update in online.history),
+        updates=sum(update.backward_passes for update in online.history),
+        best_epoch=1 if online.history else 0,
+    )
+    write_result(folder, result)
+    return result

@@ -21,9 +21,16 @@ from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job, read_result, write_job
+from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import EpisodeError, RegistryError
 from clopa_annotator.events import EventLog
-from clopa_annotator.jobs import current_split, job_folders, past_episodes
+from clopa_annotator.jobs import (
+    current_split,
+    job_folders,
+    past_episodes,
+    will_be_held_out,
+    write_online_result,
+)
 from clopa_annotator.online.protocol import OnlineStrategy
 from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.registry.store import WeightsRegistry
@@ -31,10 +38,11 @@ from clopa_annotator.scheduler import SchedulerSettings, due, final
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
 from clopa_annotator.trainer import run_episode_job
-from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Split, WeightsVersion
+from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Mask, Split, WeightsVersion
 
 __all__ = ["Campaign", "run_episode_job"]
 
@@ -66,12 +74,7 @@ class Campaign:
 
     @classmethod
     def create(cls, folder: Path, config: CampaignConfig, *, device: str = "auto") -> Campaign:
-        """Make a campaign folder; the base model is loaded once to note its hash and licence.
-
-        Raises:
-            ModelError: the base model is not there or cannot be loaded.
-            CacheError: the folder cannot be written or holds a campaign.
-        """
+        """Make a campaign folder; raises `ModelError` (base model) or `CacheError` (folder)."""
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,
@@ -162,7 +165,8 @@ class Campaign:
     @contextmanager
     def using(self, version: int) -> Iterator[None]:
         """Work with another version for a while."""
-        before = self.model.version
+        live = self.model.version  # negative: learned between clicks since the last episode, not registered
+        before = live if live >= 0 else self.registry.current().number
         self.activate(version)
         try:
             yield
@@ -205,15 +209,24 @@ class Campaign:
         """Who trains, who validates, who waits: the last episode's roles, with what was confirmed since."""
         return current_split(self.jobs(), self.store.confirmed())
 
+    @property
+    def _scheduler(self) -> SchedulerSettings:
+        return SchedulerSettings(size=self.config.size)
+
+    def learn_from(self, session: Session, confirmed: Mask) -> None:
+        """Let an online strategy learn from a confirmation, unless the case will be held out."""
+        if isinstance(session, AdaptingSession) and not will_be_held_out(self._scheduler, self.split()):
+            session.after_confirm(confirmed)
+
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
         """The episode that is due, or None.
 
         Args:
             final_one: do not wait for the scheduler; train with whatever is there.
         """
-        if self.strategy.group is None:
+        if not self.strategy.learns:
             return None
-        split, settings = self.split(), SchedulerSettings(size=self.config.size)
+        split, settings = self.split(), self._scheduler
         assigned = final(settings, split) if final_one else due(settings, split)
         if assigned is None:
             return None
@@ -232,17 +245,18 @@ class Campaign:
         settings = self.strategy.episode_settings(
             self.config.schedule, past_episodes(self.jobs()), len(request.split.train)
         )
-        if settings is None:
-            raise EpisodeError(f"The strategy {self.config.strategy} has no episodes.")
         folder = write_job(
             self.folder / EPISODES / f"{request.number:04d}",
             request,
-            settings,
+            settings or EpisodeSettings(group="all"),
             self.store.confirmed(),
             models.resolve(self.config.model),
             self.registry.delta_path(request.parent_version),
             campaign=self.folder,
         )
+        if self._online is not None:
+            parent = self.registry.delta_tensors(request.parent_version)
+            write_online_result(folder, self._online, self.model, parent)
         self.events.publish("episode_started", episode=request.number, at_case=request.at_case)
         return folder
 
@@ -273,9 +287,13 @@ class Campaign:
             seed=order.request.seed,
         )
         if not decision.promoted:
+            if self._online is not None:
+                self._online.rollback()
             self.events.publish("rejected", version=version.number, reason=decision.reason)
             return self.registry.reject(version.number, decision)
         promoted = self.registry.promote(version.number, decision)
         self.activate(promoted.number)
+        if self._online is not None:
+            self._online.registered(promoted.number)
         self.events.publish("promoted", version=promoted.number, reason=decision.reason)
         return promoted

@@ -33,7 +33,6 @@ from clopa_annotator.evaluation.rows import (
 )
 from clopa_annotator.evaluation.tables import to_json, write_run
 from clopa_annotator.measurement import EXPERT_DICE, Progress, clear_output, measure
-from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.pipeline import Campaign, run_episode_job
 from clopa_annotator.types import Confirmation
 
@@ -173,6 +172,7 @@ def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings
     annotator = SimulatedAnnotator(case_rng(seed, 0, case.case_id))
     with campaign.annotating() as session:
         curve = run_case(session, image, reference, annotator, protocol, case_id=case.case_id)
+        campaign.learn_from(session, reference)
         campaign.confirm(
             Confirmation(
                 confirmation_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"clopa:{seed}:{case.case_id}")),
@@ -185,8 +185,6 @@ def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings
                 first_shown_dice=curve.dice[0],
             )
         )
-        if isinstance(session, AdaptingSession):
-            session.after_confirm(reference)
     return curve
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from clopa_annotator.config import CampaignConfig
+from clopa_annotator.config import STRATEGIES, CampaignConfig
 from clopa_annotator.errors import ConfigError
+from clopa_annotator.strategies import strategy_names
 
 
 def test_settings_survive_json() -> None:
@@ -40,3 +41,7 @@ def test_settings_of_a_newer_version_are_named() -> None:
 def test_missing_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="incomplete"):
         CampaignConfig.from_dict({"name": "x"})
+
+
+def test_the_names_of_the_strategies_are_those_that_exist() -> None:
+    assert set(STRATEGIES) == set(strategy_names())

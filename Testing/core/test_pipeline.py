@@ -16,8 +16,10 @@ import clopa_annotator.checking as checking
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job, read_result
 from clopa_annotator.errors import EpisodeError, RegistryError
+from clopa_annotator.jobs import will_be_held_out
 from clopa_annotator.pipeline import Campaign, run_episode_job
-from clopa_annotator.types import PointPrompt
+from clopa_annotator.scheduler import SchedulerSettings, due
+from clopa_annotator.types import PointPrompt, Split
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +274,43 @@ def test_sessions_of_a_campaign_answer_with_the_version_in_use(
 def test_settings_are_in_the_campaign_folder_in_plain_text(campaign: Campaign) -> None:
     text = (campaign.folder / "campaign.json").read_text(encoding="utf-8")
     assert json.loads(text)["settings"]["strategy"] == "clopa-cn"
+
+
+def test_the_same_case_is_held_out_whether_learning_waits_for_the_episode_or_not() -> None:
+    settings = SchedulerSettings(size=48)
+    for start in (0, 12):
+        split = Split(train=tuple(range(1, start)), val=(), unassigned=())
+        foreseen = []
+        for sequence in range(start + 1, start + 13):
+            foreseen.append(will_be_held_out(settings, split))
+            split = Split(split.train, split.val, (*split.unassigned, sequence))
+        assigned = due(settings, split)
+        assert assigned is not None
+        assert foreseen == [n in assigned.val for n in range(start + 1, start + 13)]
+
+
+def test_what_an_online_strategy_learns_passes_the_same_gate(
+    tmp_path: Path, model_folder: Path, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores(monkeypatch, before=0.4, after=0.6)
+    config = tiny_config(model_folder, strategy="oaims-pi")
+    with Campaign.create(tmp_path / "online", config, device="cpu") as campaign:
+        base = live_weights(campaign)
+        for number in range(5):
+            image, mask = dataset[number].read()
+            with campaign.annotating() as session:
+                session.set_image(image)
+                session.add_prompt(PointPrompt((9, 10, 11)))
+                campaign.learn_from(session, mask)
+                confirm_case(campaign, dataset, number)
+        assert campaign.model.version < 0, "learned, but not yet registered"
+        request = campaign.next_episode()
+        assert request is not None
+        job = campaign.prepare_job(request)
+        run_episode_job(job, device="cpu")
+        learned = live_weights(campaign)
+        version = campaign.adopt(job)
+        assert version is not None and campaign.model.version == version.number == 1
+        assert differs(base, learned) and not differs(learned, live_weights(campaign))
+        campaign.roll_back(0, by="lead")
+        assert not differs(base, live_weights(campaign))
