@@ -5,6 +5,7 @@ Run as a program it is that process: ``python engine_process.py CAMPAIGN SECONDS
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+DISK_FULL = "disk-full"
+"""While a file of this name lies beside the campaign, the cache's disk is full."""
 
 
 class EngineProcess:
@@ -66,6 +69,7 @@ def main(campaign: Path, seconds: float, port: int) -> None:
     from clopa_annotator.engine.supervisor import SupervisorSettings
 
     torch.set_num_threads(1)
+    fill_the_disk_on_request(campaign.parent / DISK_FULL)
     script = str(HERE / "scripted_trainer.py")
     supervisor = SupervisorSettings(
         command=lambda job: [sys.executable, script, str(job), str(seconds)],
@@ -75,14 +79,20 @@ def main(campaign: Path, seconds: float, port: int) -> None:
         restarts=50,
         niceness=0,
     )
-    run_engine(
-        campaign,
-        "127.0.0.1",
-        port,
-        device="cpu",
-        parent_stdin=True,
-        settings=EngineSettings(supervisor=supervisor),
-    )
+    settings = EngineSettings(supervisor=supervisor)
+    run_engine(campaign, "127.0.0.1", port, device="cpu", parent_stdin=True, settings=settings)
+
+
+def fill_the_disk_on_request(flag: Path) -> None:
+    """Let every write of the cache fail as on a full disk while the flag exists."""
+    from clopa_annotator.cache import store
+    from clopa_annotator.cache.durable import Disk
+
+    def hook(step: str, path: Path) -> None:
+        if step == "write" and flag.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    store.Disk = lambda: Disk(hook)  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -152,6 +152,11 @@ class Campaign:
         finally:
             session.close()
 
+    @property
+    def online(self) -> OnlineStrategy | None:
+        """What learns between clicks on the live network; None if nothing does."""
+        return self._online
+
     @cached_property
     def _online(self) -> OnlineStrategy | None:
         return self.strategy.start_online(self.model)

@@ -29,13 +29,58 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from clopa_annotator.engine.frames import pack, pack_bundle
 
-STOCK = """/healthz /capabilities /claim /release /heartbeat /lease_status /set_image /set_target_buffer
-/reset_interactions /undo /predict /set_do_autozoom /add_bbox_interaction /add_point_interaction
-/add_scribble_interaction /add_lasso_interaction /add_initial_seg_interaction""".split()
-OURS = """hello state cases statistics episodes weights events cases/add cases/take cases/leave cases/skip
-cases/reopen cases/withdraw cases/flag drafts/save drafts/load confirm episodes/pause episodes/cancel
-weights/activate weights/rollback weights/policy export session/model session/open session/prompts session/undo
-session/redo session/reset session/beat session/close""".split()
+STOCK = [
+    "/healthz",
+    "/capabilities",
+    "/claim",
+    "/release",
+    "/heartbeat",
+    "/lease_status",
+    "/set_image",
+    "/set_target_buffer",
+    "/reset_interactions",
+    "/undo",
+    "/predict",
+    "/set_do_autozoom",
+    "/add_bbox_interaction",
+    "/add_point_interaction",
+    "/add_scribble_interaction",
+    "/add_lasso_interaction",
+    "/add_initial_seg_interaction",
+]
+OURS = [
+    "hello",
+    "state",
+    "cases",
+    "statistics",
+    "episodes",
+    "weights",
+    "events",
+    "cases/add",
+    "cases/take",
+    "cases/leave",
+    "cases/skip",
+    "cases/reopen",
+    "cases/withdraw",
+    "cases/flag",
+    "drafts/save",
+    "drafts/load",
+    "confirm",
+    "episodes/pause",
+    "episodes/cancel",
+    "weights/activate",
+    "weights/rollback",
+    "weights/policy",
+    "export",
+    "session/model",
+    "session/open",
+    "session/prompts",
+    "session/undo",
+    "session/redo",
+    "session/reset",
+    "session/beat",
+    "session/close",
+]
 PATHS = STOCK + [f"/campaign/v1/{p}" for p in OURS]
 TRICKS = [
     "/campaign/v1/images/../../../../etc/passwd",
@@ -81,8 +126,9 @@ class Report:
             self.memory_mb[-1] - self.memory_mb[len(self.memory_mb) // 2] if len(self.memory_mb) > 1 else 0.0
         )
         return (
-            f"{sum(self.statuses.values())} answers {dict(sorted(self.statuses.items()))}, {self.broken} connections "
-            f"cut by the engine, {self.hangs} hangs, {len(self.unlogged)} unlogged failures, memory "
+            f"{sum(self.statuses.values())} answers {dict(sorted(self.statuses.items()))}, "
+            f"{self.broken} connections cut by the engine, {self.hangs} hangs, "
+            f"{len(self.unlogged)} unlogged failures, memory "
             f"{self.memory_mb[0]:.0f} -> {self.memory_mb[-1]:.0f} MB (second half {grown:+.0f} MB)"
         )
 
@@ -101,10 +147,48 @@ def anything(rng: random.Random, depth: int = 0) -> object:
     return rng.choice(kinds)()
 
 
-FIELDS = """case_id image_hash geometry source reason prompts mask seconds_active confirmation_id weights_version
-first_shown_dice note based_on_version paused version policy format folder session request have replaces
-coordinates bbox_coords include_interaction run_prediction shape dtype do_autozoom force_full_refine kind
-position_kji bounds_kji positive at_s shape_kji spacing_ijk_mm origin_lps_mm direction brief""".split()
+FIELDS = [
+    "case_id",
+    "image_hash",
+    "geometry",
+    "source",
+    "reason",
+    "prompts",
+    "mask",
+    "seconds_active",
+    "confirmation_id",
+    "weights_version",
+    "first_shown_dice",
+    "note",
+    "based_on_version",
+    "paused",
+    "version",
+    "policy",
+    "format",
+    "folder",
+    "session",
+    "request",
+    "have",
+    "replaces",
+    "coordinates",
+    "bbox_coords",
+    "include_interaction",
+    "run_prediction",
+    "shape",
+    "dtype",
+    "do_autozoom",
+    "force_full_refine",
+    "kind",
+    "position_kji",
+    "bounds_kji",
+    "positive",
+    "at_s",
+    "shape_kji",
+    "spacing_ijk_mm",
+    "origin_lps_mm",
+    "direction",
+    "brief",
+]
 
 
 def a_prompt(rng: random.Random) -> dict[str, object]:
@@ -289,7 +373,8 @@ class Fuzzer:
             self.report.statuses[status] += 1
         if status == 500:
             number = re.search(r"under ([0-9a-f]{8})", text)
-            if number is None or number.group(1) not in self.log.read_text(errors="replace"):
+            reason = number.group(1) if number else json.loads(text)["detail"]
+            if reason not in self.log.read_text(errors="replace"):
                 self.report.unlogged.append(f"{what}: {text[:200]}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +37,15 @@ def campaign(model: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def engine(campaign: Path) -> Iterator[EngineProcess]:
     engine = EngineProcess(campaign).start()
+    yield engine
+    if engine.process.poll() is None:
+        engine.kill()
+
+
+@pytest.fixture(scope="module")
+def idle_engine(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """One engine for the tests that do not change it; starting one takes seconds."""
+    engine = EngineProcess(make_campaign(tmp_path_factory.mktemp("idle") / "campaign", model)).start()
     yield engine
     if engine.process.poll() is None:
         engine.kill()
@@ -149,19 +157,13 @@ def test_a_killed_engine_loses_nothing_and_resumes_its_episode(
     assert not list((tmp_path / "spool").rglob("*.confirmation"))
 
 
-def test_the_engine_ends_with_the_program_that_started_it(engine: EngineProcess) -> None:
-    process = psutil.Process(engine.process.pid)
-    assert engine.close_stdin() == 0
-    assert not process.is_running()
-
-
-def test_two_engines_never_share_a_campaign(engine: EngineProcess, campaign: Path) -> None:
+def test_two_engines_never_share_a_campaign(idle_engine: EngineProcess) -> None:
     with pytest.raises(CampaignLocked):
-        run_engine(campaign, device="cpu")
+        run_engine(idle_engine.campaign, device="cpu")
 
 
-def test_a_wrong_token_is_told_in_words(engine: EngineProcess, tmp_path: Path) -> None:
-    eve = Annotator(engine.url, "x" * 40, tmp_path / "spool")
+def test_a_wrong_token_is_told_in_words(idle_engine: EngineProcess, tmp_path: Path) -> None:
+    eve = Annotator(idle_engine.url, "x" * 40, tmp_path / "spool")
     with pytest.raises(WrongToken, match="does not accept"):
         eve.ask(eve.client.connect())
     eve.client.close()
@@ -184,6 +186,11 @@ def test_loopback_is_known_from_the_rest() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="mode bits exist on POSIX only")
-def test_the_token_file_is_private(engine: EngineProcess, campaign: Path) -> None:
-    assert (campaign / "tokens.json").stat().st_mode & 0o077 == 0
-    assert threading.active_count() < 50
+def test_the_token_file_is_private(idle_engine: EngineProcess) -> None:
+    assert (idle_engine.campaign / "tokens.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_engine_ends_with_the_program_that_started_it(idle_engine: EngineProcess) -> None:
+    process = psutil.Process(idle_engine.process.pid)
+    assert idle_engine.close_stdin() == 0
+    assert not process.is_running()

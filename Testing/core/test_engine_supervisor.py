@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clopa_annotator.engine.processes import ProgressTail
 from clopa_annotator.engine.signals import OWNER, TRAINER, ProcessId, YieldFlag, read_process, write_process
-from clopa_annotator.engine.supervisor import ProgressTail, Supervisor, SupervisorSettings
+from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
 from clopa_annotator.errors import EpisodeError
 
 TRAINER_SCRIPT = textwrap.dedent(

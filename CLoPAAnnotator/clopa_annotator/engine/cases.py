@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.store import CampaignStore, CaseSummary
 from clopa_annotator.engine.leases import CaseLeases
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
-from clopa_annotator.errors import InputError
+from clopa_annotator.errors import InputError, UnknownCase
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Mask
 
 
-class OnConfirmed(Protocol):
+class OnConfirming(Protocol):
     """Whoever learns from confirmations."""
 
-    def __call__(self, confirmation: Confirmation) -> None:
-        """A confirmation is durable."""
+    def __call__(self, confirmation: Confirmation) -> Callable[[], None]:
+        """A confirmation is about to be stored; answers what to do once it is durable."""
         ...
 
 
@@ -25,11 +26,11 @@ class Cases:
     """Fulfils `routes_cases.CaseHost`; thread-safe, as the store and the leases are."""
 
     def __init__(
-        self, store: CampaignStore, leases: CaseLeases, events: EventLog, on_confirmed: OnConfirmed
+        self, store: CampaignStore, leases: CaseLeases, events: EventLog, on_confirming: OnConfirming
     ) -> None:
-        """Serve a store; ``on_confirmed`` runs after the events, in the caller's thread."""
+        """Serve a store; what ``on_confirming`` answers runs after the events, in the caller's thread."""
         self._store, self._leases, self._events = store, leases, events
-        self._on_confirmed = on_confirmed
+        self._on_confirming = on_confirming
 
     def cases(self) -> tuple[CaseRow, ...]:
         """Every case, in the order in which they were added."""
@@ -44,7 +45,13 @@ class Cases:
         return self._store.image_hash(case_id)
 
     def read_image(self, image_hash: str) -> Image:
-        """An image of the campaign."""
+        """An image of the campaign.
+
+        Raises:
+            UnknownCase: no case has this image.
+        """
+        if all(row.image_hash != image_hash for row in self._store.cases()):
+            raise UnknownCase("The campaign has no such image.")
         return self._store.read_image(image_hash)
 
     def add_case(self, case_id: str, image: Image, source: str) -> CaseRow:
@@ -127,6 +134,7 @@ class Cases:
             CacheError: nothing was stored.
         """
         earlier = {v.ref for v in self._store.versions(confirmation.case_id)}
+        afterwards = self._on_confirming(confirmation)
         ref = self._store.confirm(confirmation, based_on_version=based_on_version)
         self._leases.release(confirmation.case_id, confirmation.annotator)
         self._events.publish(
@@ -139,7 +147,7 @@ class Cases:
             self._events.publish("conflict", case_id=ref.case_id)
         self._told(ref.case_id)
         if ref not in earlier:
-            self._on_confirmed(confirmation)
+            afterwards()
         return ref
 
     def statistics(self) -> tuple[CaseStatistics, ...]:

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from clopa_annotator.engine.episodes import episode_row, job_has_ended, job_number
+from clopa_annotator.engine.episodes import episode_row, job_has_ended, job_number, progress_in_words
 from clopa_annotator.engine.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
 from clopa_annotator.engine.signals import CANCEL
 from clopa_annotator.engine.supervisor import Outcome, Supervisor, SupervisorSettings, has_result
@@ -22,12 +22,23 @@ from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import ClopaError, EpisodeError
 from clopa_annotator.events import EventLog
 from clopa_annotator.scheduler import SchedulerSettings, threshold
-from clopa_annotator.types import EpisodeRequest, EpisodeResult, WeightsVersion
+from clopa_annotator.types import EpisodeRequest, EpisodeResult
 
 if TYPE_CHECKING:
     from clopa_annotator.pipeline import Campaign
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class OnThread(Protocol):
+    """Runs work on the prediction thread and waits for it."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """The work's result."""
+        ...
+
 
 _LASTING: frozenset[LearningPhase] = frozenset({"promoted", "rejected", "failed", "cancelled"})
 
@@ -41,6 +52,7 @@ class LearningDesk:
         events: EventLog,
         settings: SupervisorSettings,
         on_promoted: Callable[[int], None],
+        on_thread: OnThread,
     ) -> None:
         """Nothing starts before `recover`.
 
@@ -49,8 +61,10 @@ class LearningDesk:
             events: where to tell.
             settings: of the supervisor.
             on_promoted: told the number of a version that was promoted or restored.
+            on_thread: runs what changes the live weights, between two predictions.
         """
         self._campaign, self._events, self._on_promoted = campaign, events, on_promoted
+        self._on_thread = on_thread
         self.supervisor = Supervisor(replace(settings, has_ended=job_has_ended), self._heard, self._ended)
         self._mutex = threading.RLock()
         self._phase: LearningPhase = "idle"
@@ -65,7 +79,7 @@ class LearningDesk:
         """Pick up what an engine before this one left; to be called once, at the start."""
         for job in self._campaign.jobs():
             if job_has_ended(job):
-                self._register(job)
+                self._register_if_left(job)
             elif (job / CANCEL).exists():
                 self._record_end(job, "cancelled", "The episode was cancelled.")
             else:
@@ -120,8 +134,7 @@ class LearningDesk:
         Raises:
             UnknownVersion: the registry has no such version.
         """
-        with self._mutex:
-            restored = self._campaign.roll_back(version, by)
+        restored = self._on_thread(lambda: self._campaign.roll_back(version, by))
         self._on_promoted(restored.number)
         self._events.publish("rolled_back", version=restored.number)
         self._events.publish("learning")
@@ -193,7 +206,11 @@ class LearningDesk:
             self._start(request)
 
     def _start(self, request: EpisodeRequest) -> None:
-        job = self._campaign.prepare_job(request)
+        if self._campaign.online is None:
+            job = self._campaign.prepare_job(request)
+        else:
+            # What was learned between clicks is read from the live network.
+            job = self._on_thread(lambda: self._campaign.prepare_job(request))
         self._begin(job)
         self._events.publish("episode_started", episode=request.number, at_case=request.at_case)
 
@@ -209,7 +226,7 @@ class LearningDesk:
             kept = self._progress.get("loss")
             self._progress = {**row, "loss": row.get("loss") if row.get("loss") is not None else kept}
             self._phase = "training"
-            self._sentence = _progress_in_words(job_number(job), self._progress)
+            self._sentence = progress_in_words(job_number(job), self._progress)
         self._events.publish(
             "episode_progress",
             episode=job_number(job),
@@ -237,17 +254,23 @@ class LearningDesk:
     def _record_end(self, job: Path, outcome: Outcome, reason: str) -> None:
         write_result(job, EpisodeResult(job_number(job), outcome, reason))
 
-    def _register(self, job: Path) -> None:
-        """Take a finished job's candidate over, once."""
+    def _register_if_left(self, job: Path) -> None:
+        """An engine before this one may have died between a job's end and the registry."""
         number = job_number(job)
         known = [v for v in self._campaign.registry.versions() if v.episode == number]
-        if known and known[0].decision is not None:
-            return
+        ended = read_result(job)
+        finished = ended is not None and ended[0].status == "finished" and ended[0].delta_path is not None
+        if finished and not (known and known[0].decision is not None):
+            self._register(job)
+
+    def _register(self, job: Path) -> None:
+        """Take over how a job ended; registering a candidate twice gives the same version."""
+        number = job_number(job)
         ended = read_result(job)
         if ended is not None and ended[0].status != "finished":
             self._not_finished(ended[0])
             return
-        version = self._decide_again(known[0], job) if known else self._campaign.adopt(job)
+        version = self._on_thread(lambda: self._campaign.adopt(job))
         if version is None or version.decision is None:
             reason = ended[0].reason if ended and ended[0].reason else "No epoch was better than the start."
             self._conclude("rejected", f"Episode {number} changed nothing. {reason}")
@@ -259,15 +282,6 @@ class LearningDesk:
             self._on_promoted(version.number)
         self._events.publish(verdict, episode=number, version=version.number, reason=version.decision.reason)
 
-    def _decide_again(self, candidate: WeightsVersion, job: Path) -> WeightsVersion | None:
-        """An engine died between registering a candidate and noting the gate's decision."""
-        ended = read_result(job)
-        if ended is None or ended[1] is None:
-            return None
-        registry = self._campaign.registry
-        decide = registry.promote if ended[1].promoted else registry.reject
-        return decide(candidate.number, ended[1])
-
     def _not_finished(self, result: EpisodeResult) -> None:
         phase: LearningPhase = "cancelled" if result.status == "cancelled" else "failed"
         word = "was cancelled" if phase == "cancelled" else "failed"
@@ -278,12 +292,3 @@ class LearningDesk:
     def _conclude(self, phase: LearningPhase, sentence: str) -> None:
         with self._mutex:
             self._phase, self._sentence, self._progress = phase, sentence, {}
-
-
-def _progress_in_words(number: int, row: dict[str, Any]) -> str:
-    text = f"Episode {number} is training, epoch {row.get('epoch', 0)} of {row.get('epochs', '?')}"
-    if isinstance(row.get("loss"), float):
-        text += f", loss {row['loss']:.3f}"
-    if isinstance(row.get("eta_s"), (int, float)):
-        text += f", about {max(1, round(row['eta_s'] / 60))} min left"
-    return f"{text}. {row.get('note') or ''}".strip()

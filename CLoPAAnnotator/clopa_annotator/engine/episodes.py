@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from clopa_annotator.engine.messages import EpisodeRow
 from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
@@ -66,3 +68,13 @@ def _promoted(decision: GateDecision | None, version: WeightsVersion | None) -> 
     if version is not None and version.decision is not None:
         return version.decision.promoted
     return decision.promoted if decision is not None else None
+
+
+def progress_in_words(number: int, row: Mapping[str, Any]) -> str:
+    """A line of ``progress.jsonl`` as a sentence."""
+    text = f"Episode {number} is training, epoch {row.get('epoch', 0)} of {row.get('epochs', '?')}"
+    if isinstance(row.get("loss"), float):
+        text += f", loss {row['loss']:.3f}"
+    if isinstance(row.get("eta_s"), (int, float)):
+        text += f", about {max(1, round(row['eta_s'] / 60))} min left"
+    return f"{text}. {row.get('note') or ''}".strip()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -25,7 +25,9 @@ from clopa_annotator.engine.supervisor import SupervisorSettings
 from clopa_annotator.engine.tokens import Identity
 from clopa_annotator.engine.weights import VersionedWeights
 from clopa_annotator.errors import InputError, UnknownVersion
+from clopa_annotator.jobs import will_be_held_out
 from clopa_annotator.online.session import AdaptingSession
+from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.session.wire import Row
 from clopa_annotator.types import Confirmation, Image, Proposal, WeightsVersion
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from clopa_annotator.pipeline import Campaign
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,13 @@ class Engine:
         model = campaign.model
         self.journal = Journal(campaign.folder / "logs" / "events.jsonl")
         self.events = self.journal.log
-        self.desk = LearningDesk(campaign, self.events, self.settings.supervisor, self._promoted)
+        self.desk = LearningDesk(
+            campaign, self.events, self.settings.supervisor, self._promoted, self._on_thread
+        )
         self.weights = VersionedWeights(
             model, campaign.registry.delta_tensors, lambda: campaign.registry.current().number
         )
-        self.online = campaign.strategy.start_online(model)
+        self.online = campaign.online
         self.prediction = PredictionThread(
             self.weights, self.desk.supervisor, _device_setter(model.device), follow=self.online is not None
         )
@@ -84,7 +90,7 @@ class Engine:
             self.settings.session_expiry_s,
         )
         leases = CaseLeases(self.settings.lease_expiry_s)
-        self.cases = Cases(campaign.store, leases, self.events, self._confirmed)
+        self.cases = Cases(campaign.store, leases, self.events, self._confirming)
         self._in_use = self.weights.current
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
@@ -138,19 +144,29 @@ class Engine:
         session: Session = self.campaign.new_session()
         return session if self.online is None else AdaptingSession(session, self.online)
 
+    def _on_thread(self, work: Callable[[], T]) -> T:
+        return self.prediction.predict(None, work)
+
     def _require_version(self, version: int) -> None:
         if version not in {v.number for v in self.campaign.registry.versions()}:
             raise UnknownVersion(f"There is no weights version {version} in this campaign.")
 
     # -- learning ------------------------------------------------------------------------------------------
 
-    def _confirmed(self, confirmation: Confirmation) -> None:
+    def _confirming(self, confirmation: Confirmation) -> Callable[[], None]:
+        """Whether a strategy may learn from a case is foreseen before the case is counted."""
         hosted = self.sessions.of(confirmation.annotator, confirmation.case_id)
-        if hosted is not None and isinstance(hosted.session, AdaptingSession):
-            session = hosted.session
-            with hosted.lock:
-                self.prediction.predict(None, lambda: session.after_confirm(confirmation.mask))
-        self.desk.confirmed()
+        session = hosted.session if hosted is not None else None
+        settings = SchedulerSettings(size=self.campaign.config.size)
+        held_out = will_be_held_out(settings, self.campaign.split())
+
+        def afterwards() -> None:
+            if hosted is not None and isinstance(session, AdaptingSession) and not held_out:
+                with hosted.lock:
+                    self._on_thread(lambda: session.after_confirm(confirmation.mask))
+            self.desk.confirmed()
+
+        return afterwards
 
     def _promoted(self, version: int) -> None:
         if self.desk.policy == "at once" or version < self._in_use:

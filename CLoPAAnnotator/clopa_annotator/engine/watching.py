@@ -9,6 +9,7 @@ from typing import Protocol
 
 from clopa_annotator.engine.transport import Transport
 from clopa_annotator.errors import ClopaError, EngineUnreachable
+from clopa_annotator.session.remote import RemoteSession
 from clopa_annotator.types import Event
 
 logger = logging.getLogger(__name__)
@@ -79,3 +80,28 @@ class Watcher:
         self._on_event(Event(0, "connection", {"up": up, "sentence": text}))
         if up:
             self._on_back()
+
+
+class Heartbeat:
+    """Keeps a case's lease and its session while nobody clicks."""
+
+    PERIOD_S = 30.0
+
+    def __init__(self, transport: Transport, session: RemoteSession | None, case_id: str) -> None:
+        """Begin at once."""
+        self._transport, self._session, self._case_id = transport, session, case_id
+        self._stopped = threading.Event()
+        threading.Thread(target=self._beat, name="engine-heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the lease run out."""
+        self._stopped.set()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self.PERIOD_S):
+            try:
+                self._transport.exchange("cases/take", {"case_id": self._case_id, "brief": True})
+                if self._session is not None:
+                    self._session.beat()
+            except ClopaError as error:
+                logger.info("The case could not be kept for the moment: %s", error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from clopa_annotator.engine.messages import (
 )
 from clopa_annotator.engine.spool import Spool, Spooled, confirmation_message
 from clopa_annotator.engine.transport import Transport
+from clopa_annotator.engine.watching import Heartbeat
 from clopa_annotator.errors import (
     ClopaError,
     EngineError,
@@ -68,7 +68,7 @@ class Workbench:
         self._case: str | None = None
         self._based_on: dict[str, int] = {}
         self._missed: BoundsKji | None = None
-        self._beat: _Heartbeat | None = None
+        self._beat: Heartbeat | None = None
         self.last_event = 0
 
     # -- greeting ------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Workbench:
     def _keep_alive(self, case_id: str) -> None:
         if self._beat is not None:
             self._beat.stop()
-        self._beat = _Heartbeat(self._transport, self._session, case_id)
+        self._beat = Heartbeat(self._transport, self._session, case_id)
 
     def mark(self, action: str, case_id: str, reason: str) -> CaseRow:
         """Skip, reopen, withdraw or flag."""
@@ -281,27 +281,3 @@ class Workbench:
         """The folder written."""
         row, _ = self._transport.exchange("export", {"format": format, "folder": folder})
         return str(row["folder"])
-
-
-class _Heartbeat:
-    """Keeps a case's lease and its session while nobody clicks."""
-
-    PERIOD_S = 30.0
-
-    def __init__(self, transport: Transport, session: RemoteSession | None, case_id: str) -> None:
-        self._transport, self._session, self._case_id = transport, session, case_id
-        self._stopped = threading.Event()
-        threading.Thread(target=self._beat, name="engine-heartbeat", daemon=True).start()
-
-    def stop(self) -> None:
-        """Let the lease run out."""
-        self._stopped.set()
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(self.PERIOD_S):
-            try:
-                self._transport.exchange("cases/take", {"case_id": self._case_id, "brief": True})
-                if self._session is not None:
-                    self._session.beat()
-            except ClopaError as error:
-                logger.info("The case could not be kept for the moment: %s", error)
