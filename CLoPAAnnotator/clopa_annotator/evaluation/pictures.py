@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.evaluation.curves import CaseCurve
+from clopa_annotator.evaluation.orientation import view_across
 from clopa_annotator.evaluation.rows import Part
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box
 from clopa_annotator.types import Image, Mask
@@ -43,6 +44,7 @@ class PlanePicture:
 
     Attributes:
         axis: 0, 1 or 2 for a slice across k, j or i.
+        name: "axial", "coronal" or "sagittal"; arrays are turned the way that view is looked at.
         index: of the slice along that axis.
         spacing_mm: voxel size along rows and columns.
         image: intensities from 0 to 1, between the case's 1st and 99th percentile.
@@ -51,6 +53,7 @@ class PlanePicture:
     """
 
     axis: int
+    name: str
     index: int
     spacing_mm: tuple[float, float]
     image: Pixels
@@ -94,15 +97,17 @@ def make_picture(
     for axis in range(3):
         window = _window(image, bounds, centre, axis)
         row, column = (a for a in range(3) if a != axis)
-        spacing = image.geometry.spacing_kji_mm
+        spacing, view = image.geometry.spacing_kji_mm, view_across(image.geometry, axis)
+        pixels = np.clip((voxels[window] - low) / max(high - low, 1e-6), 0, 1)
         planes.append(
             PlanePicture(
                 axis=axis,
+                name=view.name,
                 index=centre[axis],
-                spacing_mm=(spacing[row], spacing[column]),
-                image=np.clip((voxels[window] - low) / max(high - low, 1e-6), 0, 1),
-                reference=(reference[window] != 0).astype(np.uint8),
-                proposals={key: (mask[window] != 0).astype(np.uint8) for key, mask in proposals.items()},
+                spacing_mm=view.spacing(spacing[row], spacing[column]),
+                image=view.apply(pixels),
+                reference=view.apply(_flat(reference[window])),
+                proposals={key: view.apply(_flat(mask[window])) for key, mask in proposals.items()},
             )
         )
     return CasePicture(case_id, tuple(planes), dict(dice), part)
@@ -128,7 +133,10 @@ def save(out: Path, picture: CasePicture, number: int) -> Path:
     header = {
         "case": picture.case_id,
         "part": picture.part,
-        "planes": [{"axis": p.axis, "index": p.index, "spacing_mm": p.spacing_mm} for p in picture.planes],
+        "planes": [
+            {"axis": p.axis, "name": p.name, "index": p.index, "spacing_mm": p.spacing_mm}
+            for p in picture.planes
+        ],
         "proposals": [{"version": k.version, "click": k.click, "dice": picture.dice[k]} for k in keys],
     }
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
@@ -152,6 +160,7 @@ def load(path: Path) -> CasePicture:
             planes = tuple(
                 PlanePicture(
                     axis=plane["axis"],
+                    name=plane["name"],
                     index=plane["index"],
                     spacing_mm=(float(plane["spacing_mm"][0]), float(plane["spacing_mm"][1])),
                     image=stored[f"image_{n}"].astype(np.float32) / 255,
@@ -203,6 +212,11 @@ def _merge(group: list[CasePicture]) -> CasePicture:
         for same in zip(*(picture.planes for picture in group), strict=True)
     )
     return replace(group[0], planes=planes, dice={k: v for picture in group for k, v in picture.dice.items()})
+
+
+def _flat(part: npt.NDArray[np.generic]) -> Flat:
+    flags: Flat = (part != 0).astype(np.uint8)
+    return flags
 
 
 def _centre(reference: Mask, bounds: BoundsKji | None) -> Kji:
