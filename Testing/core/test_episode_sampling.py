@@ -166,13 +166,19 @@ def test_batches_come_in_order_and_errors_come_through() -> None:
     assert got == places[:3]
 
 
-def test_a_closed_prefetcher_leaves_no_thread_and_no_setting_behind() -> None:
+def test_preparing_samples_takes_no_threads_from_the_network() -> None:
+    """PyTorch's number of threads is one for the whole process, whichever thread sets it."""
     threads = torch.get_num_threads()
-    prefetcher = Prefetcher(lambda p: Batch(p, ()), (Place(1, n) for n in range(10**6)), 2)
-    next(iter(prefetcher))
-    prefetcher.close()
-    assert not prefetcher._thread.is_alive()
-    assert torch.get_num_threads() == threads
+    torch.set_num_threads(2)
+    try:
+        prefetcher = Prefetcher(lambda p: Batch(p, ()), (Place(1, n) for n in range(10**6)), 2)
+        next(iter(prefetcher))
+        assert torch.get_num_threads() == 2
+        prefetcher.close()
+        assert not prefetcher._thread.is_alive()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def a_sample(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -73,9 +73,6 @@ class CaseSource:
         self._reader = reader
         self._budget = cache_bytes
         self._seed = seed
-        # How a sum is shared out over threads decides its last bits: take the session's number of threads,
-        # also where another thread with fewer prepares the samples.
-        self._threads = torch.get_num_threads()
         self._facts: dict[str, CaseFacts] = {}
         self._whole: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
         self._used = 0
@@ -119,7 +116,10 @@ class CaseSource:
                 f"Case {ref.case_id}: the image has shape {tuple(image.shape)} and the mask {mask.shape}. "
                 "Run `clopa cache verify`."
             )
-        mean, std = self._statistics(ref, image)
+        try:
+            mean, std = statistics(image)
+        except ImageError as error:
+            raise EpisodeError(f"Case {ref.case_id} cannot be trained on. {error}") from error
         rng = np.random.default_rng([self._seed, ref.sequence])
         k, j, i = mask.shape
         facts = CaseFacts((k, j, i), mean, std, _some_voxels(mask, rng), _some_voxels(~mask, rng))
@@ -127,16 +127,6 @@ class CaseSource:
         image /= std
         self._keep(ref.record_hash, image, torch.from_numpy(mask))
         return facts
-
-    def _statistics(self, ref: CaseRef, image: Tensor) -> tuple[Tensor, Tensor]:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
-            return statistics(image)
-        except ImageError as error:
-            raise EpisodeError(f"Case {ref.case_id} cannot be trained on. {error}") from error
-        finally:
-            torch.set_num_threads(threads)
 
     def _keep(self, key: str, image: Tensor, target: Tensor) -> None:
         size = 5 * image.numel()

@@ -178,7 +178,6 @@ class Prefetcher:
     def __init__(self, make: Callable[[Place], Batch], places: Iterator[Place], ahead: int) -> None:
         self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=ahead)
         self._stop = threading.Event()
-        self._threads = torch.get_num_threads()
         self._thread = threading.Thread(target=self._work, args=(make, places), daemon=True, name="samples")
         self._thread.start()
 
@@ -199,7 +198,7 @@ class Prefetcher:
         self._thread.join()
 
     def _work(self, make: Callable[[Place], Batch], places: Iterator[Place]) -> None:
-        torch.set_num_threads(1)  # this thread's own share, beside the network's threads
+        # torch.set_num_threads would hold for the whole process and slow the network down: leave it alone.
         try:
             for place in places:
                 if not self._put(make(place)):
@@ -207,8 +206,6 @@ class Prefetcher:
             self._put(None)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the batches
             self._put(error)
-        finally:
-            torch.set_num_threads(self._threads)
 
     def _put(self, item: Batch | BaseException | None) -> bool:
         while not self._stop.is_set():
