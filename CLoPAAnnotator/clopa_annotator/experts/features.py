@@ -52,6 +52,15 @@ class FrozenEncoder:
         self._encoder = encoder.to(device).eval()
         self._patch = patch_kji
         self._device = device
+        self._dimension: int | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Number of features; found by looking at noise once."""
+        if self._dimension is None:
+            noise = np.random.default_rng(0).normal(size=(8, 8, 8))
+            self._dimension = len(self(noise))
+        return self._dimension
 
     def __call__(self, voxels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
         """(d,) features of a (k, j, i) image.

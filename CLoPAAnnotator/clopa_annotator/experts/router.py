@@ -1,15 +1,16 @@
 """Which expert fits a new image: ridge scores choose, typicality decides whether any fits at all.
 
 The ridge regression (after EvoSAM) separates the experts that exist; by itself it would call a stranger
-whatever it resembles most. So the chosen expert must also find the image typical: with features scaled by the
-experts' pooled within-class variance s^2, the mean squared distance to the expert's centre
+whatever it resembles most. So the chosen expert must also find the image typical: with features scaled by
+the expert's own variance s^2, the mean squared distance to its centre
 
     q = mean_f (x_f - m_f)^2 / s_f^2
 
 has expectation 1 + 1/n for a member, and its spread follows from the within-class correlations. Both come
 from the same Gram statistics as the ridge solution, so nothing else is kept, the order of arrival does not
-matter, and no threshold was tuned on data. q is compared with a chi-squared distribution of the same mean and
-variance (Satterthwaite's approximation).
+matter, and no threshold was tuned on data. An expert's own variances count, with a few samples' worth of
+the variances of all experts added, because few cases say little about many features. q is compared with a
+chi-squared distribution of the same mean and variance (Satterthwaite's approximation).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from clopa_annotator.experts.ridge import RidgeClassifier
 from clopa_annotator.experts.settings import RouterSettings
 
 Floats = npt.NDArray[np.float64]
+
+BORROWED = 4.0
+"""How many cases' worth of the experts' common covariance is added to an expert's own."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +118,19 @@ class Router:
         return Route(best.expert, lead, candidates, reason)
 
     def _typicality(self, x: Floats, known: list[str]) -> dict[str, float]:
-        scatter = sum((self.ridge.statistics[e].scatter for e in known), np.zeros((len(x), len(x))))
-        freedom = sum(self.ridge.statistics[e].count - 1 for e in known)
-        variance = np.maximum(np.diag(scatter) / freedom, 0.0)
-        varies = variance > 1e-12 * max(float(variance.max(initial=0.0)), 1e-300)
-        scale = np.sqrt(variance[varies])
-        correlation = scatter[np.ix_(varies, varies)] / freedom / np.outer(scale, scale)
+        statistics = [self.ridge.statistics[e] for e in known]
+        freedom = sum(s.count - 1 for s in statistics)
+        shared = sum((s.scatter for s in statistics), np.zeros((len(x), len(x)))) / freedom
         found = {}
-        for expert in known:
-            own = self.ridge.statistics[expert]
+        for expert, own in zip(known, statistics, strict=True):
+            effective = own.count - 1 + BORROWED
+            covariance = (own.scatter + BORROWED * shared) / effective
+            variance = np.maximum(np.diag(covariance), 0.0)
+            varies = variance > 1e-12 * max(float(variance.max(initial=0.0)), 1e-300)
+            scale = np.sqrt(variance[varies])
+            correlation = covariance[np.ix_(varies, varies)] / np.outer(scale, scale)
             q = float(np.mean(((x - own.mean)[varies] / scale) ** 2)) if varies.any() else 0.0
-            found[expert] = _share_beyond(q, own.count, freedom, correlation)
+            found[expert] = _share_beyond(q, own.count, effective, correlation)
         return found
 
 
