@@ -72,7 +72,7 @@ def check_candidate(
         seed: seed of the simulated clicks.
         on_case: told how many of how many case scores are done; may raise to stop.
     """
-    base = model.base_state()
+    base = model.base
     scores: list[list[float]] = []
     total = 2 * len(cases)
     for number, delta in ((0, before), (1, after)):

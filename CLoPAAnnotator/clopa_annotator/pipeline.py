@@ -137,7 +137,7 @@ class Campaign:
         return model
 
     def _apply(self, model: LoadedModel, version: int) -> float:
-        return apply_version(model, model.base_state(), self.registry.delta_tensors(version), version)
+        return apply_version(model, model.base, self.registry.delta_tensors(version), version)
 
     def new_session(self) -> LocalSession:
         """A session on the live network; sessions share it."""

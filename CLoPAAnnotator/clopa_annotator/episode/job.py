@@ -126,7 +126,7 @@ def _train(job: EpisodeJob, reader: CaseReader, model: LoadedModel, hooks: Hooks
         logger.info("Training ended after %d updates: %s", trainer.state.updates, error)
         failed: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         return _result(job, failed, trainer.state, trainer.seconds, str(error))
-    tensors = changed({**parent, **state.best}, model.base_state())
+    tensors = changed({**parent, **state.best}, model.base)
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)

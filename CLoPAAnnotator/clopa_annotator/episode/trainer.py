@@ -194,7 +194,7 @@ class Trainer:
         if self._hooks.should_stop():
             raise EpisodeCancelled(
                 f"The episode was stopped in epoch {self._epoch} of {self._settings.epochs}; "
-                "running it again goes on from there."
+                "no weights were changed."
             )
         if self._hooks.yield_to is not None:
             self._hooks.yield_to()

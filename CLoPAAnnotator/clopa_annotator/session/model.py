@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,11 @@ class LoadedModel:
     lock: threading.RLock = field(default_factory=threading.RLock)
     version: int = 0
     _base: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def base(self) -> Mapping[str, torch.Tensor]:
+        """The weights as loaded, on the CPU; shared and to be read only: a copy takes longer than a swap."""
+        return MappingProxyType(self._base)
 
     def base_state(self) -> dict[str, torch.Tensor]:
         """Copies of ``network.named_parameters()`` as they were loaded, on the CPU."""
