@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 from PySide6.QtCore import Signal
+
+import qt
 from slice_views import SliceView
 
 SEGMENTATION = (".seg.nrrd", ".seg.vtm")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 from PySide6.QtCore import Property, Signal
+
+import qt
 
 HEADER_HEIGHT = 26
 
 
-class ctkCollapsibleButton(qt.QWidget):  # noqa: N801
+class ctkCollapsibleButton(qt.QWidget):
     """A titled section that opens and closes."""
 
     contentsCollapsed = Signal(bool)
@@ -59,7 +60,7 @@ class ctkCollapsibleButton(qt.QWidget):  # noqa: N801
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 
 
-class ctkPathLineEdit(qt.QWidget):  # noqa: N801
+class ctkPathLineEdit(qt.QWidget):
     """A path with a browse button."""
 
     currentPathChanged = Signal(str)

@@ -23,6 +23,7 @@ import qt  # isort: skip
 import ctk  # noqa: F401  isort: skip  (registers its stand-ins)
 import slicer
 import slicer.util
+
 from app import Application
 from core_host import CoreHost, ModuleStandIn
 from mrml_widgets import STAND_INS
@@ -57,6 +58,7 @@ class Host(CoreHost):
         self.errors: list[str] = []
         self.views: dict[str, SliceView] = {}
         self.mainWindow = qt.QMainWindow()
+        self.mainWindow.setObjectName("qSlicerMainWindow")
         slicer.app = Application(self, self._application)
         for name, widget in STAND_INS.items():
             setattr(slicer, name, widget)

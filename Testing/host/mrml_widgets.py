@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 import slicer
 from PySide6.QtCore import Property, Signal
 
+import qt
 
-class qMRMLWidget(qt.QWidget):  # noqa: N801
+
+class qMRMLWidget(qt.QWidget):
     """A widget that passes its scene on."""
 
     mrmlSceneChanged = Signal(object)
@@ -41,8 +42,8 @@ class _NodeComboBox(qt.QWidget):
         self._types: list[str] = []
         self._scene: Any = None
         self._tags: list[int] = []
-        self._flags = {"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "renameEnabled": False,
-                       "showChildNodeTypes": True}  # fmt: skip
+        self._flags = dict.fromkeys(("addEnabled", "removeEnabled", "showChildNodeTypes"), True)
+        self._flags |= dict.fromkeys(("noneEnabled", "renameEnabled"), False)
         self._none, self._last = "None", ""
         self._box.currentIndexChanged.connect(lambda _index: self._tell())
 
@@ -138,7 +139,7 @@ def _flag(name: str) -> Property:
     return Property(bool, read, write)
 
 
-class qMRMLNodeComboBox(_NodeComboBox):  # noqa: N801
+class qMRMLNodeComboBox(_NodeComboBox):
     """The choice, with its flags: Qt properties have to be declared in a class body."""
 
     noneEnabled = _flag("noneEnabled")

@@ -1,7 +1,7 @@
 """PySide6 made to look like PythonQt, the binding inside Slicer, and to refuse what PythonQt refuses.
 
-PythonQt reads and writes Qt properties as attributes (``label.text = "x"``), connects signals by their C++
-signature, raises on names that a class does not have, and crashes on Python subclasses of QThread. PySide6 has
+PythonQt reads and writes Qt properties as attributes (``label.text = "x"``), connects signals by C++
+signature, raises on names that a class does not have, and crashes on subclasses of QThread. PySide6 has
 the same meta-objects underneath, so each QObject class is given one Python property per Qt property, once.
 """
 
@@ -145,7 +145,7 @@ def install() -> None:
     QObject.__getattribute__ = _getattribute
     QObject.name = property(lambda self: self.objectName, lambda self, value: self.setObjectName(value))
     QObject.className = lambda self: self.metaObject().className()
-    QObject.delete = lambda self: shiboken6.delete(self)
+    QObject.delete = lambda self: shiboken6.delete(self)  # noqa: PLW0108  (methods need a plain function)
 
 
 def without_python_subclasses(base: type) -> type:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from typing import Any, ClassVar
 
-import pythonqt
 from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+
+import pythonqt
 
 pythonqt.adopt_modules([QtCore, QtGui, QtWidgets, QtNetwork])
 pythonqt.install()

@@ -41,3 +41,35 @@ def artifacts():
     folder = Path(os.environ.get("CLOPA_ARTIFACTS") or REPOSITORY / "build" / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder of its own, so that nothing of the developer's is read or changed."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def panel(host, home):
+    """The module, shown, without an engine."""
+    import slicer
+    from driving import Driver
+
+    slicer.app.userSettings().clear()
+    module = host.loadModule(MODULE)
+    widget = host.showModule(module)
+    driver = Driver(host, widget)
+    yield driver
+    host.closeModule(driver.widget)  # a test may have opened the module anew
+
+
+@pytest.fixture
+def driver(panel):
+    """The module, connected to an in-process engine."""
+    from clopa_annotator.engine.fake import FakeEngineClient
+    from clopa_annotator.engine.fake_campaign import FakeCampaign
+
+    panel.connect(FakeEngineClient(FakeCampaign()))
+    return panel

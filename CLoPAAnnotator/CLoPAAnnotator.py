@@ -1,0 +1,121 @@
+"""CLoPA Annotator's scripted module: wiring only. What it does is in CLoPAAnnotatorLib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from CLoPAAnnotatorLib.Texts import tr as _
+
+
+class CLoPAAnnotator(ScriptedLoadableModule):
+    """The module as Slicer's module finder knows it."""
+
+    def __init__(self, parent) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("CLoPA Annotator")
+        parent.categories = ["Segmentation"]
+        parent.dependencies = []
+        parent.contributors = ["CLoPA Annotator contributors"]
+        parent.helpText = _(
+            "Segment with a few clicks; what you confirm makes the model better at your own data while you go "
+            "on. See the user guide: docs/user-guide.md in the extension's repository."
+        )
+        parent.acknowledgementText = _(
+            "Builds on nnInteractive (Isensee et al.) and on CLoPA (Esmaeili et al.). For research use; not a "
+            "medical device."
+        )
+
+
+class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The module's panel: loads the .ui file and hands its parts to the panels."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self) -> None:
+        """Build the panel."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from CLoPAAnnotatorLib.AnnotatePanel import AnnotatePanel
+        from CLoPAAnnotatorLib.CampaignPanel import CampaignPanel
+        from CLoPAAnnotatorLib.CasesPanel import CasesPanel
+        from CLoPAAnnotatorLib.LearningPanel import LearningPanel
+        from CLoPAAnnotatorLib.Settings import Settings
+
+        widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = CLoPAAnnotatorLogic()
+        self.workspace = self.logic.makeWorkspace()
+        settings = Settings(slicer.app.userSettings(), Path.home() / ".clopa-annotator")
+        self.campaignPanel = CampaignPanel(self.ui, self.workspace, settings)
+        self.casesPanel = CasesPanel(self.ui, self.workspace)
+        self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
+        self.learningPanel = LearningPanel(self.ui, self.workspace)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneLoaded)
+
+    def enter(self) -> None:
+        """The module is shown."""
+        self.annotatePanel.enter()
+
+    def exit(self) -> None:
+        """Another module is shown."""
+        self.annotatePanel.exit()
+
+    def cleanup(self) -> None:
+        """The module goes away."""
+        self.annotatePanel.exit()
+        self.workspace.closeCase()
+        self.campaignPanel.close()
+        self.removeObservers()
+
+    def _onSceneStartsClosing(self, _caller, _event) -> None:
+        self.workspace.session.saveDraftNow()
+
+    def _onSceneClosed(self, _caller, _event) -> None:
+        self.learningPanel.plots.forget()
+        self.workspace.sceneClosed()
+
+    def _onSceneLoaded(self, _caller, _event) -> None:
+        self.workspace.attempt(self.workspace.sceneLoaded)
+        self.annotatePanel.setPositive(self.workspace.state.isPositive)
+        self.annotatePanel.setTool(self.workspace.state.tool)
+
+
+class CLoPAAnnotatorLogic(ScriptedLoadableModuleLogic):
+    """The parameter node, and the workspace over it."""
+
+    def makeWorkspace(self):
+        """The module's brain on Slicer's scene."""
+        from CLoPAAnnotatorLib.ParameterState import ParameterState
+        from CLoPAAnnotatorLib.Workspace import Workspace
+
+        return Workspace(slicer.mrmlScene, ParameterState(self.getParameterNode))
+
+
+class CLoPAAnnotatorTest(ScriptedLoadableModuleTest):
+    """What can be tested inside a real Slicer without an engine process."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        """Run every test."""
+        self.setUp()
+        from CLoPAAnnotatorLib.SelfTest import runSelfTest
+
+        runSelfTest(CLoPAAnnotatorLogic().makeWorkspace())
+        self.delayDisplay(_("Test passed"))

@@ -1,0 +1,156 @@
+"""Installing the engine on this computer: a plan to read first, progress, Cancel; Slicer is not touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from CLoPAAnnotatorLib.EngineProcess import ProcessLine
+from CLoPAAnnotatorLib.Requirements import engineRequirements
+from CLoPAAnnotatorLib.Settings import Settings
+from CLoPAAnnotatorLib.Texts import tr
+
+PYTHON_VERSION = "3.12"
+GPU_SIZE, CPU_SIZE = "6 GB", "1.5 GB"
+
+
+@dataclass(frozen=True)
+class SetupStep:
+    """One command of the installation.
+
+    Attributes:
+        title: what it does, for the user.
+        arguments: for ``uv``.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
+    """What will be run. ``--torch-backend=auto`` picks the torch build that fits the graphics driver."""
+    install = ("pip", "install", "--python", str(python), "--torch-backend=auto")
+    torch = tuple(r for r in engineRequirements() if r.startswith("torch"))
+    others = tuple(r for r in engineRequirements() if not r.startswith("torch"))
+    return (
+        SetupStep(
+            tr("Make a Python of its own"), ("venv", "--python", PYTHON_VERSION, "--clear", str(environment))
+        ),
+        SetupStep(tr("Install PyTorch"), (*install, *torch)),
+        SetupStep(tr("Install nnInteractive and the rest"), (*install, *torch, *others)),
+    )
+
+
+def findUv() -> str:
+    """The program ``uv``; installed into Slicer's Python if this computer has none (one file, no dependencies)."""
+    found = shutil.which("uv")
+    if found:
+        return found
+    try:
+        import uv
+    except ImportError:
+        slicer.util.pip_install("uv")
+        import uv
+    return str(uv.find_uv_bin())
+
+
+class EngineSetup:
+    """Runs the plan step by step and shows it."""
+
+    def __init__(self, ui: Any, settings: Settings, onEnd: Callable[[str, bool], None]) -> None:
+        self.ui, self._settings, self._onEnd = ui, settings, onEnd
+        self.findUv = findUv
+        self._process = ProcessLine(self._heard, self._stepEnded)
+        self._steps: list[SetupStep] = []
+        self._total, self._program = 0, ""
+        self._isShown = False
+        ui.setupButton.connect("clicked(bool)", lambda _=False: self._toggle())
+        ui.setupStart.connect("clicked(bool)", lambda _=False: self.start())
+        ui.setupCancel.connect("clicked(bool)", lambda _=False: self.cancel())
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether an installation is under way."""
+        return self._process.isRunning
+
+    def _toggle(self) -> None:
+        self._isShown = not self._isShown
+        self.refresh()
+
+    def planText(self) -> str:
+        """The plan in words, with sizes."""
+        gpu = shutil.which("nvidia-smi") is not None
+        size = GPU_SIZE if gpu else CPU_SIZE
+        kind = tr("an NVIDIA graphics card was found") if gpu else tr("no NVIDIA graphics card was found")
+        return tr(
+            "Installs Python {python}, PyTorch and nnInteractive into {folder}, about {size} ({kind}). Takes some "
+            "minutes. Slicer's own packages are not changed; to undo, delete the folder."
+        ).format(python=PYTHON_VERSION, folder=self._settings.environment, size=size, kind=kind)
+
+    def start(self) -> None:
+        """Install; what was there is replaced."""
+        environment = self._settings.environment
+        try:
+            self._program = self.findUv()
+            (environment / "ready").unlink(missing_ok=True)
+            environment.parent.mkdir(parents=True, exist_ok=True)
+        except Exception as error:  # noqa: BLE001  pip's wrapper raises many kinds; all end in this sentence
+            self._onEnd(tr("The installer could not be prepared: {why}").format(why=error), False)
+            return
+        self._steps = list(setupPlan(environment, self._settings.environmentPython))
+        self._total = len(self._steps)
+        self._next()
+
+    def _next(self) -> None:
+        step = self._steps.pop(0)
+        done = self._total - len(self._steps) - 1
+        self.ui.setupProgress.maximum, self.ui.setupProgress.value = self._total, done
+        self.ui.setupPlan.text = f"{step.title} …"
+        self._process.start(self._program, step.arguments)
+        self.refresh()
+
+    def _heard(self, line: str) -> None:
+        if line.strip():
+            self.ui.setupPlan.text = line.strip()[:120]
+
+    def _stepEnded(self, code: int, errors: str) -> None:
+        if code != 0:
+            why = errors.splitlines()[-1] if errors else str(code)
+            self._steps = []
+            self._onEnd(
+                tr("The installation failed: {why}. Nothing else was changed; try again.").format(why=why),
+                False,
+            )
+        elif self._steps:
+            self._next()
+        else:
+            (self._settings.environment / "ready").touch()
+            self._isShown = False
+            self._onEnd(tr("The engine is installed. Press Connect."), True)
+        self.refresh()
+
+    def cancel(self) -> None:
+        """Stop the installation."""
+        if self.isRunning:
+            self._steps = []
+            self._process.stop()
+            self._onEnd(tr("The installation was cancelled. The engine is not installed."), False)
+        self._isShown = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the plan or the progress."""
+        ui, running = self.ui, self.isRunning
+        installed = bool(self._settings.python)
+        ui.setupLabel.text = tr("installed") if installed else tr("not installed yet")
+        ui.setupButton.enabled = not running
+        ui.setupBox.setVisible((self._isShown or running) and not ui.serverRadio.checked)
+        ui.setupStart.setVisible(not running)
+        ui.setupProgress.setVisible(running)
+        if self._isShown and not running:
+            ui.setupPlan.text = self.planText()

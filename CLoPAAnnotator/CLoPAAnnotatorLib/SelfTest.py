@@ -1,0 +1,59 @@
+"""The module's test inside a real Slicer: a case, a click, undo, Confirm, with the in-process engine."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import slicer
+
+from clopa_annotator.engine.fake import FakeEngineClient
+from clopa_annotator.engine.fake_campaign import FakeCampaign
+from CLoPAAnnotatorLib.CaseSources import CaseSource
+from CLoPAAnnotatorLib.PromptShapes import SlicePlane
+from CLoPAAnnotatorLib.VolumeGrid import toNumpy
+from CLoPAAnnotatorLib.Workspace import Workspace
+
+SECONDS = 20.0
+
+
+def _waitUntil(condition, what: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        slicer.app.processEvents()
+        if time.monotonic() > end:
+            raise TimeoutError(f"The self test waited too long for {what}.")
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise AssertionError(f"The self test failed: {what}.")
+
+
+def runSelfTest(workspace: Workspace) -> None:
+    """Annotate a generated ball from click to Confirm; raises if anything is not as it should be."""
+    distance = np.sqrt(((np.indices((24, 32, 40)) - np.array([12, 16, 20])[:, None, None, None]) ** 2).sum(0))
+    voxels = np.where(distance < 5, 200, 20).astype(np.int16) + np.arange(40, dtype=np.int16) % 3
+    volume = slicer.util.addVolumeFromArray(voxels)
+    campaign = FakeCampaign()
+    workspace.connectTo(FakeEngineClient(campaign))
+    _waitUntil(lambda: workspace.isConnected, "the engine")
+    workspace.addSources((CaseSource("self test", None, volume.GetID()),))
+    workspace.openCase("self test")
+    _waitUntil(lambda: workspace.session.isOpen, "the case")
+    sliceNode = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    sliceNode.JumpSliceByOffsetting(20, 16, 12)
+    inverse = np.linalg.inv(toNumpy(sliceNode.GetXYToRAS()))
+    xy = (inverse @ np.array([20.0, 16.0, 12.0, 1.0]))[None, :2]
+    workspace.gesture("point", True, xy, SlicePlane(toNumpy(sliceNode.GetXYToRAS())))
+    _waitUntil(lambda: not workspace.session.isBusy, "the proposal")
+    _require(workspace.currentMask()[12, 16, 20] == 1, "the clicked voxel is in the proposal")
+    workspace.session.undo()
+    _waitUntil(lambda: not workspace.session.isBusy, "undo")
+    _require(not workspace.currentMask().any(), "undo empties the proposal")
+    workspace.session.redo()
+    _waitUntil(lambda: not workspace.session.isBusy, "redo")
+    workspace.session.confirm("self test", "")
+    _waitUntil(lambda: workspace.session.isConfirmed, "the confirmation")
+    _require(len(campaign.statistics()) == 1, "one case was confirmed")
+    workspace.disconnect()

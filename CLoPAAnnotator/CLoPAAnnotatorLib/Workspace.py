@@ -1,0 +1,317 @@
+"""The module's brain: cases, the open one, the engine. Panels look at it and press its buttons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clopa_annotator.engine.messages import CaseRow, EngineInfo, OpenedCase
+from clopa_annotator.engine.protocol import EngineClient
+from clopa_annotator.errors import ClopaError, NoImage
+from clopa_annotator.geometry import BoundsKji
+from clopa_annotator.types import CaseRef, CaseState, Event, Mask, Prompt
+from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession, GivenPrompt, Mood
+from CLoPAAnnotatorLib.CaseScene import CaseScene
+from CLoPAAnnotatorLib.CaseSources import CaseSource
+from CLoPAAnnotatorLib.EngineLink import EngineLink
+from CLoPAAnnotatorLib.ParameterState import ParameterState
+from CLoPAAnnotatorLib.Prefetch import Prefetch
+from CLoPAAnnotatorLib.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
+from CLoPAAnnotatorLib.Texts import tr
+
+logger = logging.getLogger(__name__)
+
+DONE = (CaseState.CONFIRMED, CaseState.SKIPPED)
+
+
+@dataclass
+class Listeners:
+    """Who is told what; each a list of functions."""
+
+    said: list[Callable[[str, Mood], object]] = field(default_factory=list)
+    busy: list[Callable[[], object]] = field(default_factory=list)
+    cases: list[Callable[[], object]] = field(default_factory=list)
+    opened: list[Callable[[], object]] = field(default_factory=list)
+    engine: list[Callable[[], object]] = field(default_factory=list)
+    events: list[Callable[[Event], object]] = field(default_factory=list)
+    ticks: list[Callable[[], object]] = field(default_factory=list)
+
+
+class Workspace:
+    """Fulfils `AnnotationView`; owns the session, the scene side and the engine link."""
+
+    def __init__(self, scene: Any, state: ParameterState) -> None:
+        self.state, self.listeners = state, Listeners()
+        self.session = AnnotationSession(self)
+        self.case = CaseScene(scene, state, self.session.edited)
+        self.link = EngineLink(self._heard, self._ticked)
+        self.info: EngineInfo | None = None
+        self.isLost = False
+        self.annotator = ""
+        self.rows: dict[str, CaseRow] = {}
+        self._segmentation: Any = None
+        self._prefetch = Prefetch(self)
+
+    # -- engine --------------------------------------------------------------------------------------------
+
+    def connectTo(self, client: EngineClient, done: Callable[[EngineInfo], None] | None = None) -> None:
+        """Talk to an engine; a case that was open stays open."""
+        self.link.use(client)
+        self.session.client = client
+
+        def connected(info: EngineInfo) -> None:
+            self.info, self.isLost = info, False
+            self.refreshCases()
+            self._tell(self.listeners.engine)
+            if done is not None:
+                done(info)
+            self._resume()
+
+        client.connect().then(connected, self._refused)
+
+    def _refused(self, error: ClopaError) -> None:
+        self.info = None
+        self.say(str(error), "error")
+        self._tell(self.listeners.engine)
+
+    def _resume(self) -> None:
+        session = self.session
+        if session.image is not None:
+            session.open(session.caseId, session.image, resume=True)
+        elif self.state.caseId and self.state.volume is not None:
+            self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
+
+    def disconnect(self) -> None:
+        """Leave the engine; the open case's draft is kept."""
+        self.closeCase()
+        self.link.drop()
+        self.session.client = None
+        self.info = None
+        self._tell(self.listeners.engine)
+
+    @property
+    def isConnected(self) -> bool:
+        """Whether an engine has said who it is and still answers."""
+        return self.info is not None and not self.isLost
+
+    def _heard(self, event: Event) -> None:
+        if event.name == "case_changed" or event.name == "confirmed":
+            self.refreshCases()
+        if event.name == "connection" and not event.data.get("up", True):
+            self.say(str(event.data.get("sentence", "")), "error")
+        if event.name == "swapped":
+            self.say(tr("New weights are in use: version {v}.").format(v=event.data.get("version")), "calm")
+        for listener in self.listeners.events:
+            listener(event)
+
+    def _ticked(self) -> None:
+        self.session.tick()
+        self._tell(self.listeners.ticks)
+
+    # -- cases ---------------------------------------------------------------------------------------------
+
+    def addSources(self, sources: tuple[CaseSource, ...]) -> int:
+        """List more cases; returns how many are new."""
+        known = {s.caseId for s in self.state.sources}
+        new = tuple(s for s in sources if s.caseId not in known)
+        self.state.sources = (*self.state.sources, *new)
+        self._tell(self.listeners.cases)
+        return len(new)
+
+    def refreshCases(self) -> None:
+        """Ask the engine for the cases' states."""
+        if self.link.client is not None:
+            self.link.client.cases().then(self._gotCases, lambda error: self.say(str(error), "error"))
+
+    def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
+        self.rows = {row.case_id: row for row in rows}
+        self._tell(self.listeners.cases)
+
+    def stateOf(self, caseId: str) -> CaseState:
+        """Where a case stands; to do if the engine has not seen it."""
+        row = self.rows.get(caseId)
+        return row.state if row is not None else CaseState.TODO
+
+    def nextSource(self) -> CaseSource | None:
+        """The next case that is not done, after the open one; None if all are."""
+        sources = self.state.sources
+        ids = [s.caseId for s in sources]
+        start = ids.index(self.session.caseId) + 1 if self.session.caseId in ids else 0
+        ordered = [*sources[start:], *sources[:start]]
+        return next((s for s in ordered if self._isOpenTo(s.caseId)), None)
+
+    def _isOpenTo(self, caseId: str) -> bool:
+        row = self.rows.get(caseId)
+        taken = row is not None and row.owner not in (
+            "",
+            self.annotator,
+            self.info.annotator if self.info else "",
+        )
+        return self.stateOf(caseId) not in DONE and caseId != self.session.caseId and not taken
+
+    def openNext(self) -> None:
+        """Open the next case that is not done."""
+        source = self.nextSource()
+        if source is None:
+            everything = (
+                tr("Every case in the list is done.") if self.state.sources else tr("Add cases first.")
+            )
+            self.say(everything, "good" if self.state.sources else "warning")
+        else:
+            self.openCase(source.caseId)
+
+    def openCase(self, caseId: str) -> None:
+        """Load a case and give it to the engine; a failure leaves what was open as it was."""
+        source = next((s for s in self.state.sources if s.caseId == caseId), None)
+        if source is None:
+            raise NoImage(tr("{case} is not in the list of cases.").format(case=caseId))
+        if not self.isConnected:
+            raise NoImage(tr("No engine is connected. Open the Campaign section and press Connect."))
+        volume = self._prefetch.take(caseId) or self.case.load(source)
+        try:
+            self.case.image(volume)
+        except ClopaError:
+            if source.path is not None:
+                self.case.removeIfOwned(volume)
+            raise
+        self.closeCase()
+        self._openVolume(caseId, volume, str(source.path or ""), self._segmentation)
+
+    def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
+        image = self.case.image(volume)
+        self.case.begin(volume, image, segmentation)
+        self.case.display()
+        self.state.caseId = caseId
+        self.say(tr("Opening {case} …").format(case=caseId), "calm")
+        self.session.open(caseId, image, source)
+
+    def closeCase(self) -> None:
+        """Leave the open case."""
+        self._prefetch.stop()
+        if self.session.image is not None:
+            self.session.close()
+        if self.case.grid is not None:
+            self.case.end()
+        self.state.caseId = ""
+        self._tell(self.listeners.opened)
+
+    def useSegmentation(self, node: Any) -> None:
+        """Write the proposal into this segmentation; None for one of its own."""
+        self._segmentation = node
+        if node is not None and self.session.isOpen:
+            self.case.moveTo(node)
+
+    def sceneClosed(self) -> None:
+        """The scene was emptied: the case is left, its draft kept."""
+        self.case.forget()
+        self._prefetch.forget()
+        self._segmentation = None
+        self.session.close()
+        self._tell(self.listeners.opened)
+        self._tell(self.listeners.cases)
+
+    def sceneLoaded(self) -> None:
+        """A scene was read: take up the case that it was saved with."""
+        self._tell(self.listeners.cases)
+        volume = self.state.volume
+        if self.state.caseId and volume is not None and self.isConnected:
+            self._openVolume(self.state.caseId, volume, "", self.state.segmentation)
+        elif self.state.caseId:
+            self.say(tr("Connect to go on with {case}.").format(case=self.state.caseId), "calm")
+
+    # -- prompts -------------------------------------------------------------------------------------------
+
+    def gesture(self, tool: Tool, positive: bool, xy: npt.NDArray[np.float64], plane: SlicePlane) -> None:
+        """A click or drawing in a slice view; anything wrong with it is said in words."""
+        try:
+            prompt, line = promptFromGesture(tool, positive, xy, plane, self.case.requireGrid())
+            if self.info is not None and prompt.kind not in self.info.supported:
+                raise NoImage(
+                    tr("This model does not take a {kind}; use points.").format(kind=prompt.kind.value)
+                )
+            self.session.give(prompt, line)
+        except ClopaError as error:
+            self.say(str(error), "warning")
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Do something on a button's behalf; a refusal becomes a sentence."""
+        try:
+            action()
+        except ClopaError as error:
+            self.say(str(error), "warning")
+
+    # -- AnnotationView ------------------------------------------------------------------------------------
+
+    def showProposal(self, mask: Mask, changed: BoundsKji | None) -> None:
+        """Put the changed box on the screen."""
+        try:
+            self.case.write(mask, changed)
+        except ClopaError as error:
+            self.say(str(error), "error")
+
+    def currentMask(self) -> Mask:
+        """What is on the screen."""
+        return self.case.mask()
+
+    def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
+        """World points that show a prompt."""
+        return outlineOfPrompt(prompt, self.case.grid) if self.case.grid is not None else np.zeros((0, 3))
+
+    def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
+        """Show exactly these prompts."""
+        self.case.markers.show(prompts)
+
+    def showBusy(self) -> None:
+        """Tell the panels."""
+        self._tell(self.listeners.busy)
+
+    def say(self, sentence: str, mood: Mood) -> None:
+        """Tell the panels a sentence."""
+        for listener in self.listeners.said:
+            listener(sentence, mood)
+
+    def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
+        """Say what came back."""
+        self.rows[opened.row.case_id] = opened.row
+        if isResumed:
+            self.say(tr("Connected again; nothing was lost. Go on."), "good")
+        elif opened.draft is not None:
+            self.say(tr("Your unfinished work on {case} is back.").format(case=opened.row.case_id), "good")
+        elif opened.confirmed is not None:
+            self.say(tr("This is what was confirmed. Change it and confirm again, or go on."), "calm")
+        else:
+            self.say(tr("Click on the target in any slice view."), "calm")
+        self._prefetch.soon()
+        self._tell(self.listeners.opened)
+        self._tell(self.listeners.cases)
+
+    def caseConfirmed(self, ref: CaseRef) -> None:
+        """Say it only now."""
+        self.case.nameSegment(tr("Confirmed"))
+        self.say(
+            tr("Confirmed: {case}, version {v}, record {hash}.").format(
+                case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]
+            ),
+            "good",
+        )
+        self.refreshCases()
+
+    def caseChanged(self, row: CaseRow) -> None:
+        """Show a case's new state."""
+        self.rows[row.case_id] = row
+        self._tell(self.listeners.cases)
+
+    def engineLost(self, error: ClopaError) -> None:
+        """The engine panel offers Restart."""
+        self.isLost = True
+        self._tell(self.listeners.engine)
+
+    @staticmethod
+    def _tell(listeners: list[Callable[[], object]]) -> None:
+        for listener in listeners:
+            listener()

@@ -1,0 +1,1 @@
+"""The shell: what the clinician sees in Slicer. The only place that imports slicer, qt, ctk and vtk."""

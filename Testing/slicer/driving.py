@@ -1,0 +1,92 @@
+"""A hand on the module: opens it with an in-process engine, clicks, waits, takes pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+class Driver:
+    """The module's panel with an engine; everything a test does goes through widgets and mouse events."""
+
+    def __init__(self, host, widget, client=None):
+        self.host, self.widget = host, widget
+        self.ui, self.workspace, self.client = widget.ui, widget.workspace, client
+
+    @property
+    def session(self):
+        return self.workspace.session
+
+    @property
+    def said(self):
+        return str(self.ui.statusLabel.text)
+
+    def connect(self, client=None):
+        self.client = client or self.client
+        self.workspace.connectTo(self.client)
+        self.until(lambda: self.workspace.isConnected, "the engine")
+
+    def until(self, condition, what="that", seconds=20):
+        assert self.host.spin(seconds, until=condition), f"waited for {what}; said: {self.said}"
+
+    def settle(self):
+        """Until nothing is awaited any more."""
+        self.until(lambda: not self.session.isBusy and not self.session._waiting, "the answer")
+
+    def add_volume(self, array=None, matrix=None, name="case"):
+        import slicer
+
+        array = a_ball() if array is None else array
+        return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=name)
+
+    def open_volume(self, volume):
+        """List the scene's volumes and open one."""
+        self.ui.addSceneButton.click()
+        self.workspace.attempt(lambda: self.workspace.openCase(volume.GetName()))
+        self.until(lambda: self.session.isOpen, "the case")
+        self.host.spin(0.02)
+
+    def world(self, volume, kji):
+        return self.workspace.case.grid.worldOf(np.array([kji], float))[0]
+
+    def click(self, ras, view="Red", button="Left", **modifiers):
+        self.host.views[view].jumpTo(ras)
+        self.host.views[view].clickRAS(ras, button, **modifiers)
+
+    def press(self, keys):
+        self.host.press(keys)
+
+    def picture(self, folder: Path, name: str):
+        """The panel and the slice views side by side, as one picture."""
+        import qt
+
+        self.host.spin(0.05)
+        panel = self.host.mainWindow.grab().toImage()
+        views = []
+        for view in self.host.views.values():
+            path = str(Path(self.host.temporaryPath) / f"{view.name}.png")
+            view.screenshot(path)
+            views.append(qt.QImage(path))
+        side = 360
+        big, small = views[0].scaled(2 * side, 2 * side, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation), views[1:]
+        height = max(panel.height(), 2 * side)
+        sheet = qt.QImage(panel.width() + 3 * side + 24, height, qt.QImage.Format_RGB32)
+        sheet.fill(qt.QColor(32, 34, 38))
+        painter = qt.QPainter(sheet)
+        painter.drawImage(0, 0, panel)
+        left = panel.width() + 8
+        painter.drawImage(left, 0, big)
+        for number, image in enumerate(small):
+            scaled = image.scaled(side, side, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
+            painter.drawImage(left + 2 * side + 8, number * (side + 8), scaled)
+        painter.end()
+        sheet.save(str(folder / f"{name}.png"))
+
+
+def a_ball(shape=(30, 40, 50), radius=7.0, centre=None, seed=0):
+    """A noisy volume with a bright ball; (k, j, i), float32."""
+    centre = centre or tuple(n // 2 for n in shape)
+    distance = np.sqrt(sum((g - c) ** 2 for g, c in zip(np.indices(shape), centre, strict=True)))
+    noise = np.random.default_rng(seed).normal(0, 0.05, shape)
+    return (noise + 1.0 * (distance < radius)).astype(np.float32)
