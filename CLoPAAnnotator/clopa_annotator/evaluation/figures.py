@@ -105,7 +105,7 @@ def dice_against_clicks(curves: Sequence[CaseCurve], threshold: float) -> str:
         _threshold_line(axes, threshold)
         axes.set(xlabel="corrections after the initial prompt", ylabel="Dice", ylim=(0, 1.0))
         _whole_numbers(axes.xaxis)
-        axes.legend(loc="lower right")
+        _legend(axes)
 
     return to_svg(draw, (5.4, 3.5), "dice_against_clicks")
 
@@ -125,7 +125,7 @@ def paired_first_proposals(before: Sequence[float], after: Sequence[float], labe
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice with the base model", ylabel=f"Dice with {label}")
         axes.set_aspect("equal")
         axes.grid(axis="x")
-        axes.legend(loc="lower right")
+        _legend(axes)
 
     return to_svg(draw, (4.1, 3.5), "paired_first_proposals")
 
@@ -144,7 +144,7 @@ def stream_of_cases(rows: Sequence[CaseRow], episodes: Sequence[EpisodeSummary])
         axes.set(xlabel="case in order of arrival", ylabel="Dice of the first proposal", ylim=(0, 1.06))
         axes.set_xlim(0.3, max(order) + 0.7)
         _whole_numbers(axes.xaxis)
-        axes.legend(loc="lower right", ncols=2)
+        _legend(axes)
 
     return to_svg(draw, (9.6, 3.3), "stream_of_cases")
 
@@ -169,7 +169,7 @@ def shown_and_confirmed(rows: Sequence[CaseRow]) -> str:
         top.scatter(order, first, s=20, color=BASE, label="first shown", zorder=3)
         top.scatter(order, last, s=20, color=GOOD, label="when confirmed", zorder=3)
         top.set(ylabel="Dice", ylim=(0, 1.03))
-        top.legend(loc="lower right", ncols=2)
+        _legend(top)
         bottom.bar(order, [row.clicks for row in rows], color=LAST, width=0.7)
         bottom.set(ylabel="corrections", xlabel="case in order of arrival")
         bottom.set_xlim(0.3, max(order) + 0.7)
@@ -216,9 +216,14 @@ def trajectories(named: Sequence[tuple[str, Trajectory]], threshold: float, ylab
         _threshold_line(axes, threshold)
         axes.set(xlabel="cases received", ylabel=ylabel)
         _whole_numbers(axes.xaxis)
-        axes.legend(loc="lower right", fontsize=9)
+        _legend(axes)
 
     return to_svg(draw, (8.0, 4.0), name)
+
+
+def _legend(axes: Any) -> None:
+    """Above the plot, where it hides nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, columnspacing=1.2, handlelength=1.4)
 
 
 def _whole_numbers(axis: Any) -> None:

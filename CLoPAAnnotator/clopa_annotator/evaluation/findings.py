@@ -49,7 +49,8 @@ def find(summary: RunSummary, curves: Sequence[CaseCurve]) -> Finding:
             "No episode ran, so the weights are those of the base model",
             _stream_sentence(summary) or "The run holds no confirmed and no tested case.",
         )
-    if not any(e.promoted for e in summary.episodes):
+    promoted = sum(e.promoted for e in summary.episodes)
+    if promoted == 0:
         n = len(summary.episodes)
         ran = f"None of the {n} episodes" if n > 1 else "The only episode did not"
         return Finding(
@@ -59,7 +60,7 @@ def find(summary: RunSummary, curves: Sequence[CaseCurve]) -> Finding:
             f"{summary.episodes[-1].reason} {_stream_sentence(summary)}".strip(),
         )
     return Finding(
-        f"{sum(e.promoted for e in summary.episodes)} of {len(summary.episodes)} episodes made better weights",
+        f"{promoted} of {len(summary.episodes)} episodes gave better weights",
         f"{_stream_sentence(summary)} No unseen cases were tested.".strip(),
     )
 
@@ -88,9 +89,9 @@ def _effort(summary: RunSummary, base: TestSummary, newest: TestSummary) -> str:
     if math.isnan(base.noi) or math.isnan(newest.noi):
         return sentence
     return sentence + (
-        f" Getting above Dice {summary.threshold:g} took {number(base.noi, 1)} interactions per case with the "
-        f"base model and {number(newest.noi, 1)} now; {number(base.nof, 0)} % of the cases never got there "
-        f"before, {number(newest.nof, 0)} % now."
+        f" Getting above Dice {summary.threshold:g} took {number(base.noi, 1)} interactions per case with "
+        f"the base model and {number(newest.noi, 1)} now; {number(base.nof, 0)} % of the cases never got "
+        f"there before, {number(newest.nof, 0)} % now."
     )
 
 
@@ -122,5 +123,5 @@ def _stream_sentence(summary: RunSummary) -> str:
         return ""
     return (
         f"Over {stream.n} confirmed cases the first proposal had a mean Dice of "
-        f"{number(stream.dice_first_shown, 2)}, and {number(stream.clicks, 1)} corrections per case were given."
+        f"{number(stream.dice_first_shown, 2)}, and {number(stream.clicks, 1)} corrections each were given."
     )

@@ -42,7 +42,8 @@ figcaption { margin: 6px 0 0; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; vertical-align: bottom; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { white-space: normal; }
+th:first-child, td:first-child, td.text, th.text { text-align: left; }
+td.long { white-space: normal; min-width: 22em; }
 tr:last-child td { border-bottom: 0; } td.best { font-weight: 700; }
 summary { cursor: pointer; color: var(--accent); font-size: 14px; margin-top: 10px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margin: 0; font-size: 14px; }
@@ -71,14 +72,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], best: Iterable[
     for r, row in enumerate(rows):
         cells = []
         for c, cell in enumerate(row):
-            classes = ["text"] * isinstance(cell, str) + ["best"] * ((r, c) in bold)
-            texts |= {c} if isinstance(cell, str) and len(cell) > 12 else set()
+            long = isinstance(cell, str) and len(cell) > 32
+            classes = ["text"] * isinstance(cell, str) + ["long"] * long + ["best"] * ((r, c) in bold)
+            texts |= {c} if long else set()
             cells.append(f'<td class="{" ".join(classes)}">{escape(_text(cell))}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     head = "".join(
         f'<th class="{"text" if c in texts else ""}">{escape(name)}</th>' for c, name in enumerate(header)
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    content = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="scroll"><table>{content}</table></div>'
 
 
 def _text(cell: Cell) -> str:

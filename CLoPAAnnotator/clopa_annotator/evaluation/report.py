@@ -112,8 +112,8 @@ def _versions(run: _Run) -> str:
     parts.append(page.details("Every tested case", _test_table(run)))
     note = (
         "Cases that never train. Shaded: the middle half of the cases. nAUC is the normalised area under the "
-        "curve over corrections; NoI counts interactions to the threshold, the initial prompt as one; NoF is the "
-        "share of cases that never reach it."
+        "curve over corrections; NoI counts interactions to the threshold, the initial prompt as one; NoF is "
+        "the share of cases that never reach it."
     )
     return page.section("Weights versions on unseen cases", note, *parts)
 
@@ -159,8 +159,8 @@ def _stream(run: _Run) -> str:
     shown = figures.stream_of_cases(run.stream, run.summary.episodes)
     confirmed = figures.shown_and_confirmed(run.stream)
     note = (
-        "Each case as it arrived, with the weights of that moment. A solid line marks new weights coming into "
-        "use, a dotted one an episode whose weights were not better and were not used."
+        "Each case as it arrived, with the weights of that moment. A solid line marks new weights coming "
+        "into use, a dotted one an episode whose weights were not better and were not used."
     )
     return page.section(
         "The stream of confirmed cases",
@@ -206,8 +206,8 @@ def _episodes(run: _Run) -> str:
         plot = figures.episode_curves(episodes)
         parts.append(page.figure(plot, "Training loss and validation score per epoch"))
     note = (
-        "New weights come into use only if they score better on the held-out confirmed cases through the real "
-        "session. The curves are the training's own: loss, and its score on held-out patches per epoch."
+        "New weights come into use only if they score better on the held-out confirmed cases through the "
+        "real session. The curves are the training's own: loss, and its score on held-out patches per epoch."
     )
     return page.section("Episodes", note, *parts)
 
@@ -220,8 +220,8 @@ def _slices(run: _Run) -> str:
     for word, picture in chosen:
         title = f"{word} case: {picture.case_id}"
         caption = (
-            "Slices through the middle of the reference, in true proportions; axial slices have anterior up, the "
-            "others superior up. Dice is that of the whole volume."
+            "Slices through the middle of the reference, in true proportions; axial slices have anterior up, "
+            "the others superior up. Dice is that of the whole volume."
         )
         parts.append(page.picture(title, slices.draw_case(picture), caption))
     note = "Cases by the Dice of the newest version's first proposal: best, median and worst."

@@ -1,0 +1,151 @@
+"""The comparison of runs as Markdown, CSV and HTML: best in bold, place by significant wins in brackets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clopa_annotator.evaluation import figures, page
+from clopa_annotator.evaluation.page import number
+from clopa_annotator.evaluation.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from clopa_annotator.evaluation.compare import MethodRow, Task
+
+COLUMNS = {
+    "dice_init": ("Dice first", 3),
+    "dice_final": ("Dice last", 3),
+    "dice_nauc": ("Dice nAUC", 3),
+    "nsd_init": ("NSD first", 3),
+    "nsd_final": ("NSD last", 3),
+    "nsd_nauc": ("NSD nAUC", 3),
+    "noi": ("NoI", 1),
+    "nof": ("NoF %", 1),
+}
+_FEWER = ("noi", "nof")
+NOTE = (
+    "Numbers are means over the same unseen cases with the weights in use at the end. In brackets: place by "
+    "the number of methods beaten significantly (paired two-sided Wilcoxon, exact McNemar for NoF, p < 0.05, no "
+    "correction); methods with equally many wins share a place. The trajectory is the Dice nAUC over cases "
+    "received; NoS is the first case count at which it reaches the threshold."
+)
+
+
+def markdown(tasks: Sequence[Task]) -> str:
+    """Tables for a README or an issue."""
+    parts = ["# Comparison", NOTE]
+    for task in tasks:
+        header, body, best = _table(task)
+        lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+        for r, cells in enumerate(body):
+            texts = [str(cell).replace("|", "\\|") for cell in cells]
+            lines.append(_line([f"**{t}**" if (r, c) in best else t for c, t in enumerate(texts)]))
+        parts += [f"## {task.name}", _about(task), "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def csv_text(tasks: Sequence[Task]) -> str:
+    """One row per task and method, with plain numbers."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    ranks = [f"{metric}_{kind}" for metric in COLUMNS for kind in ("place", "wins")]
+    writer.writerow(["task", "method", "runs", "n", *COLUMNS, *ranks, "trajectory_auc", "nos"])
+    for task in tasks:
+        for row in task.rows:
+            places = [row.ranks.get(metric) for metric in COLUMNS]
+            cells = [text for r in places for text in ((r.place, r.wins) if r else ("", ""))]
+            values = [_plain(row.values[metric]) for metric in COLUMNS]
+            nos = "" if row.nos is None else row.nos
+            area = _plain(row.trajectory_area)
+            writer.writerow([task.name, row.method, row.runs, row.n, *values, *cells, area, nos])
+    return buffer.getvalue()
+
+
+def html(tasks: Sequence[Task]) -> str:
+    """A self-contained page with the tables and the trajectory figures."""
+    parts = []
+    for task in tasks:
+        header, body, best = _table(task)
+        content = [page.table(header, body, best)]
+        svg = trajectory_figure(task)
+        if svg:
+            content.append(page.figure(svg, f"Trajectories on {task.name}"))
+        parts.append(page.section(task.name, _about(task), *content))
+    return page.page("CLoPA Annotator comparison", "Comparison", _headline(tasks), NOTE, *parts)
+
+
+def trajectory_figure(task: Task) -> str:
+    """Every method's trajectory with the threshold line and NoS marks; empty if no run has a stream."""
+    named: list[tuple[str, Trajectory]] = [(r.method, r.trajectory) for r in task.rows if r.trajectory]
+    if not named:
+        return ""
+    return figures.trajectories(named, task.threshold, "Dice nAUC on unseen cases", f"trajectory-{task.name}")
+
+
+def standalone_svg(svg: str) -> str:
+    """The same figure for outside the page: its CSS variables replaced by the light theme's colours."""
+    for variable, colour in (
+        ("var(--ink)", "#1b2430"),
+        ("var(--grid)", "#d5dae1"),
+        ("var(--card)", "#ffffff"),
+    ):
+        svg = svg.replace(variable, colour)
+    return svg
+
+
+def _headline(tasks: Sequence[Task]) -> str:
+    if len(tasks) != 1:
+        return f"{len(tasks)} tasks compared"
+    best = tasks[0].rows[0]
+    tied = [r.method for r in tasks[0].rows if _places(r) == _places(best)]
+    if len(tied) > 1:
+        return f"{', '.join(tied[:-1])} and {tied[-1]} share the first place on {tasks[0].name}"
+    return f"{best.method} ranks first on {tasks[0].name}" if tasks[0].rows[1:] else best.method
+
+
+def _places(row: MethodRow) -> int:
+    return sum(r.place for r in row.ranks.values())
+
+
+def _about(task: Task) -> str:
+    threshold = "none" if math.isnan(task.threshold) else f"Dice {task.threshold:g}"
+    n = task.rows[0].n
+    return f"{n} unseen cases, {task.clicks} corrections per case, expert threshold: {threshold}."
+
+
+def _table(task: Task) -> tuple[list[str], list[list[page.Cell]], set[tuple[int, int]]]:
+    header = ["method", "runs", *(name for name, _ in COLUMNS.values()), "trajectory", "NoS"]
+    body: list[list[page.Cell]] = []
+    for row in task.rows:
+        nos = ("–" if row.trajectory is None else "never") if row.nos is None else str(row.nos)
+        cells = [_cell(row, metric) for metric in COLUMNS]
+        body.append([row.method, str(row.runs), *cells, number(row.trajectory_area), nos])
+    best = {(r, c) for c, metric in enumerate(COLUMNS, start=2) for r in _best_rows(task, metric)}
+    return header, body, best
+
+
+def _cell(row: MethodRow, metric: str) -> str:
+    text = number(row.values[metric], COLUMNS[metric][1])
+    return f"{text} ({row.ranks[metric].place})" if metric in row.ranks else text
+
+
+def _best_rows(task: Task, metric: str) -> list[int]:
+    """Rows whose mean is the best, to the digits shown; none where nothing was measured."""
+    digits = COLUMNS[metric][1]
+    values = [round(row.values[metric], digits) for row in task.rows]
+    known = [v for v in values if not math.isnan(v)]
+    if not known or len(task.rows) < 2:
+        return []
+    target = min(known) if metric in _FEWER else max(known)
+    return [r for r, value in enumerate(values) if value == target]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
