@@ -29,7 +29,7 @@ class AnatomySettings:
 
     tissues: tuple[int, int] = (2, 9)
     organs: tuple[int, int] = (2, 7)
-    size: tuple[float, float] = (5.0, 18.0)
+    size: tuple[float, float] = (5.0, 16.0)
     thick_slices: float = 0.2
     neighbour: float = 0.6
     rim: float = 0.4
@@ -52,7 +52,7 @@ class Anatomy:
     tissues: int
 
 
-KIND_WEIGHTS = {"blob": 0.34, "body": 0.36, "tube": 0.12, "sheet": 0.08, "lesions": 0.1}
+KIND_WEIGHTS = {"blob": 0.32, "body": 0.44, "tube": 0.1, "sheet": 0.06, "lesions": 0.08}
 
 
 def draw_anatomy(shape_kji: Kji, settings: AnatomySettings, rng: np.random.Generator) -> Anatomy:

@@ -67,7 +67,7 @@ def export_model(
     dtype = torch.float16 if half else torch.float32
     torch.save(
         {
-            "network_weights": {k: v.detach().cpu().to(dtype).clone() for k, v in network_weights.items()},
+            "network_weights": _stored(network_weights, dtype),
             "trainer_name": "nnInteractiveTrainer_stub",
             "init_args": {"configuration": CONFIGURATION},
         },
@@ -120,6 +120,15 @@ def load_network(folder: Path) -> nn.Module:
     except (OSError, KeyError, RuntimeError, EOFError) as error:
         raise ModelError(f"The weights in {folder} are missing or damaged; get the model again.") from error
     return network
+
+
+def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Copies in which tensors that are one stay one: a U-Net's decoder names its encoder's weights again."""
+    copies: dict[int, Tensor] = {}
+    for tensor in weights.values():
+        if tensor.data_ptr() not in copies:
+            copies[tensor.data_ptr()] = tensor.detach().cpu().to(dtype).clone()
+    return {name: copies[tensor.data_ptr()] for name, tensor in weights.items()}
 
 
 def _plans(design: NetworkDesign) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class GeneratorSettings:
         contrast: least contrast of a target against its surroundings (see `contrast`) ...
         hidden: ... except for this share of the volumes.
         simple: share of volumes with few tissues and organs and little noise.
+        simple_contrast: least contrast in those.
         small: chance of a volume smaller than the patch along every axis (padded by the session).
         least: smallest edge of such a volume as a fraction of ``side``.
         most: largest edge of the others as a fraction of ``side``.
@@ -37,9 +38,10 @@ class GeneratorSettings:
 
     side: int = 64
     contrast: float = 0.9
-    hidden: float = 0.08
+    hidden: float = 0.04
     simple: float = 0.4
-    small: float = 0.55
+    simple_contrast: float = 1.8
+    small: float = 0.65
     least: float = 0.42
     most: float = 1.15
     anatomy: AnatomySettings = field(default_factory=AnatomySettings)
@@ -72,9 +74,10 @@ def draw_volume(seed: tuple[int, ...], settings: GeneratorSettings) -> Volume:
     """The volume that belongs to a seed."""
     rng = np.random.default_rng(seed)
     while True:
+        simple = rng.random() < settings.simple
         forms, looks = settings.anatomy, settings.appearance
-        if rng.random() < settings.simple:
-            forms = replace(forms, tissues=(1, 4), organs=(1, 4))
+        if simple:
+            forms = replace(forms, tissues=(1, 3), organs=(1, 5))
             looks = replace(looks, noise=0.4 * looks.noise, texture=0.4 * looks.texture)
         anatomy = draw_anatomy(_draw_shape(settings, rng), forms, rng)
         target = draw_target(anatomy, settings.targets, rng)
@@ -85,7 +88,8 @@ def draw_volume(seed: tuple[int, ...], settings: GeneratorSettings) -> Volume:
         if int(target.sum()) < LEAST_VOXELS or float(image.std()) < 1e-4:
             continue
         image = normalise(image)
-        if contrast(image, target) > settings.contrast or rng.random() < settings.hidden:
+        least = settings.simple_contrast if simple else settings.contrast
+        if contrast(image, target) > least or rng.random() < settings.hidden:
             return Volume(image, target)
 
 

@@ -21,6 +21,8 @@ class PretrainSettings:
         batch: volumes per window.
         lengths, length_weights: window lengths in steps, and how often each is drawn.
         sides: crop edge in voxels per phase; smaller first, because that is cheaper.
+        simple: share of simple volumes per phase (see `GeneratorSettings.simple`). Without a simple start the
+            network never leaves "a ball around the click".
         phase_ends: end of each phase as a fraction of the run; the last is 1.
         learning_rate: peak of the cosine.
         warmup: updates until the peak.
@@ -41,8 +43,9 @@ class PretrainSettings:
     batch: int = 2
     lengths: tuple[int, ...] = (2, 3, 4, 6)
     length_weights: tuple[float, ...] = (0.35, 0.3, 0.25, 0.1)
-    sides: tuple[int, ...] = (48, 64)
-    phase_ends: tuple[float, ...] = (0.4, 1.0)
+    sides: tuple[int, ...] = (32, 48, 64)
+    simple: tuple[float, ...] = (0.85, 0.6, 0.4)
+    phase_ends: tuple[float, ...] = (0.25, 0.55, 1.0)
     learning_rate: float = 1.5e-3
     warmup: int = 150
     weight_decay: float = 1e-3
@@ -61,7 +64,7 @@ class PretrainSettings:
     def __post_init__(self) -> None:
         if self.updates < 0 or (self.updates == 0 and self.minutes <= 0):
             raise ConfigError("Pretraining needs a length: minutes above 0, or a number of updates.")
-        if len(self.sides) != len(self.phase_ends) or self.phase_ends[-1] != 1.0:
+        if not len(self.sides) == len(self.phase_ends) == len(self.simple) or self.phase_ends[-1] != 1.0:
             raise ConfigError("Each phase needs a crop size and an end, and the last one ends at 1.")
         if len(self.lengths) != len(self.length_weights) or self.batch < 1:
             raise ConfigError("Each window length needs a weight, and a batch at least one volume.")

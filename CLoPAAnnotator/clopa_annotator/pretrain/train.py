@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -85,8 +85,8 @@ def _train(
     peers = Peers(rank, settings.processes, rendezvous)
     logger.info("Pretraining %d parameters from update %d on", count_parameters(state.network), state.updates)
     trainer = Trainer(settings, out, state, peers, on_progress, should_stop)
-    for side, end in zip(settings.sides, settings.phase_ends, strict=True):
-        trainer.train_phase(side, end)
+    for side, simple, end in zip(settings.sides, settings.simple, settings.phase_ends, strict=True):
+        trainer.train_phase(replace(settings.generator, side=side, simple=simple), end)
     peers.part()
     if peers.leads:
         save(state, out)

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,9 @@ import torch
 
 from clopa_annotator.episode.encoding import EncodingRules
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
-from clopa_annotator.episode.loss import dice_and_dense_cross_entropy
 from clopa_annotator.episode.prompting import MixedPrompter
 from clopa_annotator.pretrain.checkpoint import export_model
-from clopa_annotator.pretrain.generator import Volume, stream
+from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, stream
 from clopa_annotator.pretrain.network import same_device
 from clopa_annotator.pretrain.peers import Peers
 from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings
@@ -56,9 +55,9 @@ class Trainer:
         done = self.state.updates / s.updates if s.updates else self.state.seconds / (60 * s.minutes)
         return min(done, 1.0)
 
-    def train_phase(self, side: int, end: float) -> None:
-        """Train at one crop size until ``end``, a fraction of the run."""
-        s = self.settings
+    def train_phase(self, generator: GeneratorSettings, end: float) -> None:
+        """Train on one kind of volumes until ``end``, a fraction of the run."""
+        s, side = self.settings, generator.side
         volumes: Iterator[Volume] | None = None
         self._clock = time.monotonic()
         weights = np.array(s.length_weights) / sum(s.length_weights)
@@ -69,14 +68,14 @@ class Trainer:
             self._stopped = bool(stopped)
             if self._fraction >= end or self._stopped:
                 return
-            volumes = volumes or self._volumes(side)
+            volumes = volumes or self._volumes(generator)
             self._window(volumes, steps, EncodingRules((side, side, side)))
             self._tick(side)
 
-    def _volumes(self, side: int) -> Iterator[Volume]:
+    def _volumes(self, generator: GeneratorSettings) -> Iterator[Volume]:
         s = self.settings
         seed = s.seed * 1000 + self.peers.rank  # each process draws volumes of its own
-        return stream(seed, replace(s.generator, side=side), self.state.volumes, s.workers)
+        return stream(seed, generator, self.state.volumes, s.workers)
 
     def _window(self, volumes: Iterator[Volume], steps: int, rules: EncodingRules) -> None:
         s, state = self.settings, self.state
@@ -87,7 +86,7 @@ class Trainer:
             samples,
             MixedPrompter(s.prompts),
             state.rng,
-            WindowSettings(steps, rules, self._autocast, criterion=dice_and_dense_cross_entropy),
+            WindowSettings(steps, rules, self._autocast),
             backward=True,
             on_step=lambda _: self._update(steps),
         )
