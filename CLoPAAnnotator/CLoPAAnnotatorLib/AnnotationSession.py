@@ -303,9 +303,19 @@ class AnnotationSession:
             self._view.showProposal(answer.proposal.mask, answer.proposal.changed_kji)
             if step.kind == "prompts" and self._firstShown is None:
                 self._firstShown = answer.proposal.mask.copy()
+            self._tellWhatNext(step, answer)
             self.isConfirmed = False
             self._draftDue = self.clock.now() + DRAFT_AFTER_S
         self._sendNext()
+
+    def _tellWhatNext(self, step: _Step, answer: Answer) -> None:
+        if step.kind != "prompts":
+            self._view.say("", "calm")
+        elif answer.proposal.changed_kji is None:
+            self._view.say(tr("That changed nothing. Try another place, a scribble or a lasso."), "calm")
+        else:
+            self._view.say(tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much."),
+                           "calm")  # fmt: skip
 
     def _remember(self, step: _Step) -> None:
         current = self._history[self._position]

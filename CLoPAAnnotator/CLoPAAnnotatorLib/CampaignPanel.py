@@ -52,7 +52,9 @@ class CampaignPanel:
         ui.annotatorName.connect("textChanged(QString)", self._onName)
         workspace.listeners.engine.append(self.refresh)
         ui.connectButton.setStyleSheet(PRIMARY)
-        self._say(tr("Choose a folder and press Connect."), "calm")
+        installed = tr("Choose a folder and press Connect.")
+        self._say(installed if settings.python else tr("First press Set up… to install the engine, once."), "calm")
+        ui.casesSection.collapsed = ui.annotateSection.collapsed = True
         self.refresh()
 
     def _fill(self) -> None:
@@ -150,6 +152,7 @@ class CampaignPanel:
             "good",
         )
         self.ui.campaignSection.collapsed = True
+        self.ui.casesSection.collapsed = self.ui.annotateSection.collapsed = False
         self.ui.learningSection.collapsed = not info.is_owner
         self.refresh()
 

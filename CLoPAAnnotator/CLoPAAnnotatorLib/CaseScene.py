@@ -79,8 +79,8 @@ class CaseScene:
         self._proposal, self.grid = proposal, VolumeGrid(volume, image.geometry)
         self._state.volume, self._state.segmentation = volume, segmentation
         proposal.setOpacity(self.opacity)
-        events = (slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SourceRepresentationModified,
-                  slicer.vtkSegmentation.SegmentRemoved)  # fmt: skip
+        # not SegmentModified: a new name or colour is no edit
+        events = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentRemoved)
         for event in events:
             tag = segmentation.GetSegmentation().AddObserver(event, self._segmentChanged)
             self._tags.append((segmentation.GetSegmentation(), tag))

@@ -44,6 +44,7 @@ class CasesPanel:
         table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note")])
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(22)
         table.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
         table.connect("itemSelectionChanged()", self.refreshButtons)
         ui.addCasesButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromPath))

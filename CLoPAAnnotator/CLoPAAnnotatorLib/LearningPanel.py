@@ -16,7 +16,7 @@ from CLoPAAnnotatorLib.Style import MOODS, TITLE
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
 
-COLUMNS = ("#", "cases", "train / held out", "time", "before", "after", "worst", "decision")
+COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", "time")
 TELLING = {"learning", "episode_progress", "promoted", "rejected", "episode_failed", "swapped", "rolled_back",
            "confirmed"}  # fmt: skip
 LIST_CHANGING = TELLING - {"episode_progress"}
@@ -57,6 +57,7 @@ class LearningPanel:
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([tr(c) for c in COLUMNS])
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(22)
         ui.weightsLabel.setStyleSheet(TITLE)
         self._wire()
         workspace.listeners.events.append(self._heard)
@@ -197,8 +198,8 @@ class LearningPanel:
         table.setRowCount(len(rows))
         for line, row in enumerate(reversed(rows)):
             worst = "–" if row.worst_change is None else f"{row.worst_change:+.3f}"
-            cells = (str(row.number), str(row.at_case), f"{row.train} / {row.val}", duration(row.seconds),
-                     dice(row.mean_before), dice(row.mean_after), worst, decisionText(row))  # fmt: skip
+            cells = (str(row.number), decisionText(row), dice(row.mean_before), dice(row.mean_after), worst,
+                     f"{row.train}/{row.val}", str(row.at_case), duration(row.seconds))  # fmt: skip
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(f"{row.started}\n{row.reason}".strip())

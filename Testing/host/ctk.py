@@ -52,7 +52,7 @@ class ctkCollapsibleButton(qt.QWidget):
 
     def paintEvent(self, _event: Any) -> None:
         painter = qt.QPainter(self)
-        painter.fillRect(0, 0, self.width, HEADER_HEIGHT, self.palette.button())
+        painter.fillRect(0, 0, self.width, HEADER_HEIGHT, qt.QColor(214, 219, 226))
         painter.drawText(8, 18, ("▸  " if self._collapsed else "▾  ") + self._text)
         painter.end()
 

@@ -26,6 +26,7 @@ class Driver:
         self.client = client or self.client
         self.workspace.connectTo(self.client)
         self.until(lambda: self.workspace.isConnected, "the engine")
+        self.until(lambda: self.widget.learningPanel.state is not None, "what is being learned")
 
     def until(self, condition, what="that", seconds=20):
         assert self.host.spin(seconds, until=condition), f"waited for {what}; said: {self.said}"
@@ -61,25 +62,24 @@ class Driver:
         """The panel and the slice views side by side, as one picture."""
         import qt
 
+        window = self.host.mainWindow
+        window.resize(440, max(680, window.centralWidget().sizeHint.height()))
         self.host.spin(0.05)
-        panel = self.host.mainWindow.grab().toImage()
+        panel = window.grab().toImage()
         views = []
         for view in self.host.views.values():
             path = str(Path(self.host.temporaryPath) / f"{view.name}.png")
             view.screenshot(path)
             views.append(qt.QImage(path))
-        side = 360
-        big, small = views[0].scaled(2 * side, 2 * side, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation), views[1:]
-        height = max(panel.height(), 2 * side)
-        sheet = qt.QImage(panel.width() + 3 * side + 24, height, qt.QImage.Format_RGB32)
+        side = panel.height() // 2
+        sheet = qt.QImage(panel.width() + 3 * side + 24, panel.height(), qt.QImage.Format_RGB32)
         sheet.fill(qt.QColor(32, 34, 38))
         painter = qt.QPainter(sheet)
         painter.drawImage(0, 0, panel)
-        left = panel.width() + 8
-        painter.drawImage(left, 0, big)
-        for number, image in enumerate(small):
-            scaled = image.scaled(side, side, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
-            painter.drawImage(left + 2 * side + 8, number * (side + 8), scaled)
+        places = ((0, 0, 2 * side), (2 * side + 8, 0, side - 4), (2 * side + 8, side + 4, side - 4))
+        for image, (x, y, size) in zip(views, places, strict=True):
+            scaled = image.scaled(size, size, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
+            painter.drawImage(panel.width() + 8 + x, y, scaled)
         painter.end()
         sheet.save(str(folder / f"{name}.png"))
 

@@ -1,0 +1,76 @@
+"""The pictures of the user guide: the main story on a real case, with the in-process engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from clopa_annotator.session.fake import FakeSession
+from story import inside, reference
+
+
+def test_the_story_in_pictures(driver, test_data, artifacts):
+    from clopa_annotator.engine.fake import FakeEngineClient
+    from clopa_annotator.engine.fake_campaign import FakeCampaign
+    from test_learning_panel import confirm_cases
+
+    ui = driver.ui
+    driver.workspace.disconnect()
+    ui.campaignPath.currentPath = "~/campaigns/hippocampus"
+    ui.annotatorName.text = "Dr. Example"
+    ui.campaignSection.collapsed = False
+    driver.picture(artifacts, "1-start")
+    driver.connect(FakeEngineClient(FakeCampaign("hippocampus", 26), FakeSession(tolerance=0.8)))
+    driver.widget.campaignPanel._connected(driver.workspace.info)
+    ui.casesPath.currentPath = str(test_data / "Task04_Hippocampus")
+    ui.addCasesButton.click()
+    confirm_cases(driver, 4)
+    ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen, "the case")
+    truth = reference(test_data, driver.session.caseId)
+    centre = inside(truth)
+    for view in driver.host.views.values():
+        view.jumpTo(driver.world(None, centre))
+    ui.casesPath.currentPath = "~/data/Task04_Hippocampus"
+    driver.picture(artifacts, "2-case-open")
+    driver.click(driver.world(None, centre))
+    driver.settle()
+    assert driver.workspace.currentMask().any()
+    driver.picture(artifacts, "3-first-click")
+    voxels = np.argwhere(truth[centre[0]])
+    lasso = voxels[[0, len(voxels) // 4, len(voxels) // 2, 3 * len(voxels) // 4, -1]]
+    driver.press("L")
+    view = driver.host.views["Red"]
+    path = [view.toXY(driver.world(None, (centre[0], j, i))) for j, i in lasso]
+    view.drag([path[0], path[1], path[3], path[4], path[2], path[0]])
+    driver.settle()
+    driver.press("O")
+    driver.click(driver.world(None, (centre[0], 4, 4)), button="Right")
+    driver.settle()
+    driver.picture(artifacts, "4-lasso-and-negative")
+    driver.client.delay_s = 0.6
+    driver.click(driver.world(None, centre))
+    driver.until(lambda: ui.busyBar.visible, "the spinner")
+    driver.picture(artifacts, "5-waiting-for-an-answer")
+    driver.settle()
+    driver.client.delay_s = 0.0
+    driver.client.campaign.learning.held = True
+    ui.confirmButton.click()
+    driver.settle()
+    driver.host.spin(0.3)
+    driver.picture(artifacts, "6-confirmed")
+    learning = driver.client.campaign.learning
+    learning.step.__self__.held = False
+    driver.client.poll()
+    driver.client.poll()
+    learning.held = True
+    ui.learningSection.collapsed = False
+    driver.until(lambda: "epoch" in ui.learningLabel.text, "training")
+    driver.picture(artifacts, "7-training")
+    learning.held = False
+    driver.until(lambda: "promoted" in ui.learningLabel.text, "the decision")
+    driver.host.spin(0.2)
+    driver.picture(artifacts, "8-promoted")
+    driver.client.lost = True
+    driver.press("Ctrl+Z")
+    driver.until(lambda: driver.workspace.isLost, "losing the engine")
+    driver.settle()
+    driver.picture(artifacts, "9-engine-lost")
