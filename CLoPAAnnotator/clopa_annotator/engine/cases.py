@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.errors import InputError, UnknownCase
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Mask
+
+logger = logging.getLogger(__name__)
 
 
 class OnConfirming(Protocol):
@@ -147,8 +150,16 @@ class Cases:
             self._events.publish("conflict", case_id=ref.case_id)
         self._told(ref.case_id)
         if ref not in earlier:
-            afterwards()
+            self._learn(afterwards)
         return ref
+
+    def _learn(self, afterwards: Callable[[], None]) -> None:
+        """What comes after a durable confirmation must not make it look as if it had failed."""
+        try:
+            afterwards()
+        except Exception as error:
+            logger.exception("Learning from a confirmation failed")
+            self._events.publish("episode_failed", episode=0, reason=str(error))
 
     def statistics(self) -> tuple[CaseStatistics, ...]:
         """Every confirmation that is not withdrawn, in order of arrival."""

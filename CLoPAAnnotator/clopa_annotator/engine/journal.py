@@ -32,7 +32,10 @@ class Journal:
         # Fleeting events are not in the file: leave room for those that a client may have seen.
         last = _last_sequence(path)
         self.log = EventLog(first=last + 1 if last == 0 else last + 1000)
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
         self._file = path.open("a", encoding="utf-8")
+        if torn and self._file.tell():
+            self._file.write("\n")
         self._unsubscribe = self.log.subscribe(self._note)
 
     def close(self) -> None:

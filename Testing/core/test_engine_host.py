@@ -1,0 +1,289 @@
+"""One engine, several people, several weights versions at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, an_image, make_campaign, serving
+from nnInteractive.inference.remote.remote_session import nnInteractiveRemoteInferenceSession
+
+from clopa_annotator.engine.spool import confirmation_message
+from clopa_annotator.engine.transport import Transport
+from clopa_annotator.errors import (
+    CaseTaken,
+    ConfirmationConflict,
+    InputError,
+    NotPermitted,
+    StorageFull,
+    UnknownVersion,
+)
+from clopa_annotator.session.remote import RemoteSession
+from clopa_annotator.session.wire import geometry_to_wire
+from clopa_annotator.types import CaseState, Confirmation, GateDecision, PointPrompt
+
+CLICK = PointPrompt((15, 18, 14))
+BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def running(model: Path, tmp_path: Path) -> Iterator[Running]:
+    with serving(make_campaign(tmp_path / "campaign", model)) as running:
+        yield running
+
+
+@pytest.fixture
+def lines(running: Running) -> Iterator[dict[str, Transport]]:
+    lines = {
+        name: Transport(running.url, token)
+        for name, token in (("Ada", OWNER), ("Bob", ANNOTATOR), ("Eve", OTHER))
+    }
+    yield lines
+    for line in lines.values():
+        line.close()
+
+
+def add_case(line: Transport, case_id: str, seed: int = 0) -> None:
+    image = an_image(seed)
+    line.exchange(
+        "cases/add",
+        {"case_id": case_id, "geometry": geometry_to_wire(image.geometry)},
+        {"image": image.voxels},
+    )
+
+
+def confirm(
+    line: Transport, case_id: str, name: str, value: int = 1, based_on: int | None = 0
+) -> dict[str, object]:
+    mask = np.zeros(an_image().voxels.shape, np.uint8)
+    mask[5:9, 5:9, 5:9] = value
+    message = confirmation_message(Confirmation(name, case_id, mask), based_on)
+    return line.send("confirm", message, "application/octet-stream")[0]["ref"]
+
+
+def add_version(running: Running, factor: float) -> int:
+    """A promoted version whose norms are scaled."""
+    campaign = running.engine.campaign
+    base = campaign.model.base_state()
+    tensors = {n: p * factor for n, p in base.items() if "norm" in n}
+    version = campaign.registry.add_tensors(tensors, parent=0, parameter_group="in")
+    return campaign.registry.promote(version.number, BETTER).number
+
+
+def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    sessions = [RemoteSession(lines["Ada"])]
+    sessions[0].set_image(an_image())
+    stock = nnInteractiveRemoteInferenceSession(running.url, api_key=ANNOTATOR)
+    buffer = np.zeros(an_image().voxels.shape, np.uint8)
+    stock.set_image(an_image().voxels[None].astype(np.float32))
+    stock.set_target_buffer(buffer)
+    stock.add_point_interaction(CLICK.position_kji, True)
+    # The stock session computes in fp32, ours in bf16 where the CPU is made for that: compare each with itself.
+    stock_base = buffer.copy()
+    for factor in (1.3, 0.7):
+        add_version(running, factor)
+        sessions.append(RemoteSession(lines["Bob"]))
+        sessions[-1].set_image(an_image())
+    assert [s.weights_version for s in sessions] == [0, 1, 2]
+    pure = {}
+    for version, session in enumerate(sessions):
+        proposal = session.add_prompt(CLICK)
+        assert proposal.weights_version == version
+        pure[version] = proposal.mask
+    assert not np.array_equal(pure[0], pure[1]) and not np.array_equal(pure[1], pure[2])
+
+    def click(version: int) -> None:
+        for _ in range(3):
+            sessions[version].reset()
+            again = sessions[version].add_prompt(CLICK)
+            if again.weights_version != version or not np.array_equal(again.mask, pure[version]):
+                mixed.append(version)
+
+    mixed: list[int] = []
+    threads = [threading.Thread(target=click, args=(v,)) for v in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        stock.reset_interactions()
+        stock.add_point_interaction(CLICK.position_kji, True)
+        np.testing.assert_array_equal(buffer, stock_base)
+    for thread in threads:
+        thread.join()
+    assert not mixed
+    stock.set_image(an_image().voxels[None].astype(np.float32))
+    stock.set_target_buffer(buffer)
+    stock.add_point_interaction(CLICK.position_kji, True)
+    assert not np.array_equal(buffer, stock_base)
+    stock.close()
+
+
+def test_a_session_can_ask_for_a_version_that_exists(running: Running, lines: dict[str, Transport]) -> None:
+    add_version(running, 1.3)
+    add_case(lines["Ada"], "case 1")
+    for version in (0, 1):
+        answer, _ = lines["Ada"].exchange("session/open", {"case_id": "case 1", "version": version})
+        assert answer["next_version"] == version
+    with pytest.raises(UnknownVersion):
+        lines["Ada"].exchange("session/open", {"case_id": "case 1", "version": 7})
+
+
+def test_weights_at_once_reach_an_open_case(running: Running, lines: dict[str, Transport]) -> None:
+    session = RemoteSession(lines["Ada"])
+    session.set_image(an_image())
+    add_version(running, 1.3)
+    assert session.add_prompt(CLICK).weights_version == 0
+    state, _ = lines["Ada"].exchange("state", {})
+    assert (state["learning"]["weights_version"], state["learning"]["waiting_version"]) == (0, 1)
+    lines["Ada"].exchange("weights/policy", {"policy": "at once"})
+    assert session.add_prompt(CLICK).weights_version == 1
+    lines["Ada"].exchange("weights/rollback", {"version": 0})
+    assert session.add_prompt(CLICK).weights_version == 0
+
+
+def test_a_case_in_somebodys_hands_is_told_and_refused(lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    lines["Bob"].exchange("cases/take", {"case_id": "case 1"})
+    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
+    assert (row["owner"], row["state"]) == ("Bob", CaseState.IN_PROGRESS.value)
+    for path in ("cases/take", "cases/skip", "cases/withdraw"):
+        with pytest.raises(CaseTaken, match="Bob is working on this case"):
+            lines["Eve"].exchange(path, {"case_id": "case 1", "reason": "mine"})
+    lines["Bob"].exchange("cases/leave", {"case_id": "case 1"})
+    lines["Eve"].exchange("cases/take", {"case_id": "case 1"})
+
+
+def test_two_confirmations_of_one_case_are_both_kept_and_flagged(lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    first = confirm(lines["Bob"], "case 1", "from Bob")
+    second = confirm(lines["Eve"], "case 1", "from Eve")
+    assert (first["case_version"], second["case_version"]) == (1, 2)
+    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
+    assert row["state"] == CaseState.NEEDS_REVIEW.value
+    (line,) = lines["Ada"].exchange("statistics", {})[0]["statistics"]
+    assert line["annotator"] == "Eve"
+
+
+def test_a_confirmation_belongs_to_the_token_whatever_it_says(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    confirm(lines["Bob"], "case 1", "one")
+    (version,) = running.engine.campaign.store.versions("case 1")
+    assert version.annotator == "Bob"
+
+
+def test_a_confirmation_is_stored_once_and_a_conflicting_one_refused(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    assert confirm(lines["Bob"], "case 1", "one") == confirm(lines["Bob"], "case 1", "one")
+    with pytest.raises(ConfirmationConflict):
+        confirm(lines["Bob"], "case 1", "one", value=0)
+    assert len(running.engine.campaign.store.versions("case 1")) == 1
+
+
+def test_only_the_owner_steers(lines: dict[str, Transport]) -> None:
+    for path, meta in (
+        ("weights/rollback", {"version": 0}),
+        ("weights/activate", {"version": 0}),
+        ("weights/policy", {"policy": "at once"}),
+        ("episodes/start", {}),
+        ("episodes/pause", {"paused": True}),
+        ("episodes/cancel", {}),
+        ("export", {"format": "weights", "folder": "x"}),
+    ):
+        with pytest.raises(NotPermitted):
+            lines["Bob"].exchange(path, meta)
+    assert lines["Bob"].exchange("hello", {})[0]["engine"]["is_owner"] is False
+
+
+def test_exports_stay_in_the_campaign(running: Running, lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "../case ä")
+    confirm(lines["Ada"], "../case ä", "one")
+    add_version(running, 1.3)
+    exports = running.folder / "exports"
+    for kind, name in (("segnrrd", "masks"), ("weights", "")):
+        written = Path(lines["Ada"].exchange("export", {"format": kind, "folder": name})[0]["folder"])
+        assert written.parent == exports and len(list(written.iterdir())) == 1
+    for name in ("../out", "/tmp/out", "a/../../out", "C:\\out", "..", "~root", "masks"):
+        with pytest.raises(InputError):
+            lines["Ada"].exchange("export", {"format": "weights", "folder": name})
+    assert sorted(p.name for p in exports.iterdir()) == ["masks", "weights"]
+
+
+def test_events_can_be_joined_again_from_a_number(running: Running, lines: dict[str, Transport]) -> None:
+    for number in range(3):
+        add_case(lines["Ada"], f"case {number}")
+    stream = lines["Bob"].events(0)
+    seen = [event for event in (next(stream) for _ in range(5)) if event is not None]
+    stream.close()
+    assert [e.data["case_id"] for e in seen[:3]] == ["case 0", "case 1", "case 2"]
+    again = lines["Bob"].events(seen[1].sequence)
+    assert next(e for e in again if e is not None) == seen[2]
+    again.close()
+    ahead = lines["Bob"].events(10_000)
+    gap = next(e for e in ahead if e is not None)
+    assert gap.name == "gap" and gap.data["last"] == running.engine.events.last_sequence
+    ahead.close()
+
+
+def test_an_image_is_fetched_by_its_hash(running: Running, lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    digest = running.engine.campaign.store.image_hash("case 1")
+    headers = {"Authorization": f"Bearer {ANNOTATOR}"}
+    answer = httpx.get(f"{running.url}/campaign/v1/images/{digest}", headers=headers)
+    meta, arrays = lines["Bob"]._read(answer)
+    np.testing.assert_array_equal(arrays["image"], an_image().voxels)
+    assert meta["geometry"]["spacing_ijk_mm"] == list(an_image().geometry.spacing_ijk_mm)
+
+
+def test_a_full_disk_confirms_nothing_and_says_so(
+    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_case(lines["Ada"], "case 1")
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("There is no room on the disk; nothing was confirmed.")
+
+    monkeypatch.setattr(running.engine.campaign.store, "confirm", full)
+    with pytest.raises(StorageFull, match="no room"):
+        confirm(lines["Bob"], "case 1", "one")
+    monkeypatch.undo()
+    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
+
+
+def test_a_durable_confirmation_is_acknowledged_even_if_learning_fails(
+    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    monkeypatch.setattr(running.engine.desk, "confirmed", lambda: 1 / 0)
+    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
+    assert running.engine.events.since(0)[-1].name == "episode_failed"
+
+
+def test_a_strategy_learns_between_clicks_on_the_prediction_thread(model: Path, tmp_path: Path) -> None:
+    with serving(make_campaign(tmp_path / "campaign", model, strategy="oaims")) as running:
+        line = Transport(running.url, OWNER)
+        add_case(line, "case 1")
+        session = RemoteSession(line)
+        session.open_case("case 1", an_image().geometry.shape_kji)
+        first = session.add_prompt(CLICK)
+        second = session.add_prompt(PointPrompt((5, 5, 5), False))
+        threads = {t.name for t in threading.enumerate()}
+        assert any(name.startswith("prediction") for name in threads)
+        assert first.weights_version == 0 and second.weights_version < 0
+        assert session.undo().weights_version == 0
+        confirm(line, "case 1", "one")
+        assert running.engine.campaign.model.version < 0
+        line.close()
