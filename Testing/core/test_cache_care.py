@@ -126,7 +126,7 @@ def test_every_kind_of_damage_to_every_kind_of_file_is_found_named_and_moved(cam
 
 
 def test_every_flipped_bit_is_found(campaign):
-    """Three bits at random of every file; benchmarks/cache_bits.py flips them all."""
+    """Three bits at random of every file; Testing/crash/bits.py flips them all."""
     generator = random.Random(0)
     for original in data_files(campaign):
         if original.name == "campaign.json":

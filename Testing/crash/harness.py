@@ -145,12 +145,12 @@ def random_kills(base: Path, count: int, seed: int, tally: Tally) -> None:
     for number in range(count):
         folder = base / f"random-{number // KILLS_PER_CAMPAIGN}"
         log = AckLog(folder.with_suffix(".log"))
-        before = len(log.lines())
+        before = log.size()
         process = in_process(write_at_random, folder, log, Disk(), dice.randint(1, 3), f"k{number}")
-        # Mostly before the tenth line; sometimes at once, while the campaign is being made or opened.
-        wanted, deadline = dice.randint(0, 10), time.monotonic() + 120
-        while len(log.lines()) < before + wanted and time.monotonic() < deadline:
-            time.sleep(0.001)
+        # Mostly within some confirmations (about 100 bytes of log each); sometimes while it is being opened.
+        wanted, deadline = dice.randint(0, 1000), time.monotonic() + 120
+        while log.size() < before + wanted and time.monotonic() < deadline:
+            time.sleep(0.003)
         time.sleep(dice.random() * 0.02)
         process.kill()
         process.join()
@@ -254,10 +254,15 @@ def run(kills: int, seed: int, folder: Path, every: int) -> Tally:
         every: 1 for every step; a larger number takes every n-th.
     """
     tally, started = Tally(), time.monotonic()
-    kills_at_steps(folder, every, False, tally)
-    kills_at_steps(folder, every, True, tally)
-    errors_at_steps(folder, every, tally)
-    random_kills(folder, max(0, kills - tally.kills), seed, tally)
+    for name, phase in (
+        ("SIGKILL before every step", lambda: kills_at_steps(folder, every, False, tally)),
+        ("power cut before every step", lambda: kills_at_steps(folder, every, True, tally)),
+        ("SIGKILL at random", lambda: random_kills(folder, max(0, kills - tally.kills), seed, tally)),
+        ("errors at every step", lambda: errors_at_steps(folder, every, tally)),
+    ):
+        phase()
+        seconds = time.monotonic() - started
+        print(f"{name}: done; {tally.kills} kills, {tally.errors} errors, {seconds:.0f} s", file=sys.stderr)
     tally.seconds = round(time.monotonic() - started, 1)
     return tally
 

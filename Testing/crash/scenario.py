@@ -62,6 +62,10 @@ class AckLog:
         os.write(descriptor, (json.dumps(values) + "\n").encode())
         os.close(descriptor)
 
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
     def lines(self) -> list[dict[str, object]]:
         """Every line so far."""
         if not self._path.exists():

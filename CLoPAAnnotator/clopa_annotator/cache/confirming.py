@@ -113,7 +113,7 @@ def version_files(prepared: Prepared, record: CaseRecord) -> tuple[CaseRecord, d
     """The files of a version's folder, and the record with their hashes."""
     files = {
         names.MASK: encode_seg_nrrd(prepared.mask, prepared.geometry, record.label),
-        names.MASK_CHUNKS: encode_chunked(prepared.mask),
+        names.MASK_CHUNKS: encode_chunked(prepared.mask, binary=True),
     }
     record = replace(record, files={name: sha256(data) for name, data in files.items()})
     return record, {**files, names.RECORD: record.to_document()}
