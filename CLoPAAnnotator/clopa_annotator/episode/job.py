@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from clopa_annotator import __version__
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
+from clopa_annotator.episode.allocator import keep_freed_memory
 from clopa_annotator.episode.cases import CaseReader, CaseSource
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
 from clopa_annotator.episode.encoding import EncodingRules
@@ -110,6 +111,8 @@ def _train(job: EpisodeJob, reader: CaseReader, model: LoadedModel, hooks: Hooks
     if not job.train:
         raise EpisodeError("The episode has no case to train on; confirm some cases first.")
     settings, network = job.settings, model.network
+    if model.device.type == "cpu":
+        keep_freed_memory()
     parent = _parent_tensors(job, model)
     _write_into(network, parent)
     parameters = select(network, settings.group)
