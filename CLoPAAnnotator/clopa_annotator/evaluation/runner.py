@@ -1,13 +1,14 @@
 """Many evaluations at once: over local processes, or over a Ray cluster, and resumable.
 
-The full protocol is 8 tasks x 3 permutations x 3 runs x 101 prompts. A job is one case with one weights version
-in one run; `function` computes its curve. Each finished job is one line of ``jobs.jsonl``, flushed to disk before
-the next; starting again skips what is there. A line torn by a crash is left out and its job runs again. A job
-seeds itself from its own name (`annotator.case_rng`), so neither the number of workers nor their order changes a
-number.
+The full protocol is 8 tasks x 3 permutations x 3 runs x 101 prompts. A job is one case with one weights
+version in one run; `function` computes its curve. Each finished job is one line of ``jobs.jsonl``, flushed to
+disk before the next; starting again skips what is there. A line torn by a crash is left out and its job runs
+again. A job seeds itself from its own name (`annotator.case_rng`), so neither the number of workers nor their
+order changes a number.
 
-`function` is called in another process: it must be importable (a module's function or a `functools.partial` of
-one) and should keep what is expensive, such as the loaded model, in a cache of its module.
+`function` is called in another process: it must be importable (a module's function or a `functools.partial`
+of one) and should keep what is expensive, such as the loaded model, in a cache of its module. Pictures it
+writes itself (`pictures.record`): masks do not travel back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TextIO
@@ -61,7 +62,7 @@ def run_jobs(
         function: computes one curve; importable from another process.
         out: folder of the journal. It belongs to one set of settings: another seed wants another folder.
         workers: local processes, each with one thread; 1 computes in this process.
-        cluster: use Ray instead; it connects to the cluster that ``RAY_ADDRESS`` names, or starts a local one.
+        cluster: use Ray instead; it connects to the cluster that ``RAY_ADDRESS`` names, or starts its own.
         on_done: told of each newly finished job, in this process.
 
     Returns:
@@ -80,7 +81,7 @@ def run_jobs(
     if todo:
         with _open_journal(out / JOURNAL) as journal:
             for job, curve in _compute(todo, function, workers, cluster):
-                finished[job] = curve
+                finished[job] = _bare(curve)
                 _append(journal, job, curve)
                 if on_done:
                     on_done(job, curve)
@@ -120,6 +121,10 @@ def _open_journal(path: Path) -> TextIO:
     if torn:
         journal.write("\n")
     return journal
+
+
+def _bare(curve: CaseCurve) -> CaseCurve:
+    return replace(curve, prompts=(), proposals={})
 
 
 def _append(journal: TextIO, job: Job, curve: CaseCurve) -> None:
@@ -183,12 +188,10 @@ def _on_cluster(jobs: Sequence[Job], function: JobFunction) -> Iterator[tuple[Jo
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     try:
-        remote = ray.remote(num_cpus=1)(function)
+        remote = ray.remote(num_cpus=1)(lambda job: _bare(function(job)))
         waiting = {remote.remote(job): job for job in jobs}
         while waiting:
             (reference,), _ = ray.wait(list(waiting), num_returns=1)
             yield waiting.pop(reference), ray.get(reference)
     except ray.exceptions.RayError as error:
-        raise ClopaError(
-            f"The cluster could not finish the evaluation: {error}. Start it again to go on."
-        ) from error
+        raise ClopaError(f"The cluster could not finish: {error}. Start again to go on.") from error

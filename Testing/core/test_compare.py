@@ -1,0 +1,122 @@
+"""Comparisons of runs whose ranking is known beforehand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from report_support import NAN, write_run
+
+from clopa_annotator.errors import DatasetError, InputError
+from clopa_annotator.evaluation.compare import compare_runs
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return [
+        write_run(tmp_path / "a", (0.2, 0.5, 0.6), "clopa-cn", with_pictures=False),
+        write_run(tmp_path / "b", (0.2, 0.4), "clopa-in", with_pictures=False),
+        write_run(tmp_path / "c", (0.2,), "static", with_pictures=False),
+    ]
+
+
+def test_methods_are_ranked_by_significant_wins(folders, tmp_path):
+    (task,) = compare_runs(folders, tmp_path / "out").tasks
+    assert [row.method for row in task.rows] == ["clopa-cn", "clopa-in", "static"]
+    assert [row.ranks["dice_init"].place for row in task.rows] == [1, 2, 3]
+    assert [row.ranks["dice_init"].wins for row in task.rows] == [2, 1, 0]
+    # clopa-in gets to 0.4 + 0.08 + 0.3 at most: it fails as often as static does.
+    assert [row.ranks["nof"].place for row in task.rows] == [1, 2, 2]
+    assert [row.values["nof"] for row in task.rows] == [0, 100, 100]
+
+
+def test_the_trajectory_follows_the_versions_in_use(folders, tmp_path):
+    options = {"with_pictures": False, "threshold": 0.78}
+    folder = write_run(tmp_path / "low", (0.2, 0.5, 0.6), **options)
+    (first,) = compare_runs([folder], tmp_path / "out").tasks[0].rows
+    # Dice nAUC is the level + 0.04 (mean over cases) + 0.15 (mean over the corrections).
+    values = [0.39, 0.69, 0.69, 0.79, 0.79, 0.79]
+    assert first.trajectory.values == pytest.approx(values)
+    assert first.nos == 4, "0.79 is the first to reach 0.78"
+    assert compare_runs(folders, tmp_path / "out").tasks[0].rows[0].nos is None, "0.855 is never reached"
+    assert first.trajectory_area == pytest.approx((sum(values) - (values[0] + values[-1]) / 2) / 5)
+
+
+def test_all_files_are_written_and_hold_the_same_numbers(folders, tmp_path):
+    comparison = compare_runs(folders, tmp_path / "out")
+    written = {p.name: p.read_text(encoding="utf-8") for p in (tmp_path / "out").iterdir()}
+    assert set(written) == {"comparison.md", "comparison.csv", "comparison.html", "trajectory-1.svg"}
+    assert written["comparison.md"] == comparison.markdown
+    (row,) = [r for r in csv.DictReader(io.StringIO(written["comparison.csv"])) if r["method"] == "clopa-cn"]
+    assert float(row["dice_init"]) == pytest.approx(0.64)
+    assert (row["dice_init_place"], row["dice_init_wins"], row["nos"]) == ("1", "2", "")
+    assert "| clopa-cn | 1 | **0.640 (1)** |" in comparison.markdown
+    assert "| static | 1 | 0.240 (3) |" in comparison.markdown
+    assert (
+        'class="text best">0.640 (1)' in written["comparison.html"] and "<svg" in written["comparison.html"]
+    )
+    assert "clopa-cn ranks first on Blocks" in written["comparison.html"]
+    assert "var(--" not in written["trajectory-1.svg"]
+    json.dumps(comparison.to_dict(), allow_nan=False)
+
+
+def test_runs_of_one_strategy_are_permutations_and_averaged_before_ranking(tmp_path):
+    folders = [
+        write_run(tmp_path / "a1", (0.2, 0.4), with_pictures=False),
+        write_run(tmp_path / "a2", (0.2, 0.6), with_pictures=False),
+    ]
+    (row,) = compare_runs(folders, tmp_path / "out").tasks[0].rows
+    assert (row.runs, row.n) == (2, 9)
+    assert row.values["dice_init"] == pytest.approx(0.5 + 0.04)
+    assert row.trajectory.values[1] == pytest.approx(0.5 + 0.19)
+
+
+def test_runs_on_different_datasets_are_different_tasks(tmp_path):
+    folders = [
+        write_run(tmp_path / "a", with_pictures=False),
+        write_run(tmp_path / "b", with_pictures=False, dataset="Tubes"),
+    ]
+    comparison = compare_runs(folders, tmp_path / "out")
+    assert [task.name for task in comparison.tasks] == ["Blocks", "Tubes"]
+    assert (tmp_path / "out" / "trajectory-2.svg").exists()
+
+
+def test_evaluations_have_no_trajectory_and_may_lack_a_threshold(tmp_path):
+    options = {"command": "evaluate", "episodes": (), "n_stream": 0, "threshold": NAN, "with_pictures": False}
+    folders = [
+        write_run(tmp_path / "a", (0.4,), "static", **options),
+        write_run(tmp_path / "b", (0.6,), "clopa-in", **options),
+    ]
+    comparison = compare_runs(folders, tmp_path / "out")
+    assert [r.method for r in comparison.tasks[0].rows] == ["clopa-in", "static"]
+    assert comparison.tasks[0].rows[0].trajectory is None
+    assert "nof" not in comparison.tasks[0].rows[0].ranks
+    assert not list((tmp_path / "out").glob("*.svg"))
+
+
+def test_what_cannot_be_paired_is_refused(tmp_path):
+    run = write_run(tmp_path / "a", with_pictures=False)
+    other = write_run(tmp_path / "b", with_pictures=False, n_test=5, strategy="static")
+    with pytest.raises(InputError, match="different cases"):
+        compare_runs([run, other], tmp_path / "out")
+    untested = write_run(tmp_path / "c", (0.2,), with_pictures=False, n_test=0)
+    with pytest.raises(InputError, match="no test cases"):
+        compare_runs([untested], tmp_path / "out")
+    with pytest.raises(InputError, match="at least one"):
+        compare_runs([], tmp_path / "out")
+    with pytest.raises(DatasetError):
+        compare_runs([tmp_path / "nothing"], tmp_path / "out")
+
+
+def test_models_tell_methods_apart_where_several_occur(tmp_path):
+    from dataclasses import replace
+
+    from clopa_annotator.evaluation.tables import read_summary, write_summary
+
+    first = write_run(tmp_path / "a", with_pictures=False)
+    second = write_run(tmp_path / "b", (0.2, 0.3), with_pictures=False)
+    write_summary(second, replace(read_summary(second), model="large"))
+    rows = compare_runs([first, second], tmp_path / "out").tasks[0].rows
+    assert [row.method for row in rows] == ["clopa-cn · tiny", "clopa-cn · large"]
