@@ -49,7 +49,7 @@ def write_run(
     reason="Better: 0.60 instead of 0.20.",
     **summary,
 ):
-    """Write a run whose weights version ``v`` starts at ``levels[v]``; each later version is made by an episode."""
+    """Write a run whose weights version ``v`` starts at ``levels[v]``; an episode made each later one."""
     stream = [test_curve(n, 0, levels[0]) for n in range(n_stream)]
     test = [test_curve(n, v, level) for v, level in enumerate(levels) for n in range(n_test)]
     episodes = tuple(

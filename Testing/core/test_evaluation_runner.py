@@ -56,7 +56,9 @@ def test_a_torn_last_line_is_left_out_and_its_job_runs_again(tmp_path):
         (tmp_path / JOURNAL).write_bytes(whole[:-cut])
         before = set(read_journal(tmp_path / JOURNAL))
         curves = run_jobs(JOBS, make_curve, tmp_path)
-        assert set(JOBS) - before == set([] if cut == 1 else JOBS[-1:]), "without its line end only, the last line is whole"
+        assert set(JOBS) - before == set([] if cut == 1 else JOBS[-1:]), (
+            "without its line end only, the last line is whole"
+        )
         assert numbers(curves) == numbers(map(make_curve, JOBS))
         assert set(read_journal(tmp_path / JOURNAL)) == set(JOBS)
 

@@ -63,8 +63,8 @@ def test_a_flat_face_counts_its_millimetres_and_a_shift_of_exactly_the_tolerance
     first[0:2], second[0:3] = 1, 1
     spacing = (0.7, 1.0, 1.0)
     assert nsd(first, second, spacing, 0.7) == 1.0
-    # Just below: of A all but the 4 elements of its far end lie on B's surface too (B's side walls pass A's far
-    # end, so those 4 positions are B's side elements), hence all of A agrees; of B only its far end does not.
+    # Just below: of A all but the 4 elements of its far end lie on B's surface too (B's side walls pass A's
+    # far end, so those 4 positions are B's side elements), hence all of A agrees; of B only its far end does not.
     corner = surface_areas(spacing)[1]
     side = surface_areas(spacing)[0b00010001]
     expected_total = (8 * corner + 4 * side) + (8 * corner + 8 * side)
@@ -115,7 +115,7 @@ def test_nsd_equals_the_surface_distance_package_on_random_masks(seed, tolerance
 
 
 def random_pair(seed):
-    """A smooth blob and a disturbed copy, or two masks of pure noise; some touch the border, some are empty."""
+    """A smooth blob and a disturbed copy, or two masks of noise; some touch the border, some are empty."""
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(3, 14, size=3))
     if seed % 2:

@@ -64,8 +64,8 @@ def test_the_headline_says_what_was_learned_and_from_how_many_cases(learned):
 
 
 def test_the_interactions_to_the_threshold_are_told(learned):
-    # Base: at most 0.58, never above 0.855. Version 1: 0.6 + 0.01 n + 0.1 click is above at click 3 for n = 0..5
-    # and at click 2 for n = 6, 7, 8 (0.86 and more): NoI 4 x 6 and 3 x 3, mean 3.67.
+    # Base: at most 0.58, never above 0.855. Version 1: 0.6 + 0.01 n + 0.1 click is above at click 3 for
+    # n = 0..5 and at click 2 for n = 6, 7, 8 (0.86 and more): NoI 4 x 6 and 3 x 3, mean 3.67.
     assert "took 4.0 interactions per case with the base model and 3.7 now" in learned[1]
     assert "100 % of the cases never got there before, 0 % now" in learned[1]
 
@@ -204,7 +204,7 @@ def test_slices_are_turned_the_way_clinicians_look():
 
 
 def test_a_volume_stored_across_is_transposed():
-    # i runs to superior, j to the left, k to posterior: a slice across k is coronal, rows j must become columns.
+    # i runs to superior, j to the left, k to posterior: a slice across k is coronal, its rows j become columns.
     geometry = Geometry((4, 5, 6), (1.0, 2.0, 3.0), direction=(0, 1.0, 0, 0, 0, 1.0, 1.0, 0, 0))
     view = view_across(geometry, 0)
     assert (view.name, view.transpose, view.flip_rows, view.flip_columns) == ("coronal", True, True, False)

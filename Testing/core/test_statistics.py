@@ -26,8 +26,8 @@ def test_six_losses_out_of_six_are_significant():
 
 
 def test_equal_differences_are_counted_out_as_well():
-    # Four differences of the same size have rank 2.5 each. Three up, one down: the smaller sum is 2.5, and of 16
-    # patterns 1 + 4 on either side have a sum of at most 2.5.
+    # Four differences of the same size have rank 2.5 each. Three up, one down: the smaller sum is 2.5, and of
+    # 16 patterns 1 + 4 on either side have a sum of at most 2.5.
     assert wilcoxon([1, 1, 1, 0], [0, 0, 0, 1]).p == pytest.approx(10 / 16)
 
 

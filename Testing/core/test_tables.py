@@ -70,11 +70,12 @@ def test_the_summary_is_strict_json_with_the_promised_keys(tmp_path):
     raw = json.loads(text, parse_constant=refuse)
     assert {"strategy", "model", "seed", "schedule", "clicks", "episodes", "test", "stream"} <= set(raw)
     assert set(raw["episodes"][0]) >= {
-        "version", "at_case", "train", "val", "seconds", "updates", "val_before", "val_after", "promoted", "reason",
+        "version", "at_case", "train", "val", "seconds", "updates", "val_before", "val_after", "promoted",
+        "reason",
     }  # fmt: skip
     assert set(raw["test"][0]) == {
-        "version", "n", "dice_init", "dice_final", "dice_nauc", "nsd_init", "nsd_final", "nsd_nauc", "noi", "nnoi",
-        "nof",
+        "version", "n", "dice_init", "dice_final", "dice_nauc", "nsd_init", "nsd_final", "nsd_nauc", "noi",
+        "nnoi", "nof",
     }  # fmt: skip
     assert set(raw["stream"]) == {"n", "dice_first_shown", "dice_confirmed", "clicks"}
     assert raw["test"][0]["nsd_init"] is None and raw["stream"]["dice_first_shown"] is None
@@ -177,7 +178,7 @@ def test_pictures_of_all_versions_of_a_case_come_back_together(tmp_path):
     assert picture.planes[2].spacing_mm == (3.0, 1.0)
     assert across_k.reference.sum() == 10 * 18
     assert np.array_equal(across_k.proposals[pictures.PictureKey(1, 2)], across_k.reference)
-    assert 0 <= across_k.image.min() and across_k.image.max() <= 1
+    assert across_k.image.min() >= 0 and across_k.image.max() <= 1
 
 
 def test_a_case_without_target_is_shown_through_the_middle_of_the_image(tmp_path):

@@ -29,8 +29,8 @@ _FEWER = ("noi", "nof")
 NOTE = (
     "Numbers are means over the same unseen cases with the weights in use at the end. In brackets: place by "
     "the number of methods beaten significantly (paired two-sided Wilcoxon, exact McNemar for NoF, p < 0.05, "
-    "no correction); methods with equally many wins share a place. The trajectory is the Dice nAUC over cases "
-    "received; NoS is the first case count at which it reaches the threshold."
+    "no correction); methods with equally many wins share a place. The trajectory is the Dice nAUC over "
+    "cases received; NoS is the first case count at which it reaches the threshold."
 )
 
 
