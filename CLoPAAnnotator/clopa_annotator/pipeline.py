@@ -148,17 +148,13 @@ class Campaign:
         """A session for one case: it learns between clicks if the strategy does."""
         session = self.new_session()
         try:
-            yield session if self._online is None else AdaptingSession(session, self._online)
+            yield session if self.online is None else AdaptingSession(session, self.online)
         finally:
             session.close()
 
-    @property
+    @cached_property
     def online(self) -> OnlineStrategy | None:
         """What learns between clicks on the live network; None if nothing does."""
-        return self._online
-
-    @cached_property
-    def _online(self) -> OnlineStrategy | None:
         return self.strategy.start_online(self.model)
 
     def activate(self, version: int) -> float:
@@ -259,9 +255,9 @@ class Campaign:
             self.registry.delta_path(request.parent_version),
             campaign=self.folder,
         )
-        if self._online is not None:
+        if self.online is not None:
             parent = self.registry.delta_tensors(request.parent_version)
-            write_online_result(folder, self._online, self.model, parent)
+            write_online_result(folder, self.online, self.model, parent)
         self.events.publish("episode_started", episode=request.number, at_case=request.at_case)
         return folder
 
@@ -292,13 +288,13 @@ class Campaign:
             seed=order.request.seed,
         )
         if not decision.promoted:
-            if self._online is not None:
-                self._online.rollback()
+            if self.online is not None:
+                self.online.rollback()
             self.events.publish("rejected", version=version.number, reason=decision.reason)
             return self.registry.reject(version.number, decision)
         promoted = self.registry.promote(version.number, decision)
         self.activate(promoted.number)
-        if self._online is not None:
-            self._online.registered(promoted.number)
+        if self.online is not None:
+            self.online.registered(promoted.number)
         self.events.publish("promoted", version=promoted.number, reason=decision.reason)
         return promoted

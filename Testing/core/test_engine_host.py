@@ -89,7 +89,7 @@ def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
     stock.set_image(an_image().voxels[None].astype(np.float32))
     stock.set_target_buffer(buffer)
     stock.add_point_interaction(CLICK.position_kji, True)
-    # The stock session computes in fp32, ours in bf16 where the CPU is made for that: compare each with itself.
+    # The stock session computes in fp32, ours in bf16 where the CPU likes that: each is compared with itself.
     stock_base = buffer.copy()
     for factor in (1.3, 0.7):
         add_version(running, factor)
@@ -215,7 +215,7 @@ def test_exports_stay_in_the_campaign(running: Running, lines: dict[str, Transpo
     exports = running.folder / "exports"
     for kind, name in (("segnrrd", "masks"), ("weights", "")):
         written = Path(lines["Ada"].exchange("export", {"format": kind, "folder": name})[0]["folder"])
-        assert written.parent == exports and len(list(written.iterdir())) == 1
+        assert written.parent == exports and any(written.rglob("*.*"))
     for name in ("../out", "/tmp/out", "a/../../out", "C:\\out", "..", "~root", "masks"):
         with pytest.raises(InputError):
             lines["Ada"].exchange("export", {"format": "weights", "folder": name})

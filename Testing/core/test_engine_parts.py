@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import CancelledError
 from contextlib import nullcontext
@@ -16,7 +18,6 @@ import pytest
 
 from clopa_annotator.engine import codec, doctor
 from clopa_annotator.engine.calls import CallQueue
-from clopa_annotator.engine.exporting import export
 from clopa_annotator.engine.frames import WireLimits, unpack_bundle
 from clopa_annotator.engine.host import confined
 from clopa_annotator.engine.journal import Journal
@@ -36,7 +37,6 @@ from clopa_annotator.engine.spool import Spool, confirmation_message
 from clopa_annotator.engine.sse import render
 from clopa_annotator.engine.transport import Transport, TransportSettings
 from clopa_annotator.errors import (
-    ConfigError,
     EngineError,
     EngineFull,
     EngineUnreachable,
@@ -396,10 +396,13 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
     assert confined(tmp_path / "exports", "mine") == tmp_path / "exports" / "mine"
 
 
-def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="clopa export"):
-        export(None, "docx", tmp_path / "x")
-    assert not (tmp_path / "x").exists()
+def test_the_client_needs_neither_torch_nor_the_servers_packages() -> None:
+    blocked = ("torch", "fastapi", "starlette", "uvicorn", "psutil", "scipy", "SimpleITK", "safetensors")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import clopa_annotator.engine.client, "
+        "clopa_annotator.engine.tokens, clopa_annotator.engine.doctor"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_the_doctor_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,31 +83,23 @@ def run_engine(
         EngineError: the port is taken.
     """
     token_file = token_file or campaign / TOKEN_FILE
-    listener = _listen(host, port)
-    handler = None
-    try:
+    # A program that holds our standard input runs as the same person: what it may write, we may.
+    settings = replace(settings or EngineSettings(), export_anywhere=parent_stdin)
+    with ExitStack() as cleanup:
+        listener = _listen(host, port)
+        cleanup.callback(listener.close)
         book = load_token_file(token_file)
-        with Campaign.open(campaign, device=device) as opened:
-            handler = open_engine_log(campaign / "logs")
-            settings = settings or EngineSettings()
-            # A program that holds our standard input runs as the same person: what it may write, we may.
-            engine = Engine(opened, replace(settings, export_anywhere=parent_stdin))
-            try:
-                server = _server(make_engine_app(engine, book), listener, tls)
-                server.on_ready = on_ready or _announcer(token_file)
-                if tls is None and not is_loopback(host):
-                    logger.warning(
-                        "Listening on %s without TLS: tokens and images can be read by others.", host
-                    )
-                if parent_stdin:
-                    _end_with_parent(server)
-                server.run(sockets=[listener])
-            finally:
-                engine.close()
-    finally:
-        listener.close()
-        if handler is not None:
-            close_engine_log(handler)
+        opened = cleanup.enter_context(Campaign.open(campaign, device=device))
+        cleanup.callback(close_engine_log, open_engine_log(campaign / "logs"))
+        engine = Engine(opened, settings)
+        cleanup.callback(engine.close)
+        server = _server(make_engine_app(engine, book), listener, tls)
+        server.on_ready = on_ready or _announcer(token_file)
+        if tls is None and not is_loopback(host):
+            logger.warning("Listening on %s without TLS: tokens and images can be read by others.", host)
+        if parent_stdin:
+            _end_with_parent(server)
+        server.run(sockets=[listener])
 
 
 def is_loopback(host: str) -> bool:
