@@ -29,7 +29,7 @@ class AnatomySettings:
 
     tissues: tuple[int, int] = (2, 9)
     organs: tuple[int, int] = (2, 7)
-    size: tuple[float, float] = (5.0, 16.0)
+    size: tuple[float, float] = (6.0, 18.0)
     thick_slices: float = 0.2
     neighbour: float = 0.6
     rim: float = 0.4
