@@ -9,13 +9,15 @@ import json
 import math
 import re
 import struct
+import textwrap
+from pathlib import Path
 
 import blosc2
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicerio
-from cache_helpers import SHAPE, a_confirmation, a_mask, an_image
+from cache_helpers import SHAPE, a_campaign, a_confirmation, a_mask, an_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
@@ -23,6 +25,7 @@ from hypothesis.extra import numpy as nps
 from clopa_annotator.cache import names
 from clopa_annotator.cache.chunked import decode_chunked, encode_chunked, image_hash, mask_hash, plain_voxels
 from clopa_annotator.cache.confirming import Prepared, version_files
+from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.prompts import prompt_from_json, prompt_to_json
 from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
@@ -309,3 +312,30 @@ def test_the_mask_hash_does_not_depend_on_memory_layout():
 def test_a_damaged_volume_is_named(damage):
     with pytest.raises(CorruptRecord, match="it is damaged"):
         decode_chunked(damage, "it")
+
+
+# -- the specification --------------------------------------------------------------------------------------
+
+
+def test_the_reader_in_the_specification_reads_a_campaign(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "formats" / "campaign.md").read_text(
+        encoding="utf-8"
+    )
+    example = textwrap.dedent(text.partition("## Reading without this project")[2])
+    a_campaign(tmp_path / "campaign").close()
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, object] = {}
+    exec(compile(example, "campaign.md", "exec"), found)
+    assert found["record"]["case_id"] in ("case 0", "case 1")
+    assert found["image"].shape == found["mask"].shape == SHAPE
+
+
+def test_the_specification_names_every_key_of_every_document():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "formats" / "campaign.md").read_text(
+        encoding="utf-8"
+    )
+    for kind in (CaseRecord, CaseEntry, Mark, CampaignManifest, CaseDraft):
+        missing = [
+            key for key in kind.__dataclass_fields__ if f"`{key}`" not in text and f'"{key}"' not in text
+        ]
+        assert not missing, kind
