@@ -41,10 +41,15 @@ from clopa_annotator.types import Confirmation, GateDecision, Image, Mask, Point
 
 SCALES = (1.05, 0.95)
 """The versions that are swapped in: the base with its norms scaled, so that their masks can be told apart."""
-SERVE = (
-    "import sys; from pathlib import Path; from clopa_annotator.engine.serve import run_engine; "
-    "run_engine(Path(sys.argv[1]), device=sys.argv[2], parent_stdin=True)"
-)
+SERVE = """
+import sys
+from pathlib import Path
+from clopa_annotator.engine.host import EngineSettings
+from clopa_annotator.engine.serve import run_engine
+from clopa_annotator.engine.supervisor import SupervisorSettings
+settings = EngineSettings(supervisor=SupervisorSettings(niceness=int(sys.argv[3])))
+run_engine(Path(sys.argv[1]), device=sys.argv[2], parent_stdin=True, settings=settings)
+"""
 
 
 @dataclass
@@ -170,13 +175,14 @@ def main() -> int:
         "--think", type=float, default=1.0, help="mean pause between a client's clicks, seconds"
     )
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--niceness", type=int, default=10, help="of the trainer")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     volumes = [make_phantom(PhantomSpec(), seed) for seed in range(max(8, given.clients))]
     with tempfile.TemporaryDirectory() as folder:
         path, pure = prepare(Path(folder), given.model, given.device, volumes)
         engine = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(path), given.device],
+            [sys.executable, "-c", SERVE, str(path), given.device, str(given.niceness)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

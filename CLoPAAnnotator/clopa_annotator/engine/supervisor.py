@@ -65,7 +65,8 @@ class SupervisorSettings:
         memory_bytes: resident size at which it is killed; None for 80 % of the machine's memory.
         restarts: how often a crashed process is started again; the job resumes at its last epoch.
         backoff_s: pause before the first restart; each later one is four times as long.
-        niceness: how far it steps back behind everything else (POSIX); "idle" priority on Windows.
+        niceness: how far it steps back behind everything else (POSIX); "below normal" on Windows. Not the
+            lowest: on a machine that is busy otherwise it would never get on, and clicks stop it anyway.
     """
 
     command: Callable[[Path], Sequence[str]] = trainer_command
@@ -76,7 +77,7 @@ class SupervisorSettings:
     memory_bytes: int | None = None
     restarts: int = 3
     backoff_s: float = 1.0
-    niceness: int = 19
+    niceness: int = 10
 
     def memory_limit(self) -> int:
         """The limit in bytes."""
@@ -207,7 +208,7 @@ class Supervisor:
         try:
             process = psutil.Process(pid)
             if os.name == "nt":
-                process.nice(psutil.IDLE_PRIORITY_CLASS)
+                process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
             else:
                 process.nice(max(process.nice(), self._settings.niceness))
             return process
