@@ -2,8 +2,8 @@
 
     python benchmarks/nsd.py
 
-Needs the reference package: ``pip install surface-distance``. Three sizes: a hippocampus, a liver, and an organ
-in a 512 x 512 x 300 volume; each as a proposal late in an annotation (nearly right) and as a first one (poor).
+Needs the reference package: ``pip install surface-distance``. Three sizes, from a hippocampus to a liver in a
+512 x 512 x 300 volume, each with a proposal late in an annotation (nearly right) and a first one (poor).
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def main() -> None:
             (fast, value), (slow, expected) = seconds(ours, 3), seconds(theirs, 1)
             if abs(value - expected) > 1e-6:
                 raise SystemExit(f"{name}, {stage}: {value} here, {expected} there")
-            print(
-                f"| {name} | {stage} | {value:.3f} | {fast * 1e3:.0f} | {slow * 1e3:.0f} | {slow / fast:.1f} |"
-            )
+            times = f"{fast * 1e3:.0f} | {slow * 1e3:.0f} | {slow / fast:.1f}"
+            print(f"| {name} | {stage} | {value:.3f} | {times} |")
 
 
 if __name__ == "__main__":

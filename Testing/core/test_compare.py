@@ -54,9 +54,7 @@ def test_all_files_are_written_and_hold_the_same_numbers(folders, tmp_path):
     assert (row["dice_init_place"], row["dice_init_wins"], row["nos"]) == ("1", "2", "")
     assert "| clopa-cn | 1 | **0.640 (1)** |" in comparison.markdown
     assert "| static | 1 | 0.240 (3) |" in comparison.markdown
-    assert (
-        'class="text best">0.640 (1)' in written["comparison.html"] and "<svg" in written["comparison.html"]
-    )
+    assert 'class="best">0.640 (1)' in written["comparison.html"] and "<svg" in written["comparison.html"]
     assert "clopa-cn ranks first on Blocks" in written["comparison.html"]
     assert "var(--" not in written["trajectory-1.svg"]
     json.dumps(comparison.to_dict(), allow_nan=False)

@@ -63,8 +63,8 @@ def test_a_flat_face_counts_its_millimetres_and_a_shift_of_exactly_the_tolerance
     first[0:2], second[0:3] = 1, 1
     spacing = (0.7, 1.0, 1.0)
     assert nsd(first, second, spacing, 0.7) == 1.0
-    # Just below: of A all but the 4 elements of its far end lie on B's surface too (B's side walls pass A's
-    # far end, so those 4 positions are B's side elements), hence all of A agrees; of B only its far end does not.
+    # Just below: A's far end has 4 elements, which are side elements of B, and B's far end has 4 of its own.
+    # So all of A agrees, and of B all but its far end.
     corner = surface_areas(spacing)[1]
     side = surface_areas(spacing)[0b00010001]
     expected_total = (8 * corner + 4 * side) + (8 * corner + 8 * side)

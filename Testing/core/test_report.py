@@ -60,7 +60,7 @@ def test_the_headline_says_what_was_learned_and_from_how_many_cases(learned):
     # Dice starts at 0.2 (0.6) plus 0.01 per case number 0..8: means 0.24 and 0.64.
     assert "It learned: the first proposal's mean Dice on unseen cases went from 0.24 to 0.64" in learned[1]
     assert "after 2 confirmed cases" in learned[1]
-    assert "p = 0.004" in learned[1], "nine gains out of nine: 2 / 512"
+    assert "p = 0.004" in learned[1].replace("\u00a0", " "), "nine gains out of nine: 2 / 512"
 
 
 def test_the_interactions_to_the_threshold_are_told(learned):
@@ -204,7 +204,8 @@ def test_slices_are_turned_the_way_clinicians_look():
 
 
 def test_a_volume_stored_across_is_transposed():
-    # i runs to superior, j to the left, k to posterior: a slice across k is coronal, its rows j become columns.
+    # i runs to superior, j to the left, k to posterior: a slice across k is coronal, and its rows j become
+    # columns.
     geometry = Geometry((4, 5, 6), (1.0, 2.0, 3.0), direction=(0, 1.0, 0, 0, 0, 1.0, 1.0, 0, 0))
     view = view_across(geometry, 0)
     assert (view.name, view.transpose, view.flip_rows, view.flip_columns) == ("coronal", True, True, False)

@@ -107,7 +107,7 @@ def dice_against_clicks(curves: Sequence[CaseCurve], threshold: float) -> str:
         _whole_numbers(axes.xaxis)
         _legend(axes)
 
-    return to_svg(draw, (5.4, 3.5), "dice_against_clicks")
+    return to_svg(draw, (5.8, 3.5), "dice_against_clicks")
 
 
 def paired_first_proposals(before: Sequence[float], after: Sequence[float], label: str) -> str:
@@ -146,7 +146,7 @@ def stream_of_cases(rows: Sequence[CaseRow], episodes: Sequence[EpisodeSummary])
         _whole_numbers(axes.xaxis)
         _legend(axes)
 
-    return to_svg(draw, (9.6, 3.3), "stream_of_cases")
+    return to_svg(draw, (10.2, 3.3), "stream_of_cases")
 
 
 def _episode_marks(axes: Any, episodes: Sequence[EpisodeSummary]) -> None:
@@ -177,7 +177,7 @@ def shown_and_confirmed(rows: Sequence[CaseRow]) -> str:
             _whole_numbers(axes.xaxis)
         _whole_numbers(bottom.yaxis)
 
-    return to_svg(draw, (9.6, 3.9), "shown_and_confirmed")
+    return to_svg(draw, (10.2, 3.9), "shown_and_confirmed")
 
 
 def episode_curves(episodes: Sequence[EpisodeSummary]) -> str:
@@ -196,7 +196,7 @@ def episode_curves(episodes: Sequence[EpisodeSummary]) -> str:
         grid[0][0].set_ylabel("training loss")
         grid[1][0].set_ylabel("validation score")
 
-    return to_svg(draw, (min(9.6, 1.2 + 2.6 * len(shown)), 3.6), "episode_curves")
+    return to_svg(draw, (min(10.2, 1.2 + 2.7 * len(shown)), 3.6), "episode_curves")
 
 
 def trajectories(named: Sequence[tuple[str, Trajectory]], threshold: float, ylabel: str, name: str) -> str:

@@ -98,8 +98,10 @@ def _effort(summary: RunSummary, base: TestSummary, newest: TestSummary) -> str:
 def _chance(test: PairedTest) -> str:
     if test.n == 0:
         return ""
-    p = "< 0.001" if test.p < 0.001 else f"= {test.p:.3f}"
-    return f"Paired over {test.n} cases, the change of the first proposal has p {p} (two-sided Wilcoxon)."
+    p = "<\u00a00.001" if test.p < 0.001 else f"=\u00a0{test.p:.3f}"
+    return (
+        f"Paired over {test.n} cases, the change of the first proposal has p\u00a0{p} (two-sided Wilcoxon)."
+    )
 
 
 def _measured(summary: RunSummary) -> Finding:

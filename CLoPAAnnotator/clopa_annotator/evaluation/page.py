@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 Cell = str | int | float | bool | None
+_NUMERIC = re.compile(r"[–+\-]?[\d.]*( \(\d+\))?")
+"""A number as text, perhaps with a place in brackets; such cells are set right like plain numbers."""
 
 _CSS = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #5b6778; --grid: #d5dae1; --card: #ffffff;
@@ -33,7 +36,8 @@ section { background: var(--card); border: 1px solid var(--grid); border-radius:
 .tile .was { color: var(--soft); font-weight: 400; }
 .tile .change { font-size: 14px; } .good { color: var(--good); } .bad { color: var(--bad); }
 .row { display: flex; flex-wrap: wrap; gap: 12px 24px; align-items: flex-start; }
-figure { margin: 0; } .row figure { flex: 1 1 380px; min-width: 0; }
+figure { margin: 0; } .row figure { flex: 0 1 auto; min-width: 0; }
+.scroll + .row, .scroll + figure, figure + figure { margin-top: 18px; }
 figure svg, figure img { display: block; max-width: 100%; height: auto; }
 figure.case { margin: 18px 0 0; } figure.case h3 { font-size: 16px; margin: 0 0 6px; }
 figure.case img { border-radius: 8px; }
@@ -73,7 +77,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], best: Iterable[
         cells = []
         for c, cell in enumerate(row):
             long = isinstance(cell, str) and len(cell) > 32
-            classes = ["text"] * isinstance(cell, str) + ["long"] * long + ["best"] * ((r, c) in bold)
+            words = isinstance(cell, str) and not _NUMERIC.fullmatch(cell)
+            classes = ["text"] * words + ["long"] * long + ["best"] * ((r, c) in bold)
             texts |= {c} if long else set()
             cells.append(f'<td class="{" ".join(classes)}">{escape(_text(cell))}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")

@@ -81,16 +81,26 @@ def _tiles(run: _Run) -> str:
     if not math.isnan(before.noi):
         threshold = f"{run.summary.threshold:g}"
         tiles += [
-            _tile(f"interactions to Dice {threshold}", before.noi, after.noi, 1, fewer_is_better=True),
-            _tile(f"cases that never reach {threshold}, %", before.nof, after.nof, 0, fewer_is_better=True),
+            _tile(f"Interactions to Dice {threshold}", before.noi, after.noi, 1, fewer_is_better=True),
+            _tile(
+                f"Cases never above {threshold}",
+                before.nof,
+                after.nof,
+                0,
+                fewer_is_better=True,
+                unit="\u00a0%",
+            ),
         ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _tile(name: str, before: float, after: float, digits: int, fewer_is_better: bool = False) -> str:
+def _tile(
+    name: str, before: float, after: float, digits: int, fewer_is_better: bool = False, unit: str = ""
+) -> str:
     change = after - before
     good = None if abs(change) < 0.5 * 10**-digits else (change < 0) == fewer_is_better
-    return page.tile(name, number(before, digits), number(after, digits), f"{change:+.{digits}f}", good)
+    was, now = number(before, digits), number(after, digits) + unit
+    return page.tile(name, was, now, f"{change:+.{digits}f}", good)
 
 
 def _versions(run: _Run) -> str:
