@@ -1,7 +1,7 @@
 """Kills an engine and its trainer while people click, confirm and learn; counts what is lost.
 
-``python Testing/chaos/chaos.py --kills 200`` runs on a campaign of its own with a small random network and the
-scripted trainer. Besides SIGKILL, connections are cut in the middle of uploads and the disk fills up. It ends
+``python Testing/chaos/chaos.py --kills 200`` runs on a campaign of its own with a small random network and
+the scripted trainer. Besides SIGKILL, connections are cut in the middle of uploads and the disk fills up. It ends
 with 1 unless
 
 * every acknowledged confirmation is there, intact, once;
@@ -228,8 +228,8 @@ def main() -> int:
         tally, wrong = run(Path(folder), given.kills, given.seed)
         print(
             f"{dict(tally.injuries)} in {time.monotonic() - began:.0f} s; {tally.clicks} clicks, "
-            f"{len(tally.acknowledged)} confirmations acknowledged at once, {len(tally.kept)} kept and delivered "
-            f"later, failures told {dict(tally.errors)}"
+            f"{len(tally.acknowledged)} confirmations acknowledged at once, {len(tally.kept)} kept and "
+            f"delivered later, failures told {dict(tally.errors)}"
         )
     for line in wrong:
         print("WRONG:", line)
