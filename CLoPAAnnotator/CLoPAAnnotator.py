@@ -26,12 +26,12 @@ class CLoPAAnnotator(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["CLoPA Annotator contributors"]
         parent.helpText = _(
-            "Segment with a few clicks; what you confirm makes the model better at your own data while you go "
-            "on. See the user guide: docs/user-guide.md in the extension's repository."
+            "Segment with a few clicks; what you confirm makes the model better at your own data while you "
+            "go on. See the user guide: docs/user-guide.md in the extension's repository."
         )
         parent.acknowledgementText = _(
-            "Builds on nnInteractive (Isensee et al.) and on CLoPA (Esmaeili et al.). For research use; not a "
-            "medical device."
+            "Builds on nnInteractive (Isensee et al.) and on CLoPA (Esmaeili et al.). For research use; not "
+            "a medical device."
         )
 
 
@@ -110,6 +110,7 @@ class CLoPAAnnotatorTest(ScriptedLoadableModuleTest):
     """What can be tested inside a real Slicer without an engine process."""
 
     def setUp(self) -> None:
+        """Start from an empty scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:

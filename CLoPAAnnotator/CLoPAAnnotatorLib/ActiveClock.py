@@ -28,11 +28,12 @@ class ActiveClock:
         """Begin a case, with the seconds of an earlier sitting."""
         self._total, self._last = alreadyS, self._now()
 
-    def touch(self) -> None:
-        """Something was done."""
+    def touch(self) -> float:
+        """Something was done; returns the active seconds so far."""
         if self._last is not None:
             self._total = self.seconds
             self._last = self._now()
+        return self._total
 
     def pause(self) -> None:
         """Stop until `resume`: the module is not shown."""

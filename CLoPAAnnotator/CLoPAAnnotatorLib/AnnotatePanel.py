@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 import qt
-from CLoPAAnnotatorLib.AnnotationSession import Mood
+from CLoPAAnnotatorLib.AnnotationView import Mood
 from CLoPAAnnotatorLib.CasesPanel import askForText
 from CLoPAAnnotatorLib.PromptShapes import TOOLS, Tool
 from CLoPAAnnotatorLib.SliceGestures import SliceGestures
@@ -72,7 +72,8 @@ class AnnotatePanel:
         for button, action in (
             (ui.undoButton, session.undo), (ui.redoButton, session.redo), (ui.resetButton, session.reset),
             (ui.cancelButton, session.cancel), (ui.confirmButton, self.confirm),
-            (ui.confirmNextButton, self.confirmAndNext), (ui.skipButton, self.skip), (ui.flagButton, self.flag),
+            (ui.confirmNextButton, self.confirmAndNext), (ui.skipButton, self.skip),
+            (ui.flagButton, self.flag),
         ):  # fmt: skip
             button.connect("clicked(bool)", lambda _=False, action=action: workspace.attempt(action))
         ui.showPrompts.connect("toggled(bool)", workspace.case.markers.setVisible)
@@ -236,6 +237,7 @@ class AnnotatePanel:
             seconds = int(session.clock.seconds)
             paused = "  " + tr("(paused)") if session.clock.isPaused else ""
             count = len(session.prompts)
-            text = f"{session.caseId}   ·   {count} {tr('prompts')}   ·   {seconds // 60}:{seconds % 60:02d}{paused}"
+            minutes = f"{seconds // 60}:{seconds % 60:02d}{paused}"
+            text = f"{session.caseId}   ·   {count} {tr('prompts')}   ·   {minutes}"
         if self.ui.caseTitle.text != text:
             self.ui.caseTitle.text = text

@@ -41,6 +41,7 @@ class CampaignPanel:
         self.makeClient = makeClient
         self.process = EngineProcess(self._onReady, self._onEnded)
         self.setup = EngineSetup(ui, settings, self._onSetUp)
+        self.address = ""
         self._testing: EngineClient | None = None
         self._testTimer = qt.QTimer()
         self._testTimer.setInterval(20)
@@ -53,7 +54,9 @@ class CampaignPanel:
         workspace.listeners.engine.append(self.refresh)
         ui.connectButton.setStyleSheet(PRIMARY)
         installed = tr("Choose a folder and press Connect.")
-        self._say(installed if settings.python else tr("First press Set up… to install the engine, once."), "calm")
+        self._say(
+            installed if settings.python else tr("First press Set up… to install the engine, once."), "calm"
+        )
         ui.casesSection.collapsed = ui.annotateSection.collapsed = True
         self.refresh()
 
@@ -141,6 +144,7 @@ class CampaignPanel:
         self._workspace.attempt(lambda: self._use(url, token))
 
     def _use(self, url: str, token: str) -> None:
+        self.address = url
         self._say(tr("Connecting …"), "calm")
         self._workspace.connectTo(self.makeClient(url, token, self._settings.spool), self._connected)
 

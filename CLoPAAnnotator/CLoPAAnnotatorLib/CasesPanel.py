@@ -103,7 +103,7 @@ class CasesPanel:
         table.blockSignals(False)
         table.resizeColumnToContents(0)
         table.resizeColumnToContents(1)
-        done = sum(workspace.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
+        done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
             if sources
@@ -113,8 +113,8 @@ class CasesPanel:
 
     def _fillRow(self, row: int, caseId: str) -> None:
         workspace = self._workspace
-        state = workspace.stateOf(caseId)
-        known = workspace.rows.get(caseId)
+        state = workspace.cases.stateOf(caseId)
+        known = workspace.cases.rows.get(caseId)
         words = tr(WORDS[state])
         if known is not None and known.versions > 1:
             words += f" (v{known.versions})"
@@ -144,7 +144,7 @@ class CasesPanel:
         """Offer what can be done."""
         workspace, case = self._workspace, self.selectedCase()
         connected = workspace.isConnected
-        state = workspace.stateOf(case)
+        state = workspace.cases.stateOf(case)
         self.ui.nextCaseButton.enabled = connected and bool(workspace.state.sources)
         self.ui.reopenButton.enabled = connected and state in (CaseState.CONFIRMED, CaseState.SKIPPED)
         self.ui.withdrawButton.enabled = connected and state is CaseState.CONFIRMED
@@ -170,7 +170,8 @@ class CasesPanel:
 
     def _withdraw(self) -> None:
         case = self._needSelection()
-        reason = self.askForText(self.ui.casesTable, tr("Withdraw"), tr("Why shall {case} not train any more?").format(case=case))  # fmt: skip
+        question = tr("Why shall {case} not train any more?").format(case=case)
+        reason = self.askForText(self.ui.casesTable, tr("Withdraw"), question)
         if reason:
             workspace = self._workspace
             workspace.link.client.withdraw(case, reason).then(

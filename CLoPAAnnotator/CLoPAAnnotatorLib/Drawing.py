@@ -1,13 +1,14 @@
 """From a drawing on a slice to voxels: pure numpy, in any orientation.
 
-A drawing lives in the slice view's plane. The plane is sampled more finely than the voxels, each sample inside
-the drawing is sent to the volume's grid, and the voxels that were hit are the region. So an oblique view, a
-flipped image or a transformed one needs no case of its own: what the drawing shows is what is taken.
+A drawing lives in the slice view's plane. The plane is sampled more finely than the voxels, each sample
+inside the drawing is sent to the volume's grid, and the voxels that were hit are the region. So an oblique
+view, a flipped image or a transformed one needs no case of its own: what the drawing shows is what is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ def insidePolygon(points: Points2, polygon: Points2) -> npt.NDArray[np.bool_]:
 def nearLine(points: Points2, line: Points2, radiusMm: float) -> npt.NDArray[np.bool_]:
     """Which points lie within a distance of an open polyline."""
     near = ((points - line[0]) ** 2).sum(1) <= radiusMm**2
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         along = end - start
         length2 = float(along @ along)
         if length2 > 0:

@@ -1,8 +1,8 @@
 """Qt's side of the engine's client: answers are delivered on Qt's loop, nothing waits for them.
 
-Slicer's main thread keeps the interpreter lock while Qt idles, so a client's worker thread would starve. A timer
-therefore polls: while calls are under way it waits a few milliseconds per tick *inside* `poll`, which lets the
-worker run; otherwise it looks in now and then for events.
+Slicer's main thread keeps the interpreter lock while Qt idles, so a client's worker thread would starve. A
+timer therefore polls: while calls are under way it waits a few milliseconds per tick *inside* `poll`, which
+lets the worker run; otherwise it looks in now and then for events.
 """
 
 from __future__ import annotations

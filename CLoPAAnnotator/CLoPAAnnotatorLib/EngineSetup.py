@@ -47,7 +47,7 @@ def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
 
 
 def findUv() -> str:
-    """The program ``uv``; installed into Slicer's Python if this computer has none (one file, no dependencies)."""
+    """The program ``uv``; put into Slicer's Python if this computer has none (it has no dependencies)."""
     found = shutil.which("uv")
     if found:
         return found
@@ -88,8 +88,8 @@ class EngineSetup:
         size = GPU_SIZE if gpu else CPU_SIZE
         kind = tr("an NVIDIA graphics card was found") if gpu else tr("no NVIDIA graphics card was found")
         return tr(
-            "Installs Python {python}, PyTorch and nnInteractive into {folder}, about {size} ({kind}). Takes some "
-            "minutes. Slicer's own packages are not changed; to undo, delete the folder."
+            "Installs Python {python}, PyTorch and nnInteractive into {folder}, about {size} ({kind}). Takes "
+            "some minutes. Slicer's own packages are not changed; to undo, delete the folder."
         ).format(python=PYTHON_VERSION, folder=self._settings.environment, size=size, kind=kind)
 
     def start(self) -> None:

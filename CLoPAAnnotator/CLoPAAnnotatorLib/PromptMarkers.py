@@ -1,4 +1,4 @@
-"""Prompts on the screen: markups that can be hidden, one node for the clicks of each sign, one per drawing."""
+"""Prompts on the screen: markups that can be hidden; a node for the clicks of each sign, one per drawing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import vtk
 from vtk.util import numpy_support
 
-from CLoPAAnnotatorLib.AnnotationSession import GivenPrompt
+from CLoPAAnnotatorLib.AnnotationView import GivenPrompt
 from CLoPAAnnotatorLib.Texts import tr
 
 POSITIVE = (0.30, 0.80, 0.40)

@@ -41,13 +41,13 @@ class ProposalSegment:
         segmentation = segmentationNode.GetSegmentation()
         if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != LABELMAP:
             raise GeometryError(
-                tr("{name} is made of surfaces, not voxels. Choose another segmentation, or convert it in the "
-                   "module Segmentations.").format(name=segmentationNode.GetName())
+                tr("{name} is made of surfaces, not voxels. Choose another segmentation, or convert it in "
+                   "the module Segmentations.").format(name=segmentationNode.GetName())
             )  # fmt: skip
         if segmentationNode.GetParentTransformNode() is not volumeNode.GetParentTransformNode():
             raise GeometryError(
-                tr("{name} is under another transform than the image. Give both the same transform in the module "
-                   "Transforms.").format(name=segmentationNode.GetName())
+                tr("{name} is under another transform than the image. Give both the same transform in the "
+                   "module Transforms.").format(name=segmentationNode.GetName())
             )  # fmt: skip
         if segmentation.GetSegment(SEGMENT_ID) is None:
             self._add()

@@ -1,6 +1,6 @@
 """The mouse in slice views: a click or a drag with a tool becomes a gesture; everything else stays Slicer's.
 
-Left button: positive or negative as the panel says; with Shift, or with the right button, the other way round.
+Left button: positive or negative as the panel says; with Shift, or the right button, the other way round.
 With the point tool a drag is left to Slicer (pan, zoom, window/level): the press is held back until the mouse
 has moved, then handed on. Wheel, keys and the middle button are never touched.
 """

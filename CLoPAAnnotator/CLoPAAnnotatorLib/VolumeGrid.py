@@ -53,8 +53,8 @@ def imageOfVolume(node: Any) -> Image:
     voxels = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise ImageError(
-            tr("{name} has voxels that are not numbers (NaN or infinite). Replace them first, for instance with "
-               "the module Simple Filters.").format(name=name)
+            tr("{name} has voxels that are not numbers (NaN or infinite). Replace them first, for instance "
+               "with the module Simple Filters.").format(name=name)
         )  # fmt: skip
     if voxels.min() == voxels.max():
         raise ImageError(
@@ -71,7 +71,8 @@ def _geometry(node: Any, shape: Kji) -> Geometry:
     if not np.isfinite(lps).all() or (spacing <= 0).any():
         raise GeometryError(tr("The image's position in space is damaged. Check it in the module Volumes."))
     direction = lps[:3, :3] / spacing
-    return Geometry(shape, tuple(map(float, spacing)), tuple(map(float, lps[:3, 3])), tuple(map(float, direction.ravel())))  # fmt: skip
+    numbers = (tuple(map(float, values)) for values in (spacing, lps[:3, 3], direction.ravel()))
+    return Geometry(shape, *numbers)
 
 
 class VolumeGrid:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,32 +13,20 @@ from clopa_annotator.engine.messages import CaseRow, EngineInfo, OpenedCase
 from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, NoImage
 from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import CaseRef, CaseState, Event, Mask, Prompt
-from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession, GivenPrompt, Mood
+from clopa_annotator.types import CaseRef, Event, Mask, Prompt
+from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
+from CLoPAAnnotatorLib.AnnotationView import GivenPrompt, Mood
+from CLoPAAnnotatorLib.CaseList import CaseList
 from CLoPAAnnotatorLib.CaseScene import CaseScene
 from CLoPAAnnotatorLib.CaseSources import CaseSource
 from CLoPAAnnotatorLib.EngineLink import EngineLink
+from CLoPAAnnotatorLib.Listeners import Listeners
 from CLoPAAnnotatorLib.ParameterState import ParameterState
 from CLoPAAnnotatorLib.Prefetch import Prefetch
 from CLoPAAnnotatorLib.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
 from CLoPAAnnotatorLib.Texts import tr
 
 logger = logging.getLogger(__name__)
-
-DONE = (CaseState.CONFIRMED, CaseState.SKIPPED)
-
-
-@dataclass
-class Listeners:
-    """Who is told what; each a list of functions."""
-
-    said: list[Callable[[str, Mood], object]] = field(default_factory=list)
-    busy: list[Callable[[], object]] = field(default_factory=list)
-    cases: list[Callable[[], object]] = field(default_factory=list)
-    opened: list[Callable[[], object]] = field(default_factory=list)
-    engine: list[Callable[[], object]] = field(default_factory=list)
-    events: list[Callable[[Event], object]] = field(default_factory=list)
-    ticks: list[Callable[[], object]] = field(default_factory=list)
 
 
 class Workspace:
@@ -53,7 +40,7 @@ class Workspace:
         self.info: EngineInfo | None = None
         self.isLost = False
         self.annotator = ""
-        self.rows: dict[str, CaseRow] = {}
+        self.cases = CaseList(state)
         self._segmentation: Any = None
         self._prefetch = Prefetch(self)
 
@@ -100,7 +87,7 @@ class Workspace:
         return self.info is not None and not self.isLost
 
     def _heard(self, event: Event) -> None:
-        if event.name == "case_changed" or event.name == "confirmed":
+        if event.name in ("case_changed", "confirmed"):
             self.refreshCases()
         if event.name == "connection" and not event.data.get("up", True):
             self.say(str(event.data.get("sentence", "")), "error")
@@ -117,11 +104,9 @@ class Workspace:
 
     def addSources(self, sources: tuple[CaseSource, ...]) -> int:
         """List more cases; returns how many are new."""
-        known = {s.caseId for s in self.state.sources}
-        new = tuple(s for s in sources if s.caseId not in known)
-        self.state.sources = (*self.state.sources, *new)
+        count = self.cases.add(sources)
         self._tell(self.listeners.cases)
-        return len(new)
+        return count
 
     def refreshCases(self) -> None:
         """Ask the engine for the cases' states."""
@@ -129,30 +114,13 @@ class Workspace:
             self.link.client.cases().then(self._gotCases, lambda error: self.say(str(error), "error"))
 
     def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
-        self.rows = {row.case_id: row for row in rows}
+        self.cases.rows = {row.case_id: row for row in rows}
         self._tell(self.listeners.cases)
-
-    def stateOf(self, caseId: str) -> CaseState:
-        """Where a case stands; to do if the engine has not seen it."""
-        row = self.rows.get(caseId)
-        return row.state if row is not None else CaseState.TODO
 
     def nextSource(self) -> CaseSource | None:
         """The next case that is not done, after the open one; None if all are."""
-        sources = self.state.sources
-        ids = [s.caseId for s in sources]
-        start = ids.index(self.session.caseId) + 1 if self.session.caseId in ids else 0
-        ordered = [*sources[start:], *sources[:start]]
-        return next((s for s in ordered if self._isOpenTo(s.caseId)), None)
-
-    def _isOpenTo(self, caseId: str) -> bool:
-        row = self.rows.get(caseId)
-        taken = row is not None and row.owner not in (
-            "",
-            self.annotator,
-            self.info.annotator if self.info else "",
-        )
-        return self.stateOf(caseId) not in DONE and caseId != self.session.caseId and not taken
+        identities = {"", self.annotator, self.info.annotator if self.info is not None else ""}
+        return self.cases.nextAfter(self.session.caseId, identities)
 
     def openNext(self) -> None:
         """Open the next case that is not done."""
@@ -277,7 +245,7 @@ class Workspace:
 
     def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
         """Say what came back."""
-        self.rows[opened.row.case_id] = opened.row
+        self.cases.rows[opened.row.case_id] = opened.row
         if isResumed:
             self.say(tr("Connected again; nothing was lost. Go on."), "good")
         elif opened.draft is not None:
@@ -303,10 +271,10 @@ class Workspace:
 
     def caseChanged(self, row: CaseRow) -> None:
         """Show a case's new state."""
-        self.rows[row.case_id] = row
+        self.cases.rows[row.case_id] = row
         self._tell(self.listeners.cases)
 
-    def engineLost(self, error: ClopaError) -> None:
+    def engineLost(self, _error: ClopaError) -> None:
         """The engine panel offers Restart."""
         self.isLost = True
         self._tell(self.listeners.engine)

@@ -17,9 +17,7 @@ def draw_chart(node: Any, path: Path, size: tuple[int, int] = (640, 360)) -> Non
     for number in range(node.GetNumberOfPlotSeriesNodes()):
         series = node.GetNthPlotSeriesNode(number)
         plot = chart.AddPlot(vtk.vtkChart.LINE)
-        plot.SetInputData(
-            series.GetTableNode().GetTable(), series.GetXColumnName(), series.GetYColumnName()
-        )
+        plot.SetInputData(series.GetTableNode().GetTable(), series.GetXColumnName(), series.GetYColumnName())
         plot.SetColorF(*series.GetColor())
         plot.SetWidth(2.0)
         plot.SetLabel(series.GetName().removeprefix("CLoPA "))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clopa_annotator.errors import ClopaError, DatasetError
 from driving import a_ball
+
+from clopa_annotator.errors import ClopaError, DatasetError
 
 
 def test_a_click_outside_the_volume(driver):
@@ -37,7 +38,7 @@ VOLUMES = {
     "nan": (lambda a: np.where(a > 0.9, np.nan, a).astype(np.float32), "not numbers"),
     "infinite": (lambda a: np.where(a > 0.9, np.inf, a).astype(np.float32), "not numbers"),
     "constant": (lambda a: np.full_like(a, 7.0), "same everywhere"),
-    "zero": (lambda a: np.zeros_like(a), "same everywhere"),
+    "zero": (np.zeros_like, "same everywhere"),
     "one slice": (lambda a: a[:1], "single slice"),
 }
 
@@ -152,12 +153,12 @@ def test_a_case_without_an_engine(panel):
 PATHS = {
     "nothing chosen": (lambda p: "", "Choose a folder"),
     "missing": (lambda p: str(p / "nowhere"), "does not exist"),
-    "empty folder": (lambda p: str(p), "no images"),
+    "empty folder": (str, "no images"),
     "a text file": (lambda p: write(p / "a.txt", "x"), "not an image"),
     "a CSV without images": (lambda p: write(p / "a.csv", "name\nx\n"), "column 'image'"),
     "a CSV naming a missing file": (lambda p: write(p / "a.csv", "image\nx.nii\n"), "does not exist"),
     "a CSV that is binary": (lambda p: write(p / "a.csv", b"\xff\xfe\x00\x9d"), "cannot be read"),
-    "a damaged dataset": (lambda p: dataset(p), "damaged"),
+    "a damaged dataset": (lambda p: dataset(p), "damaged"),  # noqa: PLW0108  (defined below),
 }
 
 

@@ -49,7 +49,10 @@ def test_confirm_and_next_goes_through_a_folder(driver, folder):
         assert driver.session.caseId == f"case {number}"
         click_centre(driver)
         driver.press("Ctrl+Return")
-        driver.until(lambda: driver.session.caseId != f"case {number}" or "every" in driver.said.lower(), "the next")
+        driver.until(
+            lambda case=f"case {number}": driver.session.caseId != case or "every" in driver.said.lower(),
+            "the next",
+        )
         driver.until(lambda: not driver.session.isBusy, "opening")
         driver.host.spin(0.1)
     assert states(driver) == ["confirmed"] * 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from clopa_annotator.engine.fake_learning import ScriptedEpisode
 from driving import a_ball
+
+from clopa_annotator.engine.fake_learning import ScriptedEpisode
 
 CENTRE = (15, 20, 25)
 
@@ -28,7 +29,9 @@ def confirm_cases(driver, count, first=0):
         mask = (image.voxels > 0.5).astype("uint8")
         prompts = tuple(TimedPrompt(PointPrompt(CENTRE), float(i)) for i in range(9 - number % 5))
         driver.client.campaign.confirm(
-            Confirmation(name, name, mask, prompts, "Ada", 70.0 - 6 * (number % 5), 0, 0.5 + 0.05 * (number % 5))
+            Confirmation(
+                name, name, mask, prompts, "Ada", 70.0 - 6 * (number % 5), 0, 0.5 + 0.05 * (number % 5)
+            )
         )
     driver.host.spin(0.3)
 
@@ -152,8 +155,8 @@ def test_closing_the_scene_takes_the_plots_away_and_they_come_back(driver):
     import slicer
 
     confirm_cases(driver, 2)
-    driver.until(lambda: driver.widget.learningPanel.plots.charts(), "the charts")
+    driver.until(driver.widget.learningPanel.plots.charts, "the charts")
     slicer.mrmlScene.Clear(False)
     assert not driver.widget.learningPanel.plots.charts()
     confirm_cases(driver, 1, first=2)
-    driver.until(lambda: driver.widget.learningPanel.plots.charts(), "the charts")
+    driver.until(driver.widget.learningPanel.plots.charts, "the charts")

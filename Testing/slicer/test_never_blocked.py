@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from clopa_annotator.engine.fake import FakeEngineClient
 
 CENTRE = (15, 20, 25)

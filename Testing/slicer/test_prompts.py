@@ -33,7 +33,9 @@ GEOMETRIES = {
 def test_a_click_lands_on_its_voxel_in_any_orientation_and_geometry(driver, geometry):
     volume = driver.add_volume(matrix=GEOMETRIES[geometry])
     driver.open_volume(volume)
-    for number, (view, target) in enumerate(zip(VIEWS, [(15, 21, 26), (13, 20, 24), (16, 18, 27)], strict=True)):
+    for number, (view, target) in enumerate(
+        zip(VIEWS, [(15, 21, 26), (13, 20, 24), (16, 18, 27)], strict=True)
+    ):
         driver.host.views[view].fit()
         driver.click(driver.world(volume, target), view)
         driver.settle()
@@ -127,9 +129,7 @@ def drawn(driver, view, key, path):
 
 
 def pixel_per_voxel(view, grid):
-    return max(grid.geometry.spacing_ijk_mm) / np.linalg.norm(
-        np.subtract(view.toRAS(1, 0), view.toRAS(0, 0))
-    )
+    return max(grid.geometry.spacing_ijk_mm) / np.linalg.norm(np.subtract(view.toRAS(1, 0), view.toRAS(0, 0)))
 
 
 def test_a_drag_with_the_point_tool_is_slicers(driver):

@@ -147,7 +147,7 @@ def test_a_surface_segmentation_is_refused_in_words(driver):
     import slicer
     import vtk
 
-    volume = driver.add_volume()
+    driver.add_volume()
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "surfaces")
     node.GetSegmentation().SetSourceRepresentationName("Closed surface")
     sphere = vtk.vtkSphereSource()

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-from clopa_annotator.session.fake import FakeSession
 from story import inside, reference
+
+from clopa_annotator.session.fake import FakeSession
+
+
+def outline(mask, corners=24):
+    """A closed line around a 2D mask: its outermost voxel in every direction."""
+    voxels = np.argwhere(mask).astype(float)
+    offset = voxels - voxels.mean(0)
+    sector = ((np.arctan2(offset[:, 0], offset[:, 1]) + np.pi) / (2 * np.pi) * corners).astype(int) % corners
+    distance = np.hypot(*offset.T)
+    return [
+        voxels[sector == n][distance[sector == n].argmax()] for n in range(corners) if (sector == n).any()
+    ]
 
 
 def test_the_story_in_pictures(driver, test_data, artifacts):
+    from test_learning_panel import confirm_cases
+
     from clopa_annotator.engine.fake import FakeEngineClient
     from clopa_annotator.engine.fake_campaign import FakeCampaign
-    from test_learning_panel import confirm_cases
 
     ui = driver.ui
     driver.workspace.disconnect()
@@ -35,12 +48,9 @@ def test_the_story_in_pictures(driver, test_data, artifacts):
     driver.settle()
     assert driver.workspace.currentMask().any()
     driver.picture(artifacts, "3-first-click")
-    voxels = np.argwhere(truth[centre[0]])
-    lasso = voxels[[0, len(voxels) // 4, len(voxels) // 2, 3 * len(voxels) // 4, -1]]
     driver.press("L")
     view = driver.host.views["Red"]
-    path = [view.toXY(driver.world(None, (centre[0], j, i))) for j, i in lasso]
-    view.drag([path[0], path[1], path[3], path[4], path[2], path[0]])
+    view.drag([view.toXY(driver.world(None, (centre[0], j, i))) for j, i in outline(truth[centre[0]])])
     driver.settle()
     driver.press("O")
     driver.click(driver.world(None, (centre[0], 4, 4)), button="Right")
@@ -58,7 +68,7 @@ def test_the_story_in_pictures(driver, test_data, artifacts):
     driver.host.spin(0.3)
     driver.picture(artifacts, "6-confirmed")
     learning = driver.client.campaign.learning
-    learning.step.__self__.held = False
+    learning.held = False
     driver.client.poll()
     driver.client.poll()
     learning.held = True

@@ -1,0 +1,68 @@
+"""The prompts behind each state of a case, mirrored so that the screen follows undo without asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from clopa_annotator.engine.messages import Answer
+from clopa_annotator.types import Mask, TimedPrompt
+from CLoPAAnnotatorLib.AnnotationView import GivenPrompt
+from CLoPAAnnotatorLib.Texts import tr
+
+StepKind = Literal["prompts", "mask", "undo", "redo", "reset", "take back"]
+Prompts = tuple[GivenPrompt, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the engine is asked to do; "take back" undoes a prompt that was cancelled on its way."""
+
+    kind: StepKind
+    prompts: Prompts = ()
+
+
+class PromptHistory:
+    """States in a row, and the one that is shown."""
+
+    def __init__(self, restored: Prompts = ()) -> None:
+        self._states: list[Prompts] = [(), restored] if restored else [()]
+        self._position = len(self._states) - 1
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts behind what is shown."""
+        return self._states[self._position]
+
+    @property
+    def timed(self) -> tuple[TimedPrompt, ...]:
+        """The same, as they are stored."""
+        return tuple(given.timed for given in self.prompts)
+
+    def follow(self, step: Step) -> None:
+        """The engine has carried a step out."""
+        if step.kind == "undo":
+            self._position = max(self._position - 1, 0)
+        elif step.kind == "redo":
+            self._position = min(self._position + 1, len(self._states) - 1)
+        elif step.kind != "take back":
+            after = () if step.kind == "reset" else (*self.prompts, *step.prompts)
+            self._states = [*self._states[: self._position + 1], after]
+            self._position += 1
+
+
+def diceOf(first: Mask, second: Mask) -> float:
+    """Dice of two masks; 1 if both are empty."""
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total
+
+
+def whatNext(step: Step, answer: Answer) -> str:
+    """What the user may want to do after an answer; empty if that is plain."""
+    if step.kind != "prompts":
+        return ""
+    if answer.proposal.changed_kji is None:
+        return tr("That changed nothing. Try another place, a scribble or a lasso.")
+    return tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much.")
