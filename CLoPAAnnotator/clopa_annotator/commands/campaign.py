@@ -60,7 +60,7 @@ def create(
 def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
-    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 20,
+    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 12,
     test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 8,
     clicks: Annotated[int, typer.Option("--clicks", help="Corrections per case.")] = 6,
     model: Model = "bundled",
