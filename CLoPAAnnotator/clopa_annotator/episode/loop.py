@@ -113,6 +113,21 @@ class _Running:
     target: Region
 
 
+@dataclass
+class _Record:
+    """Losses and Dice so far; ``dice`` holds every sample's latest."""
+
+    dice: list[float]
+    losses: list[float] = field(default_factory=list)
+    curve: list[tuple[float, ...]] = field(default_factory=list)
+
+    def add(self, loss: float, running: list[_Running]) -> None:
+        for r in running:
+            self.dice[r.index] = _dice(r)
+        self.losses.append(loss)
+        self.curve.append(tuple(self.dice))
+
+
 def run_window(
     network: nn.Module,
     samples: Sequence[WindowSample],
@@ -128,17 +143,15 @@ def run_window(
     """Run one interaction window over a batch.
 
     Args:
-        network: maps (batch, 8, k, j, i) to (batch, 2, k, j, i), or to a list of such, finest first, when it
-            is built with deep supervision (never on a network that a session uses).
+        network: (batch, 8, k, j, i) to (batch, 2, k, j, i), or with deep supervision a list, finest first.
         samples: the batch.
         prompter: who clicks.
         rng: source of every random choice in the window.
         settings: see `WindowSettings`.
         backward: accumulate gradients of ``loss / steps``; False only measures, without a graph.
-        on_microstep: called after every forward(-backward) of one micro-batch: the place to yield the device
-            to a click or to raise `EpisodeCancelled`; what it raises ends the window.
-        on_step: called with the step's number (from 0) after its gradients are complete; pretraining steps
-            its optimiser here, episodes after the window.
+        on_microstep: called after each micro-batch: the place to yield the device to a click, or to raise
+            `EpisodeCancelled`; what it raises ends the window.
+        on_step: called with the step's number (from 0) once its gradients are complete.
         scaler: a ``torch.amp.GradScaler`` for float16, else None.
 
     Returns:
@@ -148,21 +161,16 @@ def run_window(
         NonFiniteLoss: the loss of a step is NaN or infinite; gradients so far are incomplete.
     """
     running = [_start(n, s, prompter, rng, settings) for n, s in enumerate(samples)]
-    dice = [0.0] * len(running)
-    losses: list[float] = []
-    curve: list[tuple[float, ...]] = []
+    record = _Record([0.0] * len(running))
     for step in range(settings.steps):
         if step > 0:
             running = [r for r in running if _correct(r, prompter, rng, settings)]
         if not running:
             break
-        losses.append(_one_step(network, running, settings, backward, on_microstep, scaler))
-        for r in running:
-            dice[r.index] = _dice(r)
-        curve.append(tuple(dice))
+        record.add(_one_step(network, running, settings, backward, on_microstep, scaler), running)
         if on_step is not None:
             on_step(step)
-    return WindowResult(tuple(losses), tuple(curve))
+    return WindowResult(tuple(record.losses), tuple(record.curve))
 
 
 def _start(

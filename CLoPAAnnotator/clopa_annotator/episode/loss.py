@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,32 +48,12 @@ def dice_and_cross_entropy(output: Tensor | Sequence[Tensor], target: Tensor) ->
     """
     if isinstance(output, Tensor):
         return 1 - soft_dice(output, target) + cross_entropy(output, target)
-    return _over_stages(dice_and_cross_entropy, output, target)
-
-
-def dice_and_dense_cross_entropy(output: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:
-    """``(1 - Dice)`` plus half the cross-entropy summed over the voxels and divided by the target's size.
-
-    For training from scratch. Averaged over a whole patch, the cross-entropy of a small target is next to
-    nothing; Dice then rules alone and drives the network into confident balls around the clicks, from where
-    the saturated softmax lets hardly a gradient through. Arguments as in `dice_and_cross_entropy`.
-    """
-    if isinstance(output, Tensor):
-        voxels = target[0].numel()
-        size = target.flatten(1).float().sum(1).clamp(min=0.002 * voxels)
-        return 1 - soft_dice(output, target) + 0.5 * cross_entropy(output, target) * voxels / size
-    return _over_stages(dice_and_dense_cross_entropy, output, target)
-
-
-def _over_stages(
-    loss: Callable[[Tensor, Tensor], Tensor], output: Sequence[Tensor], target: Tensor
-) -> Tensor:
     weights = [0.5**n for n in range(len(output))]
     total = torch.zeros(target.shape[0], device=target.device)
     for logits, weight in zip(output, weights, strict=True):
         steps = [n // m for n, m in zip(target.shape[1:], logits.shape[2:], strict=True)]
         coarse = target[:, :: steps[0], :: steps[1], :: steps[2]]
-        total = total + weight / sum(weights) * loss(logits, coarse)
+        total = total + weight / sum(weights) * dice_and_cross_entropy(logits, coarse)
     return total
 
 

@@ -93,18 +93,10 @@ def download(
         raise LicenceNotAccepted(
             f"{entry.title} comes under {entry.licence} ({entry.licence_url}); accept it before downloading."
         )
-    own = client is None
-    client = client or httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True)
-    try:
-        return _Transfer(client, entry, folder, on_progress, should_stop).run()
-    except httpx.HTTPError as error:
-        raise ModelNotPresent(
-            f"The download of {entry.title} broke off ({type(error).__name__}). What has arrived is kept; "
-            "check the connection and start it again."
-        ) from error
-    finally:
-        if own:
-            client.close()
+    if client is not None:
+        return _transfer(_Transfer(client, entry, folder, on_progress, should_stop))
+    with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True) as own:
+        return _transfer(_Transfer(own, entry, folder, on_progress, should_stop))
 
 
 def verify(name: str, root: Path | None = None) -> None:
@@ -131,6 +123,16 @@ def _remote_entry(name: str) -> ModelEntry:
         names = ", ".join(f'"{e.name}"' for e in ENTRIES if e.is_remote)
         raise ModelNotPresent(f'There is no model "{name}" to download; there is {names}.')
     return entry
+
+
+def _transfer(transfer: _Transfer) -> Path:
+    try:
+        return transfer.run()
+    except httpx.HTTPError as error:
+        raise ModelNotPresent(
+            f"The download broke off ({type(error).__name__}). What has arrived is kept; check the "
+            "connection and start it again."
+        ) from error
 
 
 class _Transfer:

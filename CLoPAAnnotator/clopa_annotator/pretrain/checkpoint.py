@@ -73,6 +73,10 @@ def export_model(
         },
         fresh / CHECKPOINT,
     )
+    return _swap_in(fresh, folder)
+
+
+def _swap_in(fresh: Path, folder: Path) -> Path:
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -69,8 +69,8 @@ def _coordinates(bounds: BoundsKji, centre: Tensor, voxel: Tensor) -> Tensor:
 def _warp(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
     (k, j, i) = at.shape[1:]
     cells = int(rng.integers(2, 6))
-    amount = radius * rng.choice([0.05, 0.12, 0.22])
-    return at + amount * smooth((k, j, i), (cells, cells, cells), rng, 3)
+    amount = radius * float(rng.choice([0.05, 0.12, 0.22]))
+    return torch.as_tensor(at + amount * smooth((k, j, i), (cells, cells, cells), rng, 3))
 
 
 def _blob(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
