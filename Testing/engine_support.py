@@ -17,7 +17,7 @@ from clopa_annotator.config import CampaignConfig
 from clopa_annotator.engine.app import make_engine_app
 from clopa_annotator.engine.guard import GuardSettings
 from clopa_annotator.engine.host import Engine, EngineSettings
-from clopa_annotator.engine.serve import _listen, _server
+from clopa_annotator.engine.serve import Tls, _listen, _server
 from clopa_annotator.engine.tokens import Identity, TokenBook
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.pipeline import Campaign
@@ -62,13 +62,16 @@ class Running:
 
 @contextmanager
 def serving(
-    folder: Path, settings: EngineSettings | None = None, guard: GuardSettings | None = None
+    folder: Path,
+    settings: EngineSettings | None = None,
+    guard: GuardSettings | None = None,
+    tls: Tls | None = None,
 ) -> Iterator[Running]:
     """Serve a campaign from a thread of this process."""
     with Campaign.open(folder, device="cpu") as campaign:
         engine = Engine(campaign, settings)
         listener = _listen("127.0.0.1", 0)
-        server = _server(make_engine_app(engine, TokenBook(BOOK), guard), listener, None)
+        server = _server(make_engine_app(engine, TokenBook(BOOK), guard), listener, tls)
         ready = threading.Event()
         server.on_ready = lambda url: ready.set()
         server.install_signal_handlers = lambda: None

@@ -175,7 +175,7 @@ def main() -> int:
         "--think", type=float, default=1.0, help="mean pause between a client's clicks, seconds"
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--niceness", type=int, default=10, help="of the trainer")
+    parser.add_argument("--niceness", type=int, default=5, help="of the trainer")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     volumes = [make_phantom(PhantomSpec(), seed) for seed in range(max(8, given.clients))]
@@ -202,9 +202,10 @@ def main() -> int:
         if still in ("training", "checking"):
             line.exchange("episodes/cancel", {})
         line.close()
+        judgement = report(given, idle, training, updates, still, load_before)
         engine.stdin.close()
-        engine.wait(60)
-    return report(given, idle, training, updates, still, load_before)
+        engine.wait(300)
+    return judgement
 
 
 def wait_until_training(line: Transport) -> None:

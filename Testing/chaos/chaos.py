@@ -1,8 +1,8 @@
 """Kills an engine and its trainer while people click, confirm and learn; counts what is lost.
 
 ``python Testing/chaos/chaos.py --kills 200`` runs on a campaign of its own with a small random network and
-the scripted trainer. Besides SIGKILL, connections are cut in the middle of uploads and the disk fills up. It ends
-with 1 unless
+the scripted trainer. Besides SIGKILL, connections are cut in the middle of uploads and the disk fills up. It
+ends with 1 unless
 
 * every acknowledged confirmation is there, intact, once;
 * what could not be delivered at once was delivered later, once;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +14,13 @@ import pytest
 from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, an_image, make_campaign, serving
 from nnInteractive.inference.remote.remote_session import nnInteractiveRemoteInferenceSession
 
+from clopa_annotator.engine.serve import tls_from
 from clopa_annotator.engine.spool import confirmation_message
-from clopa_annotator.engine.transport import Transport
+from clopa_annotator.engine.transport import Transport, TransportSettings
 from clopa_annotator.errors import (
     CaseTaken,
     ConfirmationConflict,
+    EngineUnreachable,
     InputError,
     NotPermitted,
     StorageFull,
@@ -246,6 +250,35 @@ def test_an_image_is_fetched_by_its_hash(running: Running, lines: dict[str, Tran
     meta, arrays = lines["Bob"]._read(answer)
     np.testing.assert_array_equal(arrays["image"], an_image().voxels)
     assert meta["geometry"]["spacing_ijk_mm"] == list(an_image().geometry.spacing_ijk_mm)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_an_engine_can_be_spoken_to_over_tls(model: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(make, check=True, capture_output=True)
+    folder = make_campaign(tmp_path / "campaign", model)
+    with serving(folder, tls=tls_from(certificate, key)) as running:
+        assert running.url.startswith("https://")
+        line = Transport(running.url, OWNER, TransportSettings(certificate=certificate))
+        assert line.exchange("hello", {})[0]["engine"]["annotator"] == "Ada"
+        line.close()
+        stranger = Transport(running.url, OWNER, TransportSettings(patience_s=0.2))
+        with pytest.raises(EngineUnreachable):
+            stranger.exchange("hello", {})
+        stranger.close()
 
 
 def test_a_full_disk_confirms_nothing_and_says_so(

@@ -15,7 +15,7 @@ from engine_support import a_model, an_image, make_campaign
 
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.serve import is_loopback, run_engine
+from clopa_annotator.engine.serve import is_loopback, run_engine, tls_from
 from clopa_annotator.engine.signals import TRAINER, read_process
 from clopa_annotator.errors import CampaignLocked, ConfigError, EngineError, EngineUnreachable, WrongToken
 from clopa_annotator.pipeline import Campaign
@@ -177,6 +177,16 @@ def test_a_taken_or_impossible_port_is_told_in_words(campaign: Path) -> None:
             run_engine(campaign, port=taken.getsockname()[1])
     with pytest.raises(ConfigError, match="no port"):
         run_engine(campaign, port=70_000)
+
+
+def test_tls_needs_certificate_and_key(tmp_path: Path) -> None:
+    pem = tmp_path / "a.pem"
+    pem.touch()
+    assert tls_from(None, None) is None
+    assert tls_from(pem, pem).key == pem
+    for certificate, key in ((pem, None), (None, pem), (pem, tmp_path / "missing.pem")):
+        with pytest.raises(ConfigError, match="TLS needs"):
+            tls_from(certificate, key)
 
 
 def test_loopback_is_known_from_the_rest() -> None:

@@ -50,11 +50,16 @@ def engine(
     parent_stdin: Annotated[
         bool, typer.Option("--parent-stdin", help="End when standard input closes.")
     ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--tls-certificate", help="PEM file with the certificate; needs --tls-key.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file with the private key.")] = None,
 ) -> None:
     """Serve one campaign: clicks, confirmations, learning in the background."""
-    from clopa_annotator.engine.serve import run_engine
+    from clopa_annotator.engine.serve import run_engine, tls_from
 
-    run_engine(campaign, host, port, token_file, device=device, parent_stdin=parent_stdin)
+    tls = tls_from(certificate, key)
+    run_engine(campaign, host, port, token_file, device=device, parent_stdin=parent_stdin, tls=tls)
 
 
 def doctor(

@@ -102,6 +102,22 @@ def run_engine(
         server.run(sockets=[listener])
 
 
+def tls_from(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Both files, or none.
+
+    Raises:
+        ConfigError: one without the other, or a file that is not there.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigError("TLS needs both files: --tls-certificate and --tls-key.")
+    for path in (certificate, key):
+        if not path.is_file():
+            raise ConfigError(f"There is no file {path}; TLS needs a certificate and its key.")
+    return Tls(certificate, key)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     try:

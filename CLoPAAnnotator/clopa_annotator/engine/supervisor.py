@@ -77,7 +77,7 @@ class SupervisorSettings:
     memory_bytes: int | None = None
     restarts: int = 3
     backoff_s: float = 1.0
-    niceness: int = 10
+    niceness: int = 5
 
     def memory_limit(self) -> int:
         """The limit in bytes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +65,7 @@ class Transport:
             base_url=url.rstrip("/"),
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(self.settings.work_s, connect=self.settings.connect_s),
-            verify=str(self.settings.certificate) if self.settings.certificate else True,
+            verify=_trust(self.settings.certificate),
             trust_env=False,
         )
 
@@ -151,6 +152,11 @@ class Transport:
         except (httpx.HTTPError, httpx.StreamError, RuntimeError) as error:
             raise EngineUnreachable("The connection to the engine broke off.") from error
         raise EngineUnreachable("The engine has ended the connection.")
+
+
+def _trust(certificate: Path | None) -> ssl.SSLContext:
+    """Whom to trust: the one certificate that was given, or the system's authorities."""
+    return ssl.create_default_context(cafile=str(certificate) if certificate else None)
 
 
 def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
