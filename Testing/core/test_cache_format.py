@@ -78,10 +78,9 @@ def test_every_truncation_of_a_document_is_found(kept):
 
 
 def test_values_that_json_does_not_know_are_refused():
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        seal({"x": math.nan})
-    with pytest.raises(ValueError, match="nothing to seal"):
-        seal({})
+    for value in (math.nan, math.inf, {1, 2}, b"bytes"):
+        with pytest.raises(InputError, match="cannot be stored as JSON"):
+            seal({"x": value})
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1))
@@ -251,21 +250,21 @@ def test_the_same_mask_gives_the_same_bytes():
 @relaxed
 def test_any_mask_comes_back_from_both_of_its_files(mask):
     document = encode_seg_nrrd(mask, Geometry(mask.shape))
-    np.testing.assert_array_equal(decode_seg_nrrd(document), mask)
-    np.testing.assert_array_equal(decode_chunked(encode_chunked(mask), "it"), mask)
+    np.testing.assert_array_equal(decode_seg_nrrd(document, "it", mask.shape), mask)
+    np.testing.assert_array_equal(decode_chunked(encode_chunked(mask, binary=True), "it", mask.shape), mask)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 300, -1, -8, -40])
 def test_a_truncated_mask_is_found(cut):
     with pytest.raises(CorruptRecord, match="damaged"):
-        decode_seg_nrrd(encode_seg_nrrd(a_mask(), an_image().geometry)[:cut])
+        decode_seg_nrrd(encode_seg_nrrd(a_mask(), an_image().geometry)[:cut], "it", SHAPE)
 
 
 def test_a_mask_with_another_size_in_its_header_is_found():
     document = encode_seg_nrrd(a_mask(), an_image().geometry)
     for sizes in (b"sizes: 11 9 8", b"sizes: 11 9 6", b"sizes: 9999 9999 9999"):
         with pytest.raises(CorruptRecord):
-            decode_seg_nrrd(document.replace(b"sizes: 11 9 7", sizes))
+            decode_seg_nrrd(document.replace(b"sizes: 11 9 7", sizes), "it", SHAPE)
 
 
 # -- images --------------------------------------------------------------------------------------------------
@@ -308,10 +307,17 @@ def test_the_mask_hash_does_not_depend_on_memory_layout():
     assert mask_hash(np.asfortranarray(mask)) == mask_hash(mask)
 
 
+def test_a_volume_of_another_shape_is_refused_before_it_is_unpacked():
+    bomb = encode_chunked(np.zeros((500, 500, 500), np.uint8), binary=True)
+    assert len(bomb) < 100_000
+    with pytest.raises(CorruptRecord, match="its shape is"):
+        decode_chunked(bomb, "it", SHAPE)
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense", b"\x00" * 5000])
 def test_a_damaged_volume_is_named(damage):
     with pytest.raises(CorruptRecord, match="it is damaged"):
-        decode_chunked(damage, "it")
+        decode_chunked(damage, "it", SHAPE)
 
 
 # -- the specification --------------------------------------------------------------------------------------

@@ -378,6 +378,14 @@ def test_a_damaged_draft_is_reported_once_and_stands_in_nobodys_way(store):
     assert len(list((store.folder / "quarantine").rglob("*.json"))) == 2
 
 
+def test_a_draft_or_a_setting_that_json_does_not_know_is_refused(store):
+    with pytest.raises(InputError, match="stored as JSON"):
+        store.save_draft(CaseDraft("case one", a_mask(1), seconds_active=float("nan")))
+    with pytest.raises(InputError, match="stored as JSON"):
+        store.update_manifest(dataclasses.replace(store.manifest, settings={"x": {1, 2}}))
+    assert store.load_draft("case one") is None
+
+
 def test_a_draft_on_another_grid_is_refused(store):
     with pytest.raises(GeometryError):
         store.save_draft(CaseDraft("case one", np.zeros((1, 1, 1), np.uint8)))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from clopa_annotator.cache.durable import native, translate
 from clopa_annotator.errors import CorruptRecord, GeometryError, ImageError
-from clopa_annotator.geometry import BoundsKji, Geometry, box_shape, box_slices
+from clopa_annotator.geometry import BoundsKji, Geometry, Kji, box_shape, box_slices
 from clopa_annotator.types import Mask
 
 CHUNK, BLOCK, LEVEL = 64, 32, 1
@@ -52,14 +52,22 @@ def encode_chunked(voxels: Voxels, binary: bool = False) -> bytes:
     return frame
 
 
-def decode_chunked(document: bytes, name: str) -> Voxels:
+def decode_chunked(document: bytes, name: str, shape_kji: Kji) -> Voxels:
     """All voxels of a ``.b2nd`` file.
 
+    Args:
+        document: the file's bytes.
+        name: how to call the file in an error.
+        shape_kji: shape that it must have; compared before memory is taken.
+
     Raises:
-        CorruptRecord: the file is damaged.
+        CorruptRecord: the file is damaged, or of another shape.
     """
     try:
-        voxels: Voxels = blosc2.ndarray_from_cframe(document)[:]
+        array = blosc2.ndarray_from_cframe(document)
+        if tuple(array.shape) != shape_kji:
+            raise CorruptRecord(f"{name} is damaged: its shape is {array.shape}, not {shape_kji}.")
+        voxels: Voxels = array[:]
     except (RuntimeError, ValueError, TypeError) as error:
         raise CorruptRecord(f"{name} is damaged: its voxels cannot be unpacked.") from error
     return voxels

@@ -69,7 +69,9 @@ def store_image(layout: Layout, voxels: Voxels, geometry: Geometry, digest: str)
         except CorruptRecord as error:
             layout.quarantine(relative, str(error))
     data = encode_chunked(voxels)
-    if not np.array_equal(decode_chunked(data, names.IMAGE_VOXELS).view(np.uint8), voxels.view(np.uint8)):
+    if not np.array_equal(
+        decode_chunked(data, names.IMAGE_VOXELS, geometry.shape_kji).view(np.uint8), voxels.view(np.uint8)
+    ):
         raise CorruptRecord("The image could not be compressed without loss; nothing was stored.")
     record = {
         "format": IMAGE,
@@ -104,7 +106,7 @@ def check_image(layout: Layout, digest: str) -> Image:
     data = layout.read(relative)
     if sha256(data) != values["files"][names.IMAGE_VOXELS]:
         raise CorruptRecord(f"{relative} is damaged: its bytes do not fit their hash.")
-    voxels = decode_chunked(data, relative)
+    voxels = decode_chunked(data, relative, geometry.shape_kji)
     if image_hash(voxels, geometry) != digest:
         raise CorruptRecord(f"{relative} is damaged: its voxels do not fit their hash.")
     return Image(voxels, geometry)

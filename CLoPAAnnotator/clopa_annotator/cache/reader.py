@@ -149,7 +149,8 @@ class CampaignReader:
     def read_mask(self, ref: CaseRef) -> Mask:
         """A confirmed mask, compared with its hash."""
         relative = f"{ref.folder}/{names.MASK_CHUNKS}"
-        mask = as_mask(decode_chunked(self._layout.read(relative), relative))
+        shape = self.geometry(ref.image_hash).shape_kji
+        mask = as_mask(decode_chunked(self._layout.read(relative), relative, shape))
         if mask_hash(mask) != ref.mask_hash:
             raise CorruptRecord(f"{relative} is damaged: its voxels do not fit their hash.")
         return mask

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from clopa_annotator.errors import CorruptRecord
+from clopa_annotator.errors import CorruptRecord, InputError
 
 Json = dict[str, Any]
 
@@ -22,17 +22,18 @@ _FIRST_LINE = re.compile(rb'\{"sha256": "([0-9a-f]{64})",\n')
 
 
 def _dumped(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"A value cannot be stored as JSON: {error}.") from error
 
 
 def seal(values: Mapping[str, object]) -> bytes:
     """The document for these plain, non-empty values.
 
     Raises:
-        ValueError: a value is not finite, or there is none.
+        InputError: a value is not finite, or of a type that JSON does not know.
     """
-    if not values:
-        raise ValueError("There is nothing to seal.")
     lines = (f" {_dumped(key)}: {_dumped(value)}" for key, value in values.items())
     rest = (",\n".join(lines) + "\n}\n").encode("utf-8")
     return b'{"sha256": "' + hashlib.sha256(rest).hexdigest().encode() + b'",\n' + rest

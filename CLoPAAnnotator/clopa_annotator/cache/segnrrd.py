@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 
 from clopa_annotator.errors import CorruptRecord
-from clopa_annotator.geometry import BoundsKji, Geometry, bounding_box
+from clopa_annotator.geometry import BoundsKji, Geometry, Kji, bounding_box
 from clopa_annotator.types import Mask
 
 _COLOUR = "0.501961 0.682353 0.501961"
@@ -91,17 +91,24 @@ def encode_seg_nrrd(mask: Mask, geometry: Geometry, label: str = "target") -> by
     return header.encode("utf-8") + body + packer.flush()
 
 
-def decode_seg_nrrd(document: bytes, name: str = "mask.seg.nrrd") -> Mask:
+def decode_seg_nrrd(document: bytes, name: str, shape_kji: Kji) -> Mask:
     """The mask in a file that `encode_seg_nrrd` wrote.
 
+    Args:
+        document: the file's bytes.
+        name: how to call the file in an error.
+        shape_kji: shape that it must have; compared before memory is taken.
+
     Raises:
-        CorruptRecord: the file is damaged, or from another program.
+        CorruptRecord: the file is damaged, of another shape, or from another program.
     """
     header, found, body = document.partition(b"\n\n")
     sizes = re.search(rb"^sizes: (\d+) (\d+) (\d+)$", header, re.MULTILINE)
     if not found or sizes is None or b"encoding: gzip" not in header:
         raise CorruptRecord(f"{name} is damaged: its header cannot be read.")
     i, j, k = (int(n) for n in sizes.groups())
+    if (k, j, i) != shape_kji:
+        raise CorruptRecord(f"{name} is damaged: its shape is {(k, j, i)}, not {shape_kji}.")
     try:
         unpacker = zlib.decompressobj(_GZIP)
         voxels = unpacker.decompress(body, max(i * j * k, 1))

@@ -67,13 +67,15 @@ def check_version(layout: Layout, version: str) -> tuple[CaseRecord, str]:
     record, record_hash = layout.case_record(version)
     if set(record.files) != {names.MASK, names.MASK_CHUNKS}:
         raise CorruptRecord(f"{version}/{names.RECORD} does not name the mask's files.")
+    shape = record.geometry.shape_kji
     for name, digest in record.files.items():
-        data = layout.read(f"{version}/{name}")
+        relative = f"{version}/{name}"
+        data = layout.read(relative)
         if sha256(data) != digest:
-            raise CorruptRecord(f"{version}/{name} is damaged: its bytes do not fit their hash.")
-        mask = decode_seg_nrrd(data, name) if name == names.MASK else as_mask(decode_chunked(data, name))
-        if mask.shape != record.geometry.shape_kji or mask_hash(mask) != record.mask_hash:
-            raise CorruptRecord(f"{version}/{name} is damaged: its voxels do not fit their hash.")
+            raise CorruptRecord(f"{relative} is damaged: its bytes do not fit their hash.")
+        decode = decode_seg_nrrd if name == names.MASK else decode_chunked
+        if mask_hash(as_mask(decode(data, relative, shape))) != record.mask_hash:
+            raise CorruptRecord(f"{relative} is damaged: its voxels do not fit their hash.")
     return record, record_hash
 
 
