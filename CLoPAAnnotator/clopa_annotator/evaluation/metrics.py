@@ -39,6 +39,14 @@ def _check_same_shape(first: AnyMask, second: AnyMask) -> None:
         )
 
 
+def _check_millimetres(spacing_kji_mm: Spacing, tolerance_mm: float) -> None:
+    if not (tolerance_mm >= 0 and all(math.isfinite(s) and s > 0 for s in spacing_kji_mm)):
+        raise ConfigError(
+            f"NSD needs a tolerance of at least 0 mm and positive voxel sizes, not {tolerance_mm} mm and "
+            f"{spacing_kji_mm} mm."
+        )
+
+
 def dice(first: AnyMask, second: AnyMask) -> float:
     """Dice overlap ``2 |A and B| / (|A| + |B|)`` of two (k, j, i) masks; nonzero voxels are inside.
 
@@ -80,11 +88,7 @@ def nsd(first: AnyMask, second: AnyMask, spacing_kji_mm: Spacing, tolerance_mm: 
     surface elements, and only for elements that the surfaces do not share, instead of in two distance maps.
     """
     _check_same_shape(first, second)
-    if not (tolerance_mm >= 0 and all(math.isfinite(s) and s > 0 for s in spacing_kji_mm)):
-        raise ConfigError(
-            f"NSD needs a tolerance of at least 0 mm and positive voxel sizes, not {tolerance_mm} mm and "
-            f"{spacing_kji_mm} mm."
-        )
+    _check_millimetres(spacing_kji_mm, tolerance_mm)
     bounds = union_box(bounding_box(first), bounding_box(second))
     if bounds is None:
         return math.nan
