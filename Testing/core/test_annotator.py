@@ -34,7 +34,7 @@ def annotator(scheme="paper", seed=0, **options):
 def test_the_paper_starts_with_one_point_inside_and_one_outside():
     reference = reference_block()
     for seed in range(20):
-        inside, outside = annotator(seed=seed).initial(reference)
+        outside, inside = annotator(seed=seed).initial(reference)
         assert inside.positive and reference[inside.position_kji] == 1
         assert not outside.positive and reference[outside.position_kji] == 0
 
@@ -60,7 +60,7 @@ def test_a_perfect_proposal_needs_no_click():
 def test_the_paper_corrects_each_kind_of_error_once_and_skips_the_kind_without_error():
     reference = mask((1, 1, 1), (1, 1, 2))
     both = annotator().correct(mask((1, 1, 1), (4, 4, 4)), reference)
-    assert both == (PointPrompt((1, 1, 2), True), PointPrompt((4, 4, 4), False))
+    assert both == (PointPrompt((4, 4, 4), False), PointPrompt((1, 1, 2), True))
     missed = annotator().correct(mask((1, 1, 1)), reference)
     assert missed == (PointPrompt((1, 1, 2), True),)
     extra = annotator().correct(mask((1, 1, 1), (1, 1, 2), (5, 6, 7)), reference)

@@ -5,6 +5,10 @@ outside of it, then in each iteration one uniform voxel of the false negatives a
 ``oaims`` (You Point, I Learn): one click inside the target, then one click per iteration in the largest
 connected error.
 
+Of two points the negative comes first and the positive last, because the session centres its patch on the
+newest prompt and the target should be in view. The paper does not say; training (`episode.prompting`) does the
+same.
+
 A prompt that has no place is left out: no positive point if the reference is empty, no negative one if it
 fills the image, nothing at all if the proposal equals the reference.
 """
@@ -98,7 +102,7 @@ class SimulatedAnnotator:
             return tuple(PointPrompt(p) for p in (self._place(_largest_component(inside)),) if p)
         positive = self._sample(inside)
         negative = self._sample(~inside)
-        return tuple(PointPrompt(p, sign) for p, sign in ((positive, True), (negative, False)) if p)
+        return tuple(PointPrompt(p, sign) for p, sign in ((negative, False), (positive, True)) if p)
 
     def correct(self, proposal_mask: Mask, reference: Mask) -> tuple[Prompt, ...]:
         """Prompts that answer a proposal; none if it equals the reference.
@@ -117,7 +121,9 @@ class SimulatedAnnotator:
         return tuple(self._perhaps_wrong(point) for point in click(missed, extra))
 
     def _two_clicks(self, missed: Flags, extra: Flags) -> list[PointPrompt]:
-        places = ((self._place(missed), True), (self._place(extra), False))
+        where = self._place if self._deepest else self._sample
+        missing, added = where(missed), where(extra)
+        places = ((added, False), (missing, True))
         return [PointPrompt(place, sign) for place, sign in places if place is not None]
 
     def _one_click(self, missed: Flags, extra: Flags) -> list[PointPrompt]:
