@@ -6,8 +6,8 @@ outside of it, then in each iteration one uniform voxel of the false negatives a
 connected error.
 
 Of two points the negative comes first and the positive last, because the session centres its patch on the
-newest prompt and the target should be in view. The paper does not say; training (`episode.prompting`) does the
-same.
+newest prompt and the target should be in view. The paper does not say; training (`episode.prompting`) does
+the same.
 
 A prompt that has no place is left out: no positive point if the reference is empty, no negative one if it
 fills the image, nothing at all if the proposal equals the reference.
@@ -121,9 +121,7 @@ class SimulatedAnnotator:
         return tuple(self._perhaps_wrong(point) for point in click(missed, extra))
 
     def _two_clicks(self, missed: Flags, extra: Flags) -> list[PointPrompt]:
-        where = self._place if self._deepest else self._sample
-        missing, added = where(missed), where(extra)
-        places = ((added, False), (missing, True))
+        places = ((self._place(extra), False), (self._place(missed), True))
         return [PointPrompt(place, sign) for place, sign in places if place is not None]
 
     def _one_click(self, missed: Flags, extra: Flags) -> list[PointPrompt]:
