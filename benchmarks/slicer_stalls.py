@@ -51,17 +51,10 @@ def box_session(edge):
     return Session()
 
 
-def main():
-    """Annotate for a while and print the gaps."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clicks", type=int, default=20)
-    parser.add_argument("--answer-s", type=float, default=0.3)
-    parser.add_argument("--shape", type=int, nargs=3, default=(300, 512, 512), metavar=("K", "J", "I"))
-    options = parser.parse_args()
-    os.environ["HOME"] = tempfile.mkdtemp()
+def open_module(shape, answer_s):
+    """The module with a case of this size open, and an engine whose answers take so long."""
     from driving import Driver
 
-    import qt
     from clopa_annotator.engine.fake import FakeEngineClient
     from clopa_annotator.engine.fake_campaign import FakeCampaign
     from host import Host
@@ -70,9 +63,16 @@ def main():
     widget = host.showModule(host.loadModule(REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"))
     driver = Driver(host, widget)
     driver.connect(FakeEngineClient(FakeCampaign(), box_session(96)))
-    volume = driver.add_volume(np.random.default_rng(0).integers(0, 500, options.shape, np.int16))
+    volume = driver.add_volume(np.random.default_rng(0).integers(0, 500, shape, np.int16))
     driver.open_volume(volume)
-    driver.client.delay_s = options.answer_s
+    driver.client.delay_s = answer_s
+    return driver, volume
+
+
+def annotate(driver, volume, shape, clicks):
+    """Click here and there; returns the gaps between a timer's ticks in milliseconds."""
+    import qt
+
     gaps, last = [], [time.perf_counter()]
 
     def tick():
@@ -85,23 +85,27 @@ def main():
     timer.connect("timeout()", tick)
     timer.start()
     random = np.random.default_rng(1)
-    for _ in range(options.clicks):
-        kji = [int(n * (0.3 + 0.4 * random.random())) for n in options.shape]
-        driver.click(driver.world(volume, kji))
+    for _ in range(clicks):
+        driver.click(driver.world(volume, [int(n * (0.3 + 0.4 * random.random())) for n in shape]))
         driver.settle()
-        host.spin(0.4)
+        driver.host.spin(0.4)
     timer.stop()
+    return gaps
+
+
+def main():
+    """Annotate for a while and print the gaps."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clicks", type=int, default=20)
+    parser.add_argument("--answer-s", type=float, default=0.3)
+    parser.add_argument("--shape", type=int, nargs=3, default=(300, 512, 512), metavar=("K", "J", "I"))
+    options = parser.parse_args()
+    os.environ["HOME"] = tempfile.mkdtemp()
+    driver, volume = open_module(tuple(options.shape), options.answer_s)
+    gaps = annotate(driver, volume, options.shape, options.clicks)
     rows = {f"p{p}_ms": round(float(np.percentile(gaps, p)), 1) for p in (50, 95, 99, 100)}
-    print(
-        json.dumps(
-            {
-                "ticks": len(gaps),
-                **rows,
-                "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-                "clicks": options.clicks,
-            }
-        )
-    )
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    print(json.dumps({"ticks": len(gaps), **rows, "load": load, "clicks": options.clicks}))
 
 
 if __name__ == "__main__":

@@ -222,6 +222,8 @@ class CampaignPanel:
     def refresh(self) -> None:
         """Offer what can be done now."""
         ui, workspace = self.ui, self._workspace
+        if workspace.isLost:
+            ui.campaignSection.collapsed = False
         server = bool(ui.serverRadio.checked)
         ui.localBox.setVisible(not server)
         ui.serverBox.setVisible(server)
@@ -245,7 +247,6 @@ class CampaignPanel:
             lost = tr("1  Campaign: the engine does not answer") if workspace.isLost else tr("1  Campaign")
             ui.campaignSection.text = lost
         if workspace.isLost:
-            ui.campaignSection.collapsed = False
             self._say(tr("The engine does not answer. What you confirmed is safe. Press Restart."), "error")
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class CasesPanel:
         ui.reopenButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self._reopen))
         ui.withdrawButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self._withdraw))
         workspace.listeners.cases.append(self.refresh)
-        workspace.listeners.opened.append(self.refresh)
+        workspace.listeners.opened.append(self._onOpened)
         workspace.listeners.engine.append(self.refresh)
         self.refresh()
 
@@ -86,6 +86,12 @@ class CasesPanel:
     def _added(self, count: int) -> None:
         said = tr("{count} cases added.") if count else tr("These cases are in the list already.")
         self._workspace.say(said.format(count=count), "calm")
+
+    def _onOpened(self) -> None:
+        self.refresh()
+        ids = [source.caseId for source in self._workspace.state.sources]
+        if self._workspace.session.caseId in ids:
+            self.ui.casesTable.selectRow(ids.index(self._workspace.session.caseId))
 
     # -- showing -------------------------------------------------------------------------------------------
 

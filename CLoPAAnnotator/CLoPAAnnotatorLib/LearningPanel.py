@@ -161,6 +161,8 @@ class LearningPanel:
         """The state in words, with the progress of a running episode."""
         if state.phase != "training":
             return state.sentence
+        if state.epochs == 0:
+            return tr("Episode {n} is starting. You can go on annotating.").format(n=state.episode)
         parts = [
             tr("Episode {n} is training: epoch {e} of {of}").format(
                 n=state.episode, e=state.epoch, of=state.epochs

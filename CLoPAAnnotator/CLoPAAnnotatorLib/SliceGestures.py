@@ -188,7 +188,7 @@ class _Trace:
         self._actor.GetProperty().SetColor(*colour)
         self._actor.GetProperty().SetLineWidth(2)
         self._renderer = view.renderWindow().GetRenderers().GetItemAsObject(0)
-        self._renderer.AddActor2D(self._actor)
+        self._renderer.AddViewProp(self._actor)
 
     def set(self, path: list[tuple[int, int]]) -> None:
         points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
@@ -201,5 +201,5 @@ class _Trace:
         self._view.scheduleRender()
 
     def remove(self) -> None:
-        self._renderer.RemoveActor2D(self._actor)
+        self._renderer.RemoveViewProp(self._actor)
         self._view.scheduleRender()

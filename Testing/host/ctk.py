@@ -21,6 +21,7 @@ class ctkCollapsibleButton(qt.QWidget):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._text, self._collapsed = "", False
+        self._hidden: list[Any] = []
         self.setContentsMargins(4, HEADER_HEIGHT + 4, 4, 4)
         self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Maximum)
 
@@ -38,9 +39,11 @@ class ctkCollapsibleButton(qt.QWidget):
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
-        for child in self.children():
-            if isinstance(child, qt.QWidget):
-                child.setVisible(not collapsed)
+        children = [child for child in self.children() if isinstance(child, qt.QWidget)]
+        if collapsed:
+            self._hidden = [child for child in children if child.isHidden()]
+        for child in children:
+            child.setVisible(not collapsed and child not in self._hidden)
         self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
         self.contentsCollapsed.emit(collapsed)
         self.toggled.emit(not collapsed)
