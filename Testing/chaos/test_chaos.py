@@ -14,6 +14,6 @@ from chaos import run
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
-    tally, wrong = run(tmp_path, kills=5, seed=1)
+    tally, wrong = run(tmp_path, kills=3, seed=1)
     assert not wrong
     assert tally.acknowledged

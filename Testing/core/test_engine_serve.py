@@ -59,7 +59,7 @@ class Annotator:
         self.events: list[str] = []
         self.client.listen(lambda event: self.events.append(event.name))
 
-    def ask(self, call: object, seconds: float = 120.0) -> object:
+    def ask(self, call: object, seconds: float = 240.0) -> object:
         box: dict[str, object] = {}
         call.then(lambda r: box.update(result=r), lambda e: box.update(error=e))
         self.until(lambda: box, seconds)
@@ -67,7 +67,7 @@ class Annotator:
             raise box["error"]
         return box["result"]
 
-    def until(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 240.0) -> None:
         waited = 0.0
         while not condition():
             self.client.poll(0.05)
@@ -128,12 +128,8 @@ def test_five_cases_train_and_the_next_case_uses_what_was_learned(
     assert engine.token not in log
 
 
-def test_a_killed_engine_loses_nothing_and_resumes_its_episode(
-    engine: EngineProcess, campaign: Path, tmp_path: Path
-) -> None:
-    engine.episode_s = 8.0
-    engine.kill()
-    engine.start()
+def test_a_killed_engine_loses_nothing_and_resumes_its_episode(campaign: Path, tmp_path: Path) -> None:
+    engine = EngineProcess(campaign, episode_s=8.0).start()
     ada = Annotator(engine.url, engine.token, tmp_path / "spool")
     for number in range(5):
         ada.confirm(number)
