@@ -1,6 +1,6 @@
 """What every `EngineClient` must do, whoever answers; mixed into a test class that makes the clients.
 
-A subclass provides the fixture ``make_client``: a function that gives a new client on the same campaign, whose
+A subclass provides the fixture ``make_client``: a function giving new clients on one campaign, whose
 scheduler starts an episode after five confirmations.
 """
 
@@ -24,7 +24,7 @@ CENTRE = (10, 12, 14)
 def an_image(seed=0, shape=SHAPE):
     """A noisy volume with a bright ball in the middle."""
     grid = np.indices(shape)
-    distance = np.sqrt(sum((g - n // 2) ** 2 for g, n in zip(grid, shape)))
+    distance = np.sqrt(sum((g - n // 2) ** 2 for g, n in zip(grid, shape, strict=True)))
     noise = np.random.default_rng(seed).normal(0, 0.1, shape)
     return Image((noise + 3.0 * (distance < 6)).astype(np.float32), Geometry(shape))
 

@@ -1,8 +1,7 @@
 """Training in several processes that average their gradients.
 
-Two processes with one thread each beat one process with two threads on two cores: nothing waits inside an
-operator, so that a busy machine costs a share and not a multiple (with another process on one core, the same
-update took 10 times as long in two threads, and 1.3 times as long in two processes).
+On two cores, one thread in each of two processes waits once per update; two threads in one process wait for
+each other inside every operator, which hurts when something else runs on the machine.
 """
 
 from __future__ import annotations
