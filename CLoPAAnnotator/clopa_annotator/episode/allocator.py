@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process: a quarter of the training time on CPUs goes into page faults otherwise."""
+"""Keeping freed memory in the process: otherwise a quarter of the training time goes into page faults."""
 
 from __future__ import annotations
 
