@@ -30,6 +30,39 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
 
 
+SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
+    (
+        "Episodes",
+        "episodes",
+        {
+            "version": "version",
+            "at_case": "at case",
+            "train": "train",
+            "val": "held out",
+            "seconds": "seconds",
+            "val_before": "before",
+            "val_after": "after",
+            "promoted": "promoted",
+        },
+    ),
+    (
+        "Unseen cases, per weights version: Dice at the first proposal, after the last click, area",
+        "test",
+        {
+            "version": "version",
+            "n": "cases",
+            "dice_init": "Dice first",
+            "dice_final": "Dice last",
+            "dice_nauc": "Dice area",
+            "nsd_init": "NSD first",
+            "nsd_final": "NSD last",
+            "noi": "clicks to expert",
+        },
+    ),
+)
+"""What the tables show of ``summary.json``: title, key, and columns with their headings; fits 80 characters."""
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     group = typer.Typer(no_args_is_help=True, help="Campaign folders.")
@@ -194,9 +227,8 @@ def _show(summary: dict[str, object], out: Path, json: bool) -> None:
     if json:
         print_json(summary)
         return
-    for title, key in (("Episodes", "episodes"), ("Unseen cases, per weights version", "test")):
+    for title, key, columns in SHOWN:
         rows = summary.get(key)
         if isinstance(rows, list) and rows:
-            columns = [c for c in rows[0] if c != "reason"]
-            print_table(title, columns, ([row[c] for c in columns] for row in rows))
+            print_table(title, list(columns.values()), ([row[name] for name in columns] for row in rows))
     console.print(f"Report: {out / 'report.html'}", markup=False)
