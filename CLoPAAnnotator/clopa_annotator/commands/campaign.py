@@ -46,21 +46,21 @@ SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
         },
     ),
     (
-        "Unseen cases, per weights version: Dice at the first proposal, after the last click, area",
+        "Unseen cases, per weights version",
         "test",
         {
             "version": "version",
             "n": "cases",
-            "dice_init": "Dice first",
-            "dice_final": "Dice last",
+            "dice_init": "first Dice",
+            "dice_final": "last Dice",
             "dice_nauc": "Dice area",
             "nsd_init": "NSD first",
             "nsd_final": "NSD last",
-            "noi": "clicks to expert",
+            "noi": "NoI",
         },
     ),
 )
-"""What the tables show of ``summary.json``: title, key, and columns with their headings; fits 80 characters."""
+"""What the tables show of ``summary.json``: title, key, columns with headings; fits 80 characters."""
 
 
 def register(app: typer.Typer) -> None:
