@@ -163,8 +163,8 @@ def swapping(line: Transport, versions: int, pause_s: float) -> Callable[[], Non
     return swap
 
 
-def main() -> int:
-    """The command."""
+def arguments() -> argparse.Namespace:
+    """What the command was asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -177,7 +177,12 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--niceness", type=int, default=5, help="of the trainer")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The command."""
+    given = arguments()
     volumes = [make_phantom(PhantomSpec(), seed) for seed in range(max(8, given.clients))]
     with tempfile.TemporaryDirectory() as folder:
         path, pure = prepare(Path(folder), given.model, given.device, volumes)
