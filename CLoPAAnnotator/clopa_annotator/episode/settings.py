@@ -118,8 +118,8 @@ class EpisodeSettings:
         """A few minutes at most per episode on two CPU cores, in the session's geometry.
 
         The step is ten times the paper's and falls to zero: a hundred updates have to do what five hundred
-        do there. On the bundled model and ten hippocampus cases a constant 1e-2 gave the better first
-        proposals and 3e-3 the better editing (``benchmarks/tuning.py`` compares); the falling step is both.
+        do there. ``docs/results/hippocampus.md`` shows what it gives; other steps have not been compared
+        on the bundled model yet (``benchmarks/tuning.py`` is the command for it).
         """
         return cls(
             group=group,
