@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, episode, services, storage
+from clopa_annotator.commands import campaign, episode, experts, services, storage
 from clopa_annotator.commands.output import talk
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 campaign.register(app)
 episode.register(app)
 storage.register(app)
+experts.register(app)
 services.register(app)
 
 

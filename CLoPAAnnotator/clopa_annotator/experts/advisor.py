@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import torch
 
 from clopa_annotator.errors import ModelError
 from clopa_annotator.experts.features import FrozenEncoder
-from clopa_annotator.experts.library import ExpertLibrary
+from clopa_annotator.experts.library import Expert, ExpertLibrary
 from clopa_annotator.experts.router import Route
 from clopa_annotator.experts.settings import RouterSettings
 from clopa_annotator.geometry import Kji
@@ -67,3 +67,33 @@ class ExpertAdvisor:
         """
         self._router.learn(self._encoder(image.voxels), expert_id)
         self.library.save_router(self._router)
+
+    def add(
+        self,
+        name: str,
+        delta: Mapping[str, torch.Tensor],
+        images: Iterable[Image],
+        *,
+        licence: str,
+        description: str = "",
+        origin: str = "",
+    ) -> Expert:
+        """Add an expert together with the images that it was made on, so that it can be proposed.
+
+        The images are looked at first: one that cannot be used leaves the library as it was.
+
+        Args:
+            name, delta, licence, description, origin: see `ExpertLibrary.add`.
+            images: what the router learns to recognise; only their statistics are kept.
+
+        Raises:
+            ImageError: an image is constant, all zero or not finite.
+            ConfigError, DeltaMismatch: no name, or an unusable delta.
+            CacheError: the library cannot be written.
+        """
+        seen = [self._encoder(image.voxels) for image in images]
+        expert = self.library.add(name, delta, licence=licence, description=description, origin=origin)
+        for features in seen:
+            self._router.learn(features, expert.expert_id)
+        self.library.save_router(self._router)
+        return expert
