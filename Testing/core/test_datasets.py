@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,19 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from clopa_annotator.datasets import MsdDataset, PhantomSpec, make_phantom, write_phantom_dataset
+from clopa_annotator.datasets import (
+    TASKS,
+    MsdDataset,
+    PhantomSpec,
+    make_phantom,
+    open_dataset,
+    write_phantom_dataset,
+)
+from clopa_annotator.datasets.lesions import LesionSpec
 from clopa_annotator.datasets.msd import split_stream
+from clopa_annotator.datasets.vessels import VesselSpec
 from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
 from clopa_annotator.errors import ConfigError, DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
@@ -135,3 +146,58 @@ def test_dataset_json_says_what_is_there(phantoms: MsdDataset) -> None:
     content = json.loads((phantoms.folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["numTraining"] == 4
     assert phantoms.name == content["name"]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_generated_task_is_the_same_for_everybody_and_one_connected_target_in_one_patch(name: str) -> None:
+    image, mask = TASKS[name](7)
+    again, _ = TASKS[name](7)
+    other, _ = TASKS[name](8)
+    assert np.array_equal(image.voxels, again.voxels) and not np.array_equal(image.voxels, other.voxels)
+    assert image.voxels.dtype == np.int16 and max(image.voxels.shape) <= 64
+    assert ndimage.label(mask, np.ones((3, 3, 3)))[1] == 1
+    assert 300 < mask.sum() < 0.2 * mask.size
+
+
+def test_no_threshold_finds_the_vessel_tree_or_the_lesion() -> None:
+    for name in ("vessels", "lesion"):
+        for seed in range(3):
+            image, mask = TASKS[name](seed)
+            levels = np.quantile(image.voxels, np.linspace(0.02, 0.98, 25))
+            windows = [(image.voxels >= a) & (image.voxels < b) for a in levels for b in levels if a < b]
+            best = max(2 * (w & (mask == 1)).sum() / (w.sum() + mask.sum()) for w in windows)
+            assert best < 0.6, f"{name} {seed}: a threshold alone has a Dice of {best:.2f}"
+
+
+def test_the_vessel_tree_is_thin_and_the_lesion_is_less_clear_than_the_noise() -> None:
+    _, tree = TASKS["vessels"](0)
+    assert ndimage.distance_transform_edt(tree).max() < 5
+    image, lesion = TASKS["lesion"](0)
+    shell = ndimage.binary_dilation(lesion, iterations=3) & (lesion == 0)
+    inside, outside = image.voxels[lesion == 1], image.voxels[shell]
+    assert 0 < outside.mean() - inside.mean() < 2 * inside.std()
+
+
+def test_a_generated_dataset_is_named_on_the_command_line_and_written_once(tmp_path: Path) -> None:
+    dataset = open_dataset("generated:lesion:2", None, tmp_path)
+    assert [case.case_id for case in dataset] == ["lesion_000", "lesion_001"]
+    before = dataset[0].image_path.stat().st_mtime_ns
+    assert open_dataset("generated:lesion:2", None, tmp_path)[0].image_path.stat().st_mtime_ns == before
+    assert len(open_dataset("generated:lesion:3", None, tmp_path)) == 3
+    assert np.array_equal(
+        dataset[0].read()[0].voxels, open_dataset("generated:lesion:3", None, tmp_path)[0].read()[0].voxels
+    )
+
+
+@pytest.mark.parametrize("where", ["generated:hearts", "generated:vessels:many", "generated:vessels:0"])
+def test_an_unknown_generated_dataset_is_refused(where: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no generated dataset"):
+        open_dataset(where, None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: VesselSpec(shape_kji=(20, 64, 64)), lambda: LesionSpec(shape_kji=(20, 64, 64))]
+)
+def test_a_grid_too_small_for_the_task_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError, match="needs at least"):
+        make()

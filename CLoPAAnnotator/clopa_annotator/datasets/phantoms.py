@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from clopa_annotator.datasets.msd import MsdDataset, write_msd_dataset
+from clopa_annotator.datasets.scenery import Field, smooth_field
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Geometry, Kji
 from clopa_annotator.types import Image, Mask
 
-Field = npt.NDArray[np.float32]
 LAYERS = (0.95, 0.45, 0.9)
 """Mean intensity of the capsule's layers, from the outside in; tissues lie between 0.3 and 0.75."""
 
@@ -52,13 +51,6 @@ class PhantomSpec:
             raise ConfigError(f"A phantom needs at least 16 voxels along each axis, not {self.shape_kji}.")
 
 
-def _smooth_field(rng: np.random.Generator, shape: Kji, sigma: float) -> Field:
-    """Smooth random field with zero mean and unit standard deviation."""
-    field = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="reflect")
-    field -= field.mean()
-    return np.asarray(field / field.std(), dtype=np.float32)
-
-
 def _ellipsoid(
     rng: np.random.Generator, spec: PhantomSpec, scale: float, warp: tuple[Field, Field, Field]
 ) -> Field:
@@ -74,7 +66,7 @@ def _ellipsoid(
 def _tissues(rng: np.random.Generator, shape: Kji) -> Field:
     """Piecewise constant background of four tissues."""
     levels = rng.permutation(np.linspace(0.3, 0.75, 4)).astype(np.float32)
-    field = _smooth_field(rng, shape, 5.0)
+    field = smooth_field(rng, shape, 5.0)
     labels = np.digitize(field, np.quantile(field, [0.3, 0.55, 0.8]))
     return np.asarray(levels[labels], dtype=np.float32)
 
@@ -89,7 +81,7 @@ def _paint_capsule(volume: Field, distance: Field) -> None:
 def _degrade(rng: np.random.Generator, volume: Field, spec: PhantomSpec) -> Field:
     """Partial volume, bias field and noise, in the order in which a scanner adds them."""
     blurred = ndimage.gaussian_filter(volume, rng.uniform(0.4, 0.8))
-    blurred *= np.exp(spec.bias * 0.5 * _smooth_field(rng, spec.shape_kji, 14.0))
+    blurred *= np.exp(spec.bias * 0.5 * smooth_field(rng, spec.shape_kji, 14.0))
     blurred += rng.standard_normal(spec.shape_kji, dtype=np.float32) * spec.noise
     return np.asarray(blurred, dtype=np.float32)
 
@@ -109,7 +101,7 @@ def make_phantom(spec: PhantomSpec, seed: int) -> tuple[Image, Mask]:
     """
     rng = np.random.default_rng(seed)
     strength = 0.06 * min(spec.shape_kji)
-    warp = tuple(_smooth_field(rng, spec.shape_kji, 6.0) * strength * 0.5 for _ in range(3))
+    warp = tuple(smooth_field(rng, spec.shape_kji, 6.0) * strength * 0.5 for _ in range(3))
     field = (warp[0], warp[1], warp[2])
     volume = _tissues(rng, spec.shape_kji)
     for _ in range(spec.decoys):

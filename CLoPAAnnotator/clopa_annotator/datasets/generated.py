@@ -1,0 +1,77 @@
+"""Generated tasks by name: ``generated:vessels``, ``generated:lesion``, ``generated:capsules``.
+
+Each is a stream of cases of one task that no base model has been taught, as far from the base's own training
+volumes as a new clinical task is: whoever wants to see a strategy learn needs no data. A task's volumes are
+a function of its name and the case's number, whatever the number of cases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
+from clopa_annotator.datasets.msd import MsdDataset, write_msd_dataset
+from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
+from clopa_annotator.datasets.vessels import VesselSpec, make_vessels
+from clopa_annotator.errors import DatasetError
+from clopa_annotator.types import Image, Mask
+
+PREFIX = "generated:"
+DEFAULT_COUNT = 40
+
+TASKS: dict[str, Callable[[int], tuple[Image, Mask]]] = {
+    "vessels": lambda seed: make_vessels(VesselSpec(), seed),
+    "lesion": lambda seed: make_lesion(LesionSpec(), seed),
+    "capsules": lambda seed: make_phantom(PhantomSpec(), seed),
+}
+_SEEDS = {name: 1_000_003 * (number + 1) for number, name in enumerate(TASKS)}
+
+
+def is_generated(where: str | Path) -> bool:
+    """Whether a dataset is named ``generated:...`` instead of being a folder."""
+    return str(where).startswith(PREFIX)
+
+
+def open_dataset(where: str | Path, label: int | None, volumes: Path) -> MsdDataset:
+    """A dataset folder, or a generated task written to ``volumes`` first.
+
+    Args:
+        where: a folder, ``generated:NAME`` or ``generated:NAME:COUNT``.
+        label: the target's label in a folder; None takes every label above 0.
+        volumes: folder that a generated task is kept in; one that is there already is used again.
+
+    Raises:
+        DatasetError: no such task, a count that is no number, or a folder that is no dataset.
+    """
+    if not is_generated(where):
+        return MsdDataset(Path(where), label)
+    name, _, count = str(where).removeprefix(PREFIX).partition(":")
+    if name not in TASKS or not (count.isdecimal() or not count) or count == "0":
+        raise DatasetError(
+            f"There is no generated dataset {str(where)!r}: give generated:NAME or generated:NAME:COUNT with "
+            f"one of {', '.join(TASKS)}."
+        )
+    return write_generated(volumes / f"generated-{name}", name, int(count or DEFAULT_COUNT))
+
+
+def write_generated(folder: Path, name: str, count: int) -> MsdDataset:
+    """Write ``count`` cases of a task; a folder that holds at least as many is left as it is."""
+    if _holds(folder) < count:
+        write_msd_dataset(folder, f"{name} (generated)", _cases(name, count))
+    return MsdDataset(folder)
+
+
+def _cases(name: str, count: int) -> Iterator[tuple[str, Image, Mask]]:
+    for number in range(count):
+        image, mask = TASKS[name](_SEEDS[name] + number)
+        yield f"{name}_{number:03d}", image, mask
+
+
+def _holds(folder: Path) -> int:
+    """Cases of a dataset that was written to its end; ``dataset.json`` comes last."""
+    try:
+        return int(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
