@@ -17,10 +17,11 @@ from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
 from clopa_annotator.pretrain.checkpoint import CHECKPOINT, export_model, load_network, read_design
 from clopa_annotator.pretrain.fields import blur, smooth
-from clopa_annotator.pretrain.generator import GeneratorSettings, contrast, draw_volume, stream
+from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, overlap, stream
 from clopa_annotator.pretrain.network import NetworkDesign, build_network, count_parameters
 from clopa_annotator.pretrain.peers import Peers
 from clopa_annotator.pretrain.shapes import dilate, draw_shape
+from clopa_annotator.pretrain.state import restore
 from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
 
 TINY = NetworkDesign((4, 8))
@@ -108,13 +109,34 @@ def test_growing_a_mask_reaches_one_voxel_in_every_direction() -> None:
     assert bool(grown[1:4, 1:4, 0:2].all())
 
 
-def test_contrast_counts_in_standard_deviations() -> None:
-    image = torch.zeros(12, 12, 12)
+def test_overlap_is_none_for_a_bright_target_and_all_for_a_hidden_one() -> None:
     target = torch.zeros(12, 12, 12, dtype=torch.bool)
-    target[4:8, 4:8, 4:8] = True
+    target[3:9, 3:9, 3:9] = True
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal((12, 12, 12), np.float32))
-    assert contrast(image + noise + 3 * target, target) == pytest.approx(3, abs=0.5)
-    assert contrast(image + noise, target) < 0.5
+    assert overlap(noise + 30 * target, target) == 0
+    assert overlap(noise, target) > 0.7
+    assert overlap(noise, torch.zeros_like(target)) == 1
+
+
+def test_grey_between_bright_and_dark_tissue_does_not_overlap_although_the_means_agree() -> None:
+    target = torch.zeros(12, 12, 12, dtype=torch.bool)
+    target[3:9, 3:9, 3:9] = True
+    around = torch.ones(12, 12, 12)
+    around[:, :, ::2] = -1
+    image = torch.where(target, torch.zeros(()), around)
+    assert overlap(image, target) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_focused_anatomy_shows_its_organ_large_and_near_the_middle(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    anatomy = draw_anatomy((40, 32, 48), AnatomySettings(), rng, focused=True)
+    target = draw_target(anatomy, TargetMix(), rng)
+    assert anatomy.focus is not None and target is not None
+    assert torch.equal(target, anatomy.labels == anatomy.focus)
+    assert 0.003 < float(target.float().mean()) < 0.3
+    middle = target.nonzero().float().mean(0) / torch.tensor([40.0, 32.0, 48.0])
+    assert bool(((middle > 0.2) & (middle < 0.8)).all())
 
 
 def test_a_blur_keeps_the_mean_and_fields_have_unit_spread() -> None:
@@ -135,6 +157,17 @@ def test_a_run_writes_curves_and_a_model_and_repeats_with_its_seed(tmp_path: Pat
     assert float(rows[-1]["fraction"]) <= 1 and {r["side"] for r in rows} == {"16", "24"}
     assert told and told[0].updates > 0
     assert json.loads((folders[0] / "training.json").read_text("utf-8"))["updates"] >= 6
+
+
+def test_a_new_run_starts_from_a_model_when_told(tmp_path: Path) -> None:
+    first = run(SETTINGS, tmp_path / "first", "cpu")
+    further = restore(replace(SETTINGS, seed=9, start=str(first)), tmp_path / "more", torch.device("cpu"), 0)
+    expected = load_network(first).state_dict()
+    assert all(torch.equal(t, expected[n]) for n, t in further.network.state_dict().items())
+    assert further.updates == 0
+    with pytest.raises(ConfigError, match="another design"):
+        other = replace(SETTINGS, start=str(first), design=NetworkDesign((4, 16)))
+        restore(other, tmp_path / "other", torch.device("cpu"), 0)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:

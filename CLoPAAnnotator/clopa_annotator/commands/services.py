@@ -21,8 +21,11 @@ def pretrain(
     minutes: Annotated[float, typer.Option("--minutes", help="Wall time to train for.")] = 60.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of volumes, prompts and weights.")] = 0,
+    start: Annotated[
+        str, typer.Option("--start", help="Model folder to train further; left out, weights are drawn fresh.")
+    ] = "",
 ) -> None:
-    """Train a base model from scratch, on generated volumes only."""
+    """Train a base model on generated volumes only, from scratch or further."""
     from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
 
     with Steps() as steps:
@@ -35,7 +38,8 @@ def pretrain(
                 done += 1
                 steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
 
-        folder = run(PretrainSettings(minutes=minutes, seed=seed), out, device, on_progress=tell)
+        settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
+        folder = run(settings, out, device, on_progress=tell)
     console.print(f"The model is in {folder}.", markup=False)
 
 

@@ -25,6 +25,9 @@ class AnatomySettings:
         thick_slices: chance of an anisotropic grid.
         neighbour: chance that an organ is placed beside the one before.
         rim: chance of a thin, broken layer around an organ.
+        layered: chance that the background is folded in layers, as cortex, bowel and skin are, instead of
+            lying side by side.
+        share: a focused organ takes this much of the volume, least and most (log-uniform).
     """
 
     tissues: tuple[int, int] = (2, 9)
@@ -33,6 +36,8 @@ class AnatomySettings:
     thick_slices: float = 0.2
     neighbour: float = 0.6
     rim: float = 0.4
+    layered: float = 0.4
+    share: tuple[float, float] = (0.015, 0.12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +49,38 @@ class Anatomy:
         count: number of labels.
         organs: labels that are inserted shapes; the rest fill the background or are rims.
         tissues: number of background classes (the first labels).
+        focus: label of the organ that the volume was cropped around, if it was.
     """
 
     labels: Tensor
     count: int
     organs: tuple[int, ...]
     tissues: int
+    focus: int | None = None
 
 
 KIND_WEIGHTS = {"blob": 0.32, "body": 0.44, "tube": 0.1, "sheet": 0.06, "lesions": 0.08}
 
 
-def draw_anatomy(shape_kji: Kji, settings: AnatomySettings, rng: np.random.Generator) -> Anatomy:
-    """Draw a label map."""
+def draw_anatomy(
+    shape_kji: Kji, settings: AnatomySettings, rng: np.random.Generator, focused: bool = False
+) -> Anatomy:
+    """Draw a label map; a focused one shows one organ large and near its middle, in front of the others."""
     voxel = _voxel_size(settings, rng)
     tissues = int(rng.integers(settings.tissues[0], settings.tissues[1] + 1))
-    labels = _background(shape_kji, tissues, voxel, rng)
+    layered = rng.random() < settings.layered
+    labels = (_layers if layered else _regions)(shape_kji, tissues, voxel, rng)
     count = tissues
     organs: list[int] = []
     previous: tuple[Tensor, float] | None = None
-    for _ in range(int(rng.integers(settings.organs[0], settings.organs[1] + 1))):
+    number = int(rng.integers(settings.organs[0], settings.organs[1] + 1))
+    for n in range(number):
+        last = focused and n == number - 1
         radius = float(np.exp(rng.uniform(*np.log(settings.size))))
-        centre = _place(
-            shape_kji, radius, voxel, previous if rng.random() < settings.neighbour else None, rng
-        )
+        beside = previous if rng.random() < settings.neighbour else None
+        centre = _place(shape_kji, radius, voxel, beside, rng)
+        if last:
+            radius, centre = _focus(shape_kji, voxel, settings, rng)
         kind = str(rng.choice(list(KIND_WEIGHTS), p=list(KIND_WEIGHTS.values())))
         shape = draw_shape(kind, shape_kji, centre, radius, voxel, rng)
         if shape is None:
@@ -80,7 +93,17 @@ def draw_anatomy(shape_kji: Kji, settings: AnatomySettings, rng: np.random.Gener
         organs.append(count)
         count += 1
         previous = (centre, radius)
-    return Anatomy(labels, count, tuple(organs), tissues)
+    return Anatomy(labels, count, tuple(organs), tissues, organs[-1] if focused and organs else None)
+
+
+def _focus(
+    shape_kji: Kji, voxel: Tensor, settings: AnatomySettings, rng: np.random.Generator
+) -> tuple[float, Tensor]:
+    """Radius and centre of the organ that a volume is cropped around."""
+    share = float(np.exp(rng.uniform(*np.log(settings.share))))
+    extent = float(np.prod(shape_kji)) * float(voxel.prod())
+    radius = (3 / (4 * np.pi) * share * extent) ** (1 / 3)
+    return radius, torch.tensor([rng.uniform(0.32, 0.68) * n for n in shape_kji], dtype=torch.float32)
 
 
 def _voxel_size(settings: AnatomySettings, rng: np.random.Generator) -> Tensor:
@@ -90,11 +113,16 @@ def _voxel_size(settings: AnatomySettings, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(voxel.astype(np.float32))
 
 
-def _background(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Interlocking regions: the largest of several smooth fields wins, at two scales."""
+def _cells(shape_kji: Kji, voxel: Tensor, rng: np.random.Generator) -> tuple[int, int, int]:
     scale = float(np.exp(rng.uniform(np.log(7.0), np.log(30.0))))
     extent = torch.tensor(shape_kji) * voxel
     (a, b, c) = (max(1, round(float(e) / scale)) for e in extent)
+    return a, b, c
+
+
+def _regions(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Interlocking regions: the largest of several smooth fields wins, at two scales."""
+    (a, b, c) = _cells(shape_kji, voxel, rng)
     fields = smooth(shape_kji, (a, b, c), rng, tissues)
     if rng.random() < 0.5:
         fields += rng.uniform(0.1, 0.5) * smooth(shape_kji, (2 * a + 1, 2 * b + 1, 2 * c + 1), rng, tissues)
@@ -105,6 +133,19 @@ def _background(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Gene
         labels.masked_fill_(wins, n)
         best = torch.maximum(best, fields[n])
     return labels
+
+
+def _layers(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Folded layers: bands between level sets of one smooth field, the same tissue at times in several."""
+    (a, b, c) = _cells(shape_kji, voxel, rng)
+    field = smooth(shape_kji, (a, b, c), rng)[0]
+    field += rng.uniform(0.0, 0.35) * smooth(shape_kji, (2 * a + 1, 2 * b + 1, 2 * c + 1), rng)[0]
+    if rng.random() < 0.5:
+        field = field.abs()
+    bands = max(2, tissues)
+    levels = np.sort(rng.uniform(float(field.min()), float(field.max()), bands - 1))
+    band = torch.bucketize(field, torch.tensor(levels, dtype=torch.float32))
+    return torch.from_numpy(rng.integers(0, tissues, bands))[band]
 
 
 def _place(
@@ -162,9 +203,14 @@ def draw_target(
 ) -> Tensor | None:
     """Choose a target of at least ``least`` voxels and at most ``largest`` of the volume.
 
+    A focused anatomy's target is its focus.
+
     Returns:
         (k, j, i) bool; None if none was found.
     """
+    if anatomy.focus is not None:
+        focus = anatomy.labels == anatomy.focus
+        return focus if least <= int(focus.sum()) <= largest * focus.numel() else None
     weights = np.array([mix.organ, mix.region, mix.union, mix.half, mix.tissue])
     for _ in range(6):
         way = int(rng.choice(5, p=weights / weights.sum()))

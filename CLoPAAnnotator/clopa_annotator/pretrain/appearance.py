@@ -28,7 +28,7 @@ class AppearanceSettings:
 
     levels: tuple[int, int] = (2, 6)
     jitter: float = 0.07
-    texture: float = 0.1
+    texture: float = 0.15
     noise: float = 0.09
     blur: float = 1.1
     p_bias: float = 0.6

@@ -18,6 +18,7 @@ class PretrainSettings:
         minutes: wall time to train; ignored when ``updates`` is given.
         updates: optimiser steps to train; 0 goes by the clock. Only then does a seed repeat a run.
         seed: seed of weights, volumes and prompts.
+        start: model folder whose weights a new run starts from, to train it further; empty draws fresh ones.
         batch: volumes per window.
         lengths, length_weights: window lengths in steps, and how often each is drawn.
         sides: crop edge in voxels per phase; smaller first, because that is cheaper.
@@ -30,7 +31,8 @@ class PretrainSettings:
         averaging: decay of the moving average of the weights that is exported.
         clip: largest norm of the gradient.
         deep_supervision: train every decoder stage (only the finest is used afterwards).
-        processes: training processes, see `peers`; each draws ``batch`` volumes per window.
+        processes: training processes, see `peers`; each draws ``batch`` volumes per window. 0 takes two on
+            a CPU, which is faster there than two threads, and one on a GPU.
         workers: processes that make volumes, per training process.
         threads: CPU threads of each training process; 0 leaves them alone.
         log_s: seconds between rows of ``curves.csv``.
@@ -40,19 +42,20 @@ class PretrainSettings:
     minutes: float = 75.0
     updates: int = 0
     seed: int = 0
+    start: str = ""
     batch: int = 2
-    lengths: tuple[int, ...] = (2, 3, 4, 6)
-    length_weights: tuple[float, ...] = (0.35, 0.3, 0.25, 0.1)
+    lengths: tuple[int, ...] = (2, 3, 6, 11)
+    length_weights: tuple[float, ...] = (0.35, 0.3, 0.22, 0.13)
     sides: tuple[int, ...] = (32, 48, 64)
     simple: tuple[float, ...] = (0.85, 0.6, 0.4)
-    phase_ends: tuple[float, ...] = (0.25, 0.55, 1.0)
-    learning_rate: float = 1.5e-3
+    phase_ends: tuple[float, ...] = (0.2, 0.6, 1.0)
+    learning_rate: float = 1.9e-3
     warmup: int = 150
     weight_decay: float = 1e-3
     averaging: float = 0.999
     clip: float = 2.0
     deep_supervision: bool = True
-    processes: int = 2
+    processes: int = 0
     workers: int = 1
     threads: int = 1
     log_s: float = 30.0

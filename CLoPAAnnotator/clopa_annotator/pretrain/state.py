@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.pretrain.checkpoint import load_network
 from clopa_annotator.pretrain.network import build_network
 from clopa_annotator.pretrain.settings import PretrainSettings
 
@@ -39,9 +41,17 @@ class RunState:
 
 
 def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: int) -> RunState:
-    """Fresh weights by the seed, or what an earlier part of the run saved in ``out``."""
+    """What an earlier part of the run saved in ``out``; without one, fresh weights or those of ``start``.
+
+    Raises:
+        ModelError: ``start`` does not hold a model.
+        ConfigError: it holds one of another design.
+    """
     torch.manual_seed(settings.seed)
-    network = build_network(settings.design, deep_supervision=settings.deep_supervision).to(device)
+    network = build_network(settings.design, deep_supervision=settings.deep_supervision)
+    if settings.start and not (out / STATE).is_file():
+        _start_from(network, Path(settings.start))
+    network = network.to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(),
         settings.learning_rate,
@@ -61,6 +71,14 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
     rng = np.random.default_rng((settings.seed, 1, rank, updates))
     lengths = np.random.default_rng((settings.seed, 2, updates))
     return RunState(network, average, optimiser, rng, lengths, updates, volumes, seconds)
+
+
+def _start_from(network: nn.Module, folder: Path) -> None:
+    """Take a model's weights over."""
+    try:
+        network.load_state_dict(load_network(folder).state_dict())
+    except RuntimeError as error:
+        raise ConfigError(f"The model in {folder} has another design than this run asks for.") from error
 
 
 def save(state: RunState, out: Path) -> None:

@@ -49,6 +49,8 @@ def run(
         ``out/model``: the averaged weights in nnInteractive's checkpoint layout.
     """
     out.mkdir(parents=True, exist_ok=True)
+    if not settings.processes:
+        settings = replace(settings, processes=2 if choose_device(device).type == "cpu" else 1)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     rendezvous = out / f"peers-{os.getpid()}"
     context = multiprocessing.get_context("spawn")
