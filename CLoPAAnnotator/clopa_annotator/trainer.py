@@ -19,6 +19,7 @@ from clopa_annotator.checking import HeldOutCase, check_candidate
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import EpisodeJob, read_job, read_result, write_result
 from clopa_annotator.episode.job import run_job
+from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.progress import Progress
 from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
@@ -88,7 +89,15 @@ def _train(
             should_stop=should_stop,
             yield_to=yield_to,
             on_progress=on_progress or _ignore,
+            replay=generated_sample,
         )
+
+
+def generated_sample(seed: tuple[int, ...]) -> WindowSample:
+    """A volume as the bundled base model was trained on, for episodes that replay some."""
+    from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume
+
+    return draw_volume(seed, GeneratorSettings()).sample()
 
 
 def _check(

@@ -34,6 +34,7 @@ class TrainState:
         smoothed: the smoothed scores that the best epoch is chosen by.
         best_epoch: epoch of the best smoothed score, the earliest if several share it.
         best: values of the tuned parameters after that epoch, on the CPU.
+        mean: mean of the tuned parameters over updates so far; empty unless the weights are averaged.
         seconds: wall time, over all runs.
         micro_batch: most samples in a forward pass, as memory allowed.
         checkpointing: whether activations are recomputed.
@@ -46,6 +47,7 @@ class TrainState:
     smoothed: list[float] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
+    mean: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
     micro_batch: int = 0
     checkpointing: bool = False
@@ -71,10 +73,11 @@ def save_state(
     """
     tensors = {f"now/{n}": p.detach().cpu().clone() for n, p in parameters.items()}
     tensors |= {f"best/{n}": t for n, t in state.best.items()}
+    tensors |= {f"mean/{n}": t.detach().cpu() for n, t in state.mean.items()}
     for name, parameter in parameters.items():
         kept = optimiser.state.get(parameter, {})
         tensors |= {f"{k}/{name}": kept[k].detach().cpu().clone() for k in _ADAM if k in kept}
-    about = {k: v for k, v in vars(state).items() if k != "best"}
+    about = {k: v for k, v in vars(state).items() if k not in ("best", "mean")}
     about |= {"order": order, "scaler": scaler.state_dict() if scaler is not None else None}
     write_bytes(path, bytes(save(tensors, metadata={"state": json.dumps(about)})))
 
@@ -105,8 +108,11 @@ def load_state(
         if scaler is not None and scales:
             scaler.load_state_dict(scales)
         _restore(parameters, optimiser, tensors)
-        best = {k.removeprefix("best/"): t for k, t in tensors.items() if k.startswith("best/")}
-        return TrainState(**about, best=best)
+        best, mean = (
+            {k.removeprefix(part): t for k, t in tensors.items() if k.startswith(part)}
+            for part in ("best/", "mean/")
+        )
+        return TrainState(**about, best=best, mean=mean)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise EpisodeError("The checkpoint is damaged; delete it to train from the start again.") from error
 

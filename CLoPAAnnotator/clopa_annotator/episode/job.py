@@ -36,7 +36,7 @@ from clopa_annotator.episode.folder import (
 )
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
-from clopa_annotator.episode.sampling import Sampler
+from clopa_annotator.episode.sampling import Replay, Sampler
 from clopa_annotator.episode.trainer import Hooks, Trainer
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
@@ -58,6 +58,7 @@ def run_job(
     should_stop: Callable[[], bool] = lambda: False,
     yield_to: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    replay: Replay | None = None,
 ) -> EpisodeResult:
     """Train an episode, or go on with one that was interrupted; a finished one is not trained again.
 
@@ -70,6 +71,7 @@ def run_job(
         should_stop: asked between micro-steps; True ends the run, which can be resumed.
         yield_to: called between micro-steps; waits while someone else needs the device.
         on_progress: told after every update and validation, as is ``progress.jsonl``.
+        replay: makes generated samples for settings that ask for some.
 
     Returns:
         How it ended, also written to ``result.json``: a failure is a result with a reason, not an exception.
@@ -90,7 +92,7 @@ def run_job(
     try:
         model = model or load_model(job.model_folder, device)
         with _threads(job.settings.threads), _borrowed(model.network):
-            result = _train(job, reader, model, Hooks(should_stop, yield_to, tell))
+            result = _train(job, reader, model, Hooks(should_stop, yield_to, tell), replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
@@ -107,7 +109,9 @@ def run_job(
     return result
 
 
-def _train(job: EpisodeJob, reader: CaseReader, model: LoadedModel, hooks: Hooks) -> EpisodeResult:
+def _train(
+    job: EpisodeJob, reader: CaseReader, model: LoadedModel, hooks: Hooks, replay: Replay | None
+) -> EpisodeResult:
     if not job.train:
         raise EpisodeError("The episode has no case to train on; confirm some cases first.")
     settings, network = job.settings, model.network
@@ -119,10 +123,12 @@ def _train(job: EpisodeJob, reader: CaseReader, model: LoadedModel, hooks: Hooks
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
-    sampler = Sampler(source, job.train, job.val, settings, model.patch_size_kji, job.request.seed)
+    seed, patch = job.request.seed, model.patch_size_kji
+    sampler = Sampler(source, job.train, job.val, settings, patch, seed, replay)
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
-    trainer = Trainer(network, parameters, sampler, settings, rules_of(model), checkpoint, order, hooks)
+    base = model.base if settings.anchor_to == "base" else None
+    trainer = Trainer(network, parameters, sampler, settings, rules_of(model), checkpoint, order, hooks, base)
     try:
         state = trainer.run()
     except ClopaError as error:

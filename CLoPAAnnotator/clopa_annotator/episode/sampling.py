@@ -21,11 +21,15 @@ from clopa_annotator.episode.cases import CaseFacts, CaseSource
 from clopa_annotator.episode.encoding import crop_padded, overlap, patch_bounds
 from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.types import CaseRef
 
-_PASS, _SAMPLE, _VALIDATION, WINDOW = range(4)
+_PASS, _SAMPLE, _VALIDATION, WINDOW, _REPLAY = range(5)
 """What a seed is for; the first number after the episode's own."""
+
+Replay = Callable[[tuple[int, ...]], WindowSample]
+"""Makes the generated volume that belongs to a seed; the stage that generates is injected."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class Sampler:
         settings: see `EpisodeSettings`.
         patch_kji: the network's patch.
         seed: the episode's.
+        replay: makes generated samples; needed if the settings ask for some.
+
+    Raises:
+        ConfigError: the settings ask for generated samples and nothing makes them.
     """
 
     def __init__(
@@ -79,7 +87,11 @@ class Sampler:
         settings: EpisodeSettings,
         patch_kji: Kji,
         seed: int,
+        replay: Replay | None = None,
     ) -> None:
+        if settings.replay and replay is None:
+            raise ConfigError("The episode asks for generated volumes, but nothing here makes them.")
+        self._replay = replay
         self._source = source
         self._train = tuple(train)
         self._val = tuple(val)
@@ -114,6 +126,8 @@ class Sampler:
         return np.random.default_rng([self._seed, *what])
 
     def _train_sample(self, number: int) -> WindowSample:
+        if self._replay is not None and self._rng(_REPLAY, number).random() < self._settings.replay:
+            return self._replay((self._seed, _REPLAY, number))
         turn, n = divmod(number, len(self._train))
         ref = self._train[int(self._rng(_PASS, turn).permutation(len(self._train))[n])]
         rng = self._rng(_SAMPLE, number)

@@ -15,9 +15,20 @@ GROUPS = ("in", "cn", "stem", "heads", "last", "decoder", "all")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "learning_rate_schedule": ("constant", "linear"),
     "patch_centre": ("paper", "session"),
+    "anchor_to": ("parent", "base"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "delta_dtype": ("fp32", "fp16"),
 }
+_AT_LEAST_0 = (
+    "micro_batch",
+    "threads",
+    "cache_mb",
+    "val_samples",
+    "weight_decay",
+    "gradient_clip",
+    "anchor",
+    "patience",
+)
 
 
 def check_group(group: str) -> None:
@@ -45,6 +56,14 @@ class EpisodeSettings:
         betas: Adam's decay rates.
         weight_decay: L2 term added to the gradient (Adam's, not AdamW's).
         gradient_clip: largest norm of the gradient; 0 for no clipping (paper).
+        anchor: draws the weights back to where they came from, see `steady.Anchor`; 0 does not (paper).
+        anchor_to: "parent" is the version that the episode starts from, "base" the untouched base model.
+        averaging: decay per update of the mean of the weights that is validated and kept instead of the last
+            weights, see `steady.Average`; 0 averages nothing (paper).
+        replay: share of the training samples that are generated volumes like those that the bundled base
+            model was trained on, so that it stays general; 0 for none (paper).
+        patience: epochs without a better validation score after which the episode ends early; 0 trains all
+            of them (paper). The best epoch is kept in any case.
         epochs: validations, not counting the one before the first update.
         updates: optimiser steps in an epoch.
         batch: samples in an update.
@@ -74,6 +93,11 @@ class EpisodeSettings:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-5
     gradient_clip: float = 0.0
+    anchor: float = 0.0
+    anchor_to: Literal["parent", "base"] = "parent"
+    averaging: float = 0.0
+    replay: float = 0.0
+    patience: int = 0
     epochs: int = 10
     updates: int = 50
     batch: int = 2
@@ -99,11 +123,12 @@ class EpisodeSettings:
                 raise ConfigError(f'{name} is one of {", ".join(choices)}, not "{getattr(self, name)}".')
         for name in ("epochs", "updates", "batch", "steps", "prefetch"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("micro_batch", "threads", "cache_mb", "val_samples", "weight_decay", "gradient_clip"):
+        for name in _AT_LEAST_0:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("foreground", "augmentation", "val_smoothing"):
+        for name in ("foreground", "augmentation", "val_smoothing", "replay"):
             _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
+        _require("averaging", self.averaging, 0 <= self.averaging < 1, "at least 0 and below 1")
         _require("region", self.region, self.region >= 1, "at least 1 patch")
         sound = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
         _require("betas", self.betas[0], sound, "two numbers in [0, 1)")

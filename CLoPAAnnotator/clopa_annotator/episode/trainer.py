@@ -10,13 +10,13 @@ The paper's episode (Esmaeili et al. 2026), with the deviations that `loop` stat
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clopa_annotator.episode.checkpoint import TrainState, load_state, save_state
 from clopa_annotator.episode.encoding import EncodingRules
@@ -27,6 +27,7 @@ from clopa_annotator.episode.progress import Phase, Progress
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Batch, Place, Prefetcher, Sampler, on_device, plan
 from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.episode.steady import Anchor, Average
 from clopa_annotator.errors import EpisodeCancelled, NonFiniteLoss
 
 
@@ -57,6 +58,7 @@ class Trainer:
         checkpoint: file that each complete epoch is kept in.
         order: fingerprint of the job.
         hooks: see `Hooks`.
+        base: values of the base model that the anchor draws to; None takes the parent version's.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Trainer:
         checkpoint: Path,
         order: str,
         hooks: Hooks,
+        base: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._network, self._parameters, self._sampler = network, parameters, sampler
         self._settings, self._rules, self._hooks = settings, rules, hooks
@@ -79,9 +82,12 @@ class Trainer:
         self._optimiser = torch.optim.Adam(
             parameters.values(), settings.learning_rate, settings.betas, weight_decay=settings.weight_decay
         )
+        # Before a checkpoint is loaded, the parameters hold the parent's weights.
+        self._anchor = Anchor(parameters, parameters if base is None else base, settings.anchor)
         self._state = load_state(checkpoint, parameters, self._optimiser, self._scaler, order) or TrainState(
             micro_batch=settings.micro_batch, checkpointing=settings.gradient_checkpointing
         )
+        self._average = Average(parameters, settings.averaging, self._state.mean)
         first = self._state.micro_batch or settings.batch
         self._memory = MemorySaver(network, first, self._state.checkpointing)
         self._epoch = max(self._state.epoch, 0)
@@ -99,7 +105,7 @@ class Trainer:
         return self._state
 
     def run(self) -> TrainState:
-        """Train until the last epoch is complete.
+        """Train until the last epoch is complete, or patience ends.
 
         Raises:
             EpisodeCancelled: `Hooks.should_stop` said so; the checkpoint holds the last complete epoch.
@@ -113,16 +119,25 @@ class Trainer:
         try:
             batches = iter(prefetcher)
             for epoch in range(self._state.epoch + 1, self._settings.epochs + 1):
+                if self._out_of_patience():
+                    break
                 self._epoch = epoch
                 losses = [self._update(next(batches)) for _ in range(self._settings.updates if epoch else 0)]
-                self._close_epoch(losses, self._validate(batches))
+                with self._average.applied():
+                    score = self._validate(batches)
+                    candidate = {n: p.detach().cpu().clone() for n, p in self._parameters.items()}
+                self._close_epoch(losses, score, candidate)
         finally:
             prefetcher.close()
             self._memory.undo()
         return self._state
 
+    def _out_of_patience(self) -> bool:
+        waited = self._state.epoch - self._state.best_epoch
+        return 0 < self._settings.patience <= waited
+
     def _update(self, batch: Batch) -> float:
-        self._set_learning_rate()
+        learning_rate = self._set_learning_rate()
         self._optimiser.zero_grad(set_to_none=True)
         result = self._window(batch, backward=True)
         if self._scaler is not None:
@@ -134,16 +149,20 @@ class Trainer:
             self._scaler.update()
         else:
             self._optimiser.step()
+        self._anchor.pull(learning_rate)
         self._state.updates += 1
+        self._average.add(self._state.updates)
         self._updates_here += 1
         self._tell("training", loss=result.loss)
         return result.loss
 
-    def _set_learning_rate(self) -> None:
+    def _set_learning_rate(self) -> float:
+        rate = self._settings.learning_rate
         if self._settings.learning_rate_schedule == "linear":
-            left = 1 - self._state.updates / (self._settings.epochs * self._settings.updates)
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._settings.learning_rate * left
+            rate *= 1 - self._state.updates / (self._settings.epochs * self._settings.updates)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        return rate
 
     def _validate(self, batches: Iterator[Batch]) -> float | None:
         """Mean score over the validation windows; None without held-out cases."""
@@ -199,7 +218,9 @@ class Trainer:
         if self._hooks.yield_to is not None:
             self._hooks.yield_to()
 
-    def _close_epoch(self, losses: Sequence[float], score: float | None) -> None:
+    def _close_epoch(
+        self, losses: Sequence[float], score: float | None, candidate: dict[str, Tensor]
+    ) -> None:
         state = self._state
         if not all(bool(torch.isfinite(p).all()) for p in self._parameters.values()):
             raise NonFiniteLoss("A weight became NaN or infinite while training; lower the learning rate.")
@@ -211,7 +232,7 @@ class Trainer:
             state.smoothed.append(keep * score + (1 - keep) * state.smoothed[-1] if state.smoothed else score)
         if score is None or state.smoothed[-1] > max(state.smoothed[:-1], default=-1.0):
             state.best_epoch = self._epoch
-            state.best = {n: p.detach().cpu().clone() for n, p in self._parameters.items()}
+            state.best = candidate
         state.epoch = self._epoch
         state.micro_batch, state.checkpointing = self._memory.micro_batch, self._memory.checkpointing
         kept = replace(state, seconds=self.seconds)
