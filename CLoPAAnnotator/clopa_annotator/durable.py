@@ -1,7 +1,8 @@
 """Writing files so that a killed process or a power cut leaves either the old or the new, never half of one.
 
-For small files that a stage owns alone: job folders, the weights registry, settings. (The cache has its own
-steps in ``cache/durable.py``, where each can be made to fail by itself and every publication is read back.)
+For small files that a stage owns alone: job folders, the weights registry, settings. (The cache takes its
+steps in ``cache/durable.py``, where each can be made to fail by itself and every publication is read back;
+what a flush, a patient rename and a full disk are is said here, once.)
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clopa_annotator.errors import CacheError, ReadOnlyCampaign, StorageFull
 
-_WINDOWS = os.name == "nt"
-# On Windows a virus scanner or a reader that holds the file makes a rename fail for a moment.
-_WAITS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8) if _WINDOWS else ()
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+WINDOWS = os.name == "nt"
+REPLACE_WAITS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""On Windows a virus scanner or a reader that holds the file makes a rename fail for a moment."""
+FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""Errors that mean: no room."""
+REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors that mean: not allowed to write here."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -34,9 +38,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            _flush(file.fileno(), file.flush)
-        _patiently(lambda: temporary.replace(path))
-        _flush_folder(path.parent)
+            file.flush()
+            flush(file.fileno())
+        patiently(lambda: temporary.replace(path))
+        flush_folder(path.parent)
     except OSError as error:
         raise _in_words(error, path) from error
 
@@ -62,10 +67,11 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             with (temporary / name).open("wb") as file:
                 file.write(data)
-                _flush(file.fileno(), file.flush)
-        _flush_folder(temporary)
-        _patiently(lambda: temporary.rename(path))
-        _flush_folder(path.parent)
+                file.flush()
+                flush(file.fileno())
+        flush_folder(temporary)
+        patiently(lambda: temporary.rename(path))
+        flush_folder(path.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise _in_words(error, path) from error
@@ -87,29 +93,50 @@ def append_bytes(path: Path, data: bytes, keep: int) -> None:
             file.truncate(keep)
             file.seek(keep)
             file.write(data)
-            _flush(file.fileno(), file.flush)
-        _flush_folder(path.parent)
+            file.flush()
+            flush(file.fileno())
+        flush_folder(path.parent)
     except OSError as error:
         raise _in_words(error, path) from error
 
 
-def _flush(descriptor: int, flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(descriptor)
+def flush(descriptor: int) -> None:
+    """Bring an open file to the disk.
+
+    Raises:
+        OSError: the disk failed; what was written may be lost.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        # macOS: fsync leaves data in the drive's cache, F_FULLFSYNC does not.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
 
 
-def _flush_folder(path: Path) -> None:
-    if _WINDOWS:
+def flush_folder(path: Path) -> None:
+    """Make renames into and out of a folder durable. Windows has no such call and needs none."""
+    if WINDOWS:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        flush(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _patiently(move: Callable[[], object]) -> None:
-    for wait_s in _WAITS_S:
+def patiently(move: Callable[[], object], waits_s: Sequence[float] | None = None) -> None:
+    """Rename or replace, trying again while the file is held.
+
+    Args:
+        move: does it.
+        waits_s: seconds before each further try; on Windows `REPLACE_WAITS_S` unless given, elsewhere none.
+
+    Raises:
+        PermissionError: it is still refused after the last wait.
+    """
+    for wait_s in (REPLACE_WAITS_S if WINDOWS else ()) if waits_s is None else waits_s:
         try:
             move()
             return
@@ -119,9 +146,9 @@ def _patiently(move: Callable[[], object]) -> None:
 
 
 def _in_words(error: OSError, path: Path) -> CacheError:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StorageFull(f'The disk is full: "{path}" could not be written. Free some space and try again.')
-    if error.errno in _REFUSED:
+    if error.errno in REFUSED:
         return ReadOnlyCampaign(
             f'"{path}" cannot be written. Check the permissions of its folder, '
             "and that the disk is not mounted read-only."

@@ -13,12 +13,11 @@ import errno
 import logging
 import os
 import shutil
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from clopa_annotator.durable import FULL, REFUSED, REPLACE_WAITS_S, WINDOWS, flush, flush_folder, patiently
 from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign, StorageFull
 
 logger = logging.getLogger(__name__)
@@ -27,11 +26,6 @@ FaultHook = Callable[[str, Path], None]
 """Called with a step's name and path before the step; it may raise `OSError` or end the process."""
 
 PART_BYTES = 8 << 20
-WINDOWS = os.name == "nt"
-REPLACE_WAITS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def _no_fault(step: str, path: Path) -> None:
@@ -53,9 +47,9 @@ def translate(error: OSError, what: str) -> CacheError:
         error: what the operating system said.
         what: completes "Could not ...".
     """
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StorageFull(f"Could not {what}: the disk is full. Free some space and try again.")
-    if error.errno in _REFUSED:
+    if error.errno in REFUSED:
         return ReadOnlyCampaign(
             f"Could not {what}: the campaign folder cannot be written. Check its permissions, "
             "and that the disk is not mounted read-only."
@@ -103,23 +97,13 @@ class Disk:
                 self.hook("write", path)
                 self._write_all(file.fileno(), view[start : start + size])
             self.hook("flush", path)
-            self._flush(file.fileno())
+            flush(file.fileno())
             self.hook("close", path)
 
     @staticmethod
     def _write_all(descriptor: int, view: memoryview) -> None:
         while view:
             view = view[os.write(descriptor, view) :]
-
-    @staticmethod
-    def _flush(descriptor: int) -> None:
-        if sys.platform == "darwin":
-            import fcntl
-
-            # macOS: fsync leaves data in the drive's cache, F_FULLFSYNC does not.
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
         """Move within the file system, in one step; the target must not exist."""
@@ -134,24 +118,12 @@ class Disk:
         self._retry(lambda: source.replace(target))
 
     def _retry(self, move: Callable[[], object]) -> None:
-        for wait_s in REPLACE_WAITS_S if self._patient else ():
-            try:
-                move()
-                return
-            except PermissionError:
-                time.sleep(wait_s)
-        move()
+        patiently(move, REPLACE_WAITS_S if self._patient else ())
 
     def sync_folder(self, path: Path) -> None:
         """Make renames into and out of a folder durable. Windows has no such call and needs none."""
         self.hook("flush folder", path)
-        if WINDOWS:
-            return
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            self._flush(descriptor)
-        finally:
-            os.close(descriptor)
+        flush_folder(path)
 
     def read(self, path: Path) -> bytes:
         """The whole file."""
