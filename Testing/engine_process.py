@@ -11,11 +11,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DISK_FULL = "disk-full"
 """While a file of this name lies beside the campaign, the cache's disk is full."""
+SLOW = "slow"
+"""While a file of this name lies beside the campaign, a prediction takes a minute."""
 
 
 class EngineProcess:
@@ -70,6 +73,7 @@ def main(campaign: Path, seconds: float, port: int) -> None:
 
     torch.set_num_threads(1)
     fill_the_disk_on_request(campaign.parent / DISK_FULL)
+    predict_slowly_on_request(campaign.parent / SLOW)
     script = str(HERE / "scripted_trainer.py")
     supervisor = SupervisorSettings(
         command=lambda job: [sys.executable, script, str(job), str(seconds)],
@@ -93,6 +97,20 @@ def fill_the_disk_on_request(flag: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     store.Disk = lambda: Disk(hook)  # type: ignore[misc]
+
+
+def predict_slowly_on_request(flag: Path) -> None:
+    """Let the network take a minute while the flag exists."""
+    from clopa_annotator.session.logits import TwoClassNetwork
+
+    quick = TwoClassNetwork.__call__
+
+    def slow(network: TwoClassNetwork, patch: object) -> object:
+        if flag.exists():
+            time.sleep(60.0)
+        return quick(network, patch)
+
+    TwoClassNetwork.__call__ = slow  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

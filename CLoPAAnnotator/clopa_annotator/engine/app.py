@@ -46,7 +46,7 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: GuardSettings | N
     app.state.stopping = stopping
     app.router.routes.extend(_routes(engine, settings, stopping))
     app.router.lifespan_context = _lifespan(app, engine)
-    app.add_middleware(Guard, book=book, settings=settings)
+    app.add_middleware(Guard, book=book, settings=settings, signal=engine.desk.supervisor)
     return app
 
 

@@ -139,8 +139,12 @@ class LearningDesk:
         self._events.publish("rolled_back", version=restored.number)
         self._events.publish("learning")
 
+    def let_go(self) -> None:
+        """Begin to end the running trainer; its job is resumed at the next start. Does not wait."""
+        self.supervisor.let_go()
+
     def close(self) -> None:
-        """Let the running trainer go; the job is resumed at the next start."""
+        """`let_go`, and wait until the trainer is gone."""
         self.supervisor.close()
 
     # -- what is asked -------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from clopa_annotator.engine import stock
 from clopa_annotator.engine.faults import TooLarge, fault_body, status_of
 from clopa_annotator.engine.frames import WireLimits, read_header
 from clopa_annotator.engine.messages import API_VERSION
+from clopa_annotator.engine.prediction import ClickSignal
 from clopa_annotator.engine.stock import StockChecks
 from clopa_annotator.engine.tokens import Identity, TokenBook
 from clopa_annotator.errors import (
@@ -40,6 +42,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CAMPAIGN = re.compile(r"^/campaign/v(\d{1,4})/")
+_AWAITED = re.compile(r"^/campaign/v\d{1,4}/(session/(?!beat)|confirm$|images/)")
+_NOT_AWAITED = frozenset({"/healthz", "/heartbeat", "/lease_status", "/capabilities"})
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What nnInteractive's routes raise on a request that lacks something: a client's fault, not the engine's."""
 
@@ -77,13 +81,33 @@ class _Request:
     def is_stock(self) -> bool:
         return self.path in stock.PATHS
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody sits and waits for the answer, so that training has to stand back."""
+        return bool(_AWAITED.match(self.path)) or (self.is_stock and self.path not in _NOT_AWAITED)
+
 
 class Guard:
     """The outermost layer of the engine's web application."""
 
-    def __init__(self, app: App, book: TokenBook, settings: GuardSettings | None = None) -> None:
-        """Wrap ``app``; ``book`` holds the tokens that are let in."""
+    def __init__(
+        self,
+        app: App,
+        book: TokenBook,
+        settings: GuardSettings | None = None,
+        signal: ClickSignal | None = None,
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: what is behind the guard.
+            book: the tokens that are let in.
+            settings: what a request may cost.
+            signal: who stands back while somebody waits for an answer, from the arrival of the request (the
+                prediction is not all of it: masks are unpacked and packed) until the answer is sent.
+        """
         self._app, self._book, self._settings = app, book, settings or GuardSettings()
+        self._signal = signal
         self._stock = StockChecks(self._settings.limits)
         self._waiting_bytes = 0
 
@@ -102,7 +126,8 @@ class Guard:
         answer = _Answer(send)
         try:
             await self._admit(request, receive)
-            await self._pass_on(request, receive, answer)
+            with self._standing_back(request):
+                await self._pass_on(request, receive, answer)
         except ClopaError as error:
             if status_of(error) >= 500:
                 logger.warning("%s failed: %s", request.path, error)
@@ -118,6 +143,17 @@ class Guard:
             await self._unforeseen(request, answer, error)
         finally:
             self._waiting_bytes -= len(request.body)
+
+    @contextmanager
+    def _standing_back(self, request: _Request) -> Iterator[None]:
+        if self._signal is None or not request.is_awaited:
+            yield
+            return
+        self._signal.click_begins()
+        try:
+            yield
+        finally:
+            self._signal.click_ends()
 
     async def _unforeseen(self, request: _Request, answer: _Answer, error: Exception) -> None:
         number = secrets.token_hex(4)

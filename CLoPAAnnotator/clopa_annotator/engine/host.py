@@ -97,12 +97,26 @@ class Engine:
         self._takes_3d_boxes = probe.takes_3d_boxes
         self.desk.recover()
 
-    def close(self) -> None:
-        """End the trainer (its job is resumed), finish what is being predicted, close the folder."""
+    def let_go(self) -> None:
+        """Begin to end, without waiting: the trainer ends (its job is resumed), waiting predictions go."""
+        self.desk.let_go()
+        self.prediction.stop()
+
+    def close(self, patience_s: float = 60.0) -> bool:
+        """End: `let_go`, and close the folder.
+
+        Args:
+            patience_s: how long the prediction that is under way may take.
+
+        Returns:
+            Whether it was ready in time. If not, its thread still works, on nothing that matters any more.
+        """
+        self.let_go()
         self.desk.close()
-        self.prediction.shutdown(wait=True)
+        ready = self.prediction.join(patience_s)
         self.journal.close()
         self.campaign.close()
+        return ready
 
     # -- sessions ------------------------------------------------------------------------------------------
 

@@ -9,17 +9,19 @@ that is what makes a swap between two predictions safe: nothing else touches the
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from clopa_annotator.errors import ClopaError
+from clopa_annotator.errors import ClopaError, EngineUnreachable
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+ENDING = "The engine is ending; what was confirmed is safe."
 
 
 class LiveWeights(Protocol):
@@ -74,6 +76,19 @@ class PredictionThread(ThreadPoolExecutor):
         self._pinned: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], int]] = (
             weakref.WeakKeyDictionary()
         )
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Take no more work and drop what waits; returns at once, while a prediction may be under way."""
+        self._stopped.set()
+        self.shutdown(wait=False, cancel_futures=True)
+
+    def join(self, patience_s: float) -> bool:
+        """After `stop`: wait for the prediction that is under way; whether it has ended in time."""
+        waiting = threading.Thread(target=self.shutdown, name="prediction-end", daemon=True)
+        waiting.start()
+        waiting.join(patience_s)
+        return not waiting.is_alive()
 
     def predict(self, version: int | None, work: Callable[[], T]) -> T:
         """Run ``work`` with a weights version in place and wait for it.
@@ -81,6 +96,9 @@ class PredictionThread(ThreadPoolExecutor):
         Args:
             version: which weights; None leaves whatever is in the network (online learning).
             work: must not wait for this thread.
+
+        Raises:
+            EngineUnreachable: the thread was stopped before the work's turn came.
         """
 
         def steps() -> T:
@@ -89,13 +107,29 @@ class PredictionThread(ThreadPoolExecutor):
                     self._weights.use(version)
                 return work()
 
-        return self._signalled(steps).result()
+        try:
+            return self._signalled(steps).result()
+        except (CancelledError, RuntimeError) as error:
+            if self._stopped.is_set():
+                raise EngineUnreachable(ENDING) from error
+            raise
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Take work from nnInteractive's own server, whose first argument is the asking session."""
-        if not args or not hasattr(args[0], "preprocessed_image"):
-            return super().submit(fn, *args, **kwargs)
-        return self._signalled(lambda: self._stock(fn, args, kwargs))
+        """Take work from nnInteractive's own server, whose first argument is the asking session.
+
+        Raises:
+            EngineUnreachable: the thread was stopped.
+        """
+        if args and hasattr(args[0], "preprocessed_image"):
+            if self._stopped.is_set():
+                raise EngineUnreachable(ENDING)
+            return self._signalled(lambda: self._stock(fn, args, kwargs))
+        if self._stopped.is_set():
+            # Its server closes its sessions behind an empty piece of work, to come after the last prediction.
+            nothing: Future[T] = Future()
+            nothing.set_result(fn(*args, **kwargs))
+            return nothing
+        return super().submit(fn, *args, **kwargs)
 
     def _signalled(self, work: Callable[[], T]) -> Future[T]:
         self._signal.click_begins()

@@ -21,10 +21,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from clopa_annotator.engine.app import make_engine_app
+from clopa_annotator.engine.ending import PATIENCE_S, Ending
 from clopa_annotator.engine.host import Engine, EngineSettings
 from clopa_annotator.engine.logs import close_engine_log, open_engine_log
 from clopa_annotator.engine.messages import API_VERSION
@@ -35,7 +37,7 @@ from clopa_annotator.pipeline import Campaign
 logger = logging.getLogger(__name__)
 
 TOKEN_FILE = "tokens.json"
-GRACE_S = 5
+GRACE_S = 1
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ def run_engine(
 ) -> None:
     """Serve a campaign until the process is asked to end (SIGINT, SIGTERM, or standard input closing).
 
+    For a process of its own: called from its main thread, this ends the process some seconds after it was
+    asked to, whatever is still being computed (see `Ending`).
+
     Args:
         campaign: the campaign's folder.
         host: address to listen on; loopback unless something else is said.
@@ -92,14 +97,36 @@ def run_engine(
         opened = cleanup.enter_context(Campaign.open(campaign, device=device))
         cleanup.callback(close_engine_log, open_engine_log(campaign / "logs"))
         engine = Engine(opened, settings)
-        cleanup.callback(engine.close)
+        cleanup.callback(engine.close, PATIENCE_S)
         server = _server(make_engine_app(engine, book), listener, tls)
         server.on_ready = on_ready or _announcer(token_file)
         if tls is None and not is_loopback(host):
             logger.warning("Listening on %s without TLS: tokens and images can be read by others.", host)
-        if parent_stdin:
-            _end_with_parent(server)
+        _serve(server, engine, Ending(_letting_go(server, engine), campaign / "logs"), listener, parent_stdin)
+
+
+def _serve(
+    server: _Server, engine: Engine, ending: Ending, listener: socket.socket, parent_stdin: bool
+) -> None:
+    server.on_end = lambda: ending.begin("it was asked to")
+    if parent_stdin:
+        _end_with_parent(ending)
+    try:
         server.run(sockets=[listener])
+        engine.close(PATIENCE_S)
+    except BaseException:
+        ending.done()
+        raise
+    if threading.current_thread() is not threading.main_thread():
+        ending.done()
+
+
+def _letting_go(server: uvicorn.Server, engine: Engine) -> Callable[[], None]:
+    def let_go() -> None:
+        server.should_exit = True
+        engine.let_go()
+
+    return let_go
 
 
 def tls_from(certificate: Path | None, key: Path | None) -> Tls | None:
@@ -161,11 +188,21 @@ def _quiet(_: str) -> None:
     """Nobody waits for the address."""
 
 
+def _nothing() -> None:
+    """Nothing to do at the end."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn, which also says when it listens, and lets endless streams go before it ends."""
 
     on_ready: Callable[[str], None] = staticmethod(_quiet)
+    on_end: Callable[[], None] = staticmethod(_nothing)
     url = ""
+
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        # uvicorn would raise the signal again when it is done: SIGTERM would end the process before the
+        # trainer is ended and the folder closed.
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -173,6 +210,7 @@ class _Server(uvicorn.Server):
             self.on_ready(self.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.on_end()
         stopping: asyncio.Event = self.config.app.state.stopping  # type: ignore[union-attr]
         stopping.set()
         await super().shutdown(sockets)
@@ -197,13 +235,10 @@ def _server(app: object, listener: socket.socket, tls: Tls | None) -> _Server:
     return server
 
 
-def _end_with_parent(server: uvicorn.Server) -> None:
+def _end_with_parent(ending: Ending) -> None:
     def wait() -> None:
         while sys.stdin.buffer.read(4096):
             continue
-        logger.info("Standard input was closed; the engine ends.")
-        server.should_exit = True
-        # A prediction on a slow machine may hold the end up; the cache is safe to be left at any moment.
-        threading.Timer(30.0, os._exit, (1,)).start()
+        ending.begin("standard input was closed")
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

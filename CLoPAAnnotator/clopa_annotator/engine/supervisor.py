@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 Outcome = Literal["finished", "cancelled", "failed"]
 OnProgress = Callable[[Path, dict[str, Any]], None]
 OnEnd = Callable[[Path, Outcome, str], None]
+_LAST_WAIT_S = 5.0
 
 
 def has_result(job: Path) -> bool:
@@ -146,11 +147,15 @@ class Supervisor:
             if self._flag is not None:
                 self._flag.set(self._busy > 0)
 
-    def close(self) -> None:
-        """Let go at the engine's end: the process is ended, the job stays to be resumed."""
+    def let_go(self) -> None:
+        """Begin to end the process, at the engine's end; the job stays to be resumed. Does not wait."""
         self._closing.set()
+
+    def close(self) -> None:
+        """`let_go`, and wait until the process is gone."""
+        self.let_go()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LAST_WAIT_S)
 
     def _work(self, job: Path) -> None:
         try:
@@ -223,7 +228,8 @@ class Supervisor:
             verdict = self._verdict(job, process)
             if verdict is not None:
                 reason = verdict
-                end_process(process)
+                # At the engine's end nobody waits: a job folder is made to be left at any moment.
+                end_process(process, 0.5 if self._closing.is_set() else 3.0)
                 break
             self._closing.wait(self._settings.poll_s)
         if self._child is not None:

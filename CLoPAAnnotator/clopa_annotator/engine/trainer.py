@@ -78,7 +78,7 @@ class Leash:
         return (self._job / CANCEL).exists()
 
     def yield_to(self) -> None:
-        """Wait while a click is being answered; to be called between micro-steps."""
+        """Wait while a click is being answered; to be called often, for instance between layers."""
         self._alive()
         if self._flag.raised:
             self._flag.wait_until_lowered()
@@ -109,9 +109,10 @@ def run_leashed(job: Path, grace_s: float = 20.0) -> int:
     Returns:
         0 when the job has a result, whatever the result says.
     """
+    from clopa_annotator.engine.yielding import between_layers
     from clopa_annotator.pipeline import run_episode_job
 
-    with Leash(job, grace_s) as leash:
+    with Leash(job, grace_s) as leash, between_layers(leash.yield_to):
         run_episode_job(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
     return 0
 
