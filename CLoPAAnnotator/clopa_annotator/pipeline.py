@@ -249,7 +249,7 @@ class Campaign:
         folder = write_job(
             self.folder / EPISODES / f"{request.number:04d}",
             request,
-            settings or EpisodeSettings(group="all"),
+            settings or EpisodeSettings(group=self.strategy.online_group),
             self.store.confirmed(),
             models.resolve(self.config.model),
             self.registry.delta_path(request.parent_version),

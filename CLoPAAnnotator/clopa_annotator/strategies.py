@@ -119,6 +119,20 @@ class StrategySpec:
         """Whether the weights ever change."""
         return self.group is not None or self.online is not None
 
+    @property
+    def online_group(self) -> str:
+        """The parameters that learning between clicks changes; empty if nothing does."""
+        if self.online is None:
+            return ""
+        return "last" if isinstance(self.online, RidgeHeadSettings) else self.online.group
+
+    @property
+    def learns_within_case(self) -> bool:
+        """Whether the weights change while a case is open: then its answers depend on its own clicks."""
+        if isinstance(self.online, OaimsSettings):
+            return self.online.mid
+        return isinstance(self.online, SparseSettings)
+
     def episode_settings(
         self, schedule: str, record: Sequence[PastEpisode] = (), train: int = 0
     ) -> EpisodeSettings | None:

@@ -43,7 +43,7 @@ from clopa_annotator.types import (
 )
 
 SIDE = 16
-FAST = StepSettings(learning_rate=1e-2)
+FAST = StepSettings(learning_rate=1e-2, autocast=False)
 
 
 @dataclass
@@ -354,7 +354,7 @@ def test_the_click_update_follows_the_equation() -> None:
     from clopa_annotator.online.settings import LossSettings
 
     rate = 0.05
-    settings = OaimsSettings(post=False, mid_step=StepSettings("sgd", rate))
+    settings = OaimsSettings(post=False, mid_step=StepSettings("sgd", rate, autocast=False))
     model, session, _ = an_adapting_session(settings)
     twin = a_model()
     image, _ = a_case()
@@ -564,3 +564,5 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         SparseSettings(updates=0)
     with pytest.raises(ConfigError, match="no optimiser"):
         StepSettings("lion")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="autocast"):
+        StepSettings(autocast="bf16")  # type: ignore[arg-type]

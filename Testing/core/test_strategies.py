@@ -100,3 +100,12 @@ def test_settings_of_the_online_part_follow_the_paper_where_it_states_them() -> 
 def test_naming_strategies_does_not_load_torch() -> None:
     code = "import sys, clopa_annotator.strategies; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_strategy_says_what_it_tunes_between_clicks_and_whether_a_case_changes_it() -> None:
+    groups = {name: get_strategy(name).online_group for name in strategy_names()}
+    assert groups["evosam"] == "last", "the ridge head writes the last convolution only"
+    assert groups["oaims"] == groups["oaims-pi"] == groups["ia-sa"] == "all"
+    assert groups["clopa-cn"] == groups["static"] == ""
+    within = {name for name in strategy_names() if get_strategy(name).learns_within_case}
+    assert within == {"oaims", "ia-sa", "tsca"}

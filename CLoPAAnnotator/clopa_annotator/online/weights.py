@@ -20,6 +20,7 @@ from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.errors import NonFiniteLoss, OutOfMemory
 from clopa_annotator.online.protocol import AdaptableModel
 from clopa_annotator.online.settings import StepSettings
+from clopa_annotator.session.logits import best_cpu_precision
 
 logger = logging.getLogger(__name__)
 
@@ -166,9 +167,14 @@ class Stepper:
         """(2, *patch) logits of an (8, *patch) input, differentiable when gradients are on."""
         network = unwrap(self._weights.model.network)
         device = self._weights.model.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._settings.autocast):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._uses_bf16(device)):
             logits: Tensor = network(network_input.to(device)[None])[0]
         return logits
+
+    def _uses_bf16(self, device: torch.device) -> bool:
+        if self._settings.autocast != "auto":
+            return self._settings.autocast
+        return device.type == "cuda" or (device.type == "cpu" and best_cpu_precision() == "bf16")
 
     def step(self, loss: Callable[[], Tensor]) -> float:
         """One update: gradients on, loss, backward, optimiser; the caller holds `OnlineWeights.or_restore`.
