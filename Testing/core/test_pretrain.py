@@ -20,6 +20,7 @@ from clopa_annotator.pretrain.fields import blur, smooth
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, overlap, stream
 from clopa_annotator.pretrain.network import NetworkDesign, build_network, count_parameters
 from clopa_annotator.pretrain.peers import Peers
+from clopa_annotator.pretrain.settings import read_settings
 from clopa_annotator.pretrain.shapes import dilate, draw_shape
 from clopa_annotator.pretrain.state import restore
 from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
@@ -168,6 +169,25 @@ def test_a_new_run_starts_from_a_model_when_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another design"):
         other = replace(SETTINGS, start=str(first), design=NetworkDesign((4, 16)))
         restore(other, tmp_path / "other", torch.device("cpu"), 0)
+
+
+def test_a_run_can_be_repeated_from_the_settings_that_it_wrote(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, generator=replace(SETTINGS.generator, overlap=0.4), updates=2)
+    run(settings, tmp_path / "run", "cpu")
+    assert read_settings(tmp_path / "run" / "settings.json") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "Invalid JSON"), ('{"batch": "many"}', "batch"), ('{"batch": 0}', "at least one volume")],
+)
+def test_settings_that_do_not_fit_are_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "settings.json"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_settings(path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        read_settings(path)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:

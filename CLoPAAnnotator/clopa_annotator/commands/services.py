@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,20 @@ def pretrain(
     start: Annotated[
         str, typer.Option("--start", help="Model folder to train further; left out, weights are drawn fresh.")
     ] = "",
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", help="settings.json of another run, to repeat it; then only --start counts."
+        ),
+    ] = None,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
+    from clopa_annotator.pretrain.settings import read_settings
     from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
+
+    settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
+    if settings_file is not None:
+        settings = replace(read_settings(settings_file), start=start)
 
     with Steps() as steps:
         done = 0
@@ -38,7 +50,6 @@ def pretrain(
                 done += 1
                 steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
 
-        settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
         folder = run(settings, out, device, on_progress=tell)
     console.print(f"The model is in {folder}.", markup=False)
 

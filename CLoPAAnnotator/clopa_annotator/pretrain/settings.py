@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from clopa_annotator.episode.prompting import PromptMix
 from clopa_annotator.errors import ConfigError
@@ -71,6 +74,22 @@ class PretrainSettings:
             raise ConfigError("Each phase needs a crop size and an end, and the last one ends at 1.")
         if len(self.lengths) != len(self.length_weights) or self.batch < 1:
             raise ConfigError("Each window length needs a weight, and a batch at least one volume.")
+
+
+def read_settings(path: Path) -> PretrainSettings:
+    """The settings of an earlier run, from the ``settings.json`` that it wrote.
+
+    Raises:
+        ConfigError: the file cannot be read, or does not hold such settings.
+    """
+    try:
+        return TypeAdapter(PretrainSettings).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"The settings {path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"The settings {path} do not fit: {where}: {first['msg']}.") from error
 
 
 @dataclass(frozen=True)
