@@ -13,7 +13,7 @@ from statistics import fmean
 
 import torch
 
-from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
+from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
 from clopa_annotator.registry.gate import GateSettings, decide
 from clopa_annotator.session.local import LocalSession
@@ -32,10 +32,12 @@ class HeldOutCase:
     Attributes:
         case_id: name of the case.
         read: gives the image and the confirmed mask.
+        box_first: the simulated clicks begin with a box, as the campaign's strategy does.
     """
 
     case_id: str
     read: Callable[[], tuple[Image, Mask]]
+    box_first: bool = False
 
 
 def score_case(model: LoadedModel, case: HeldOutCase, clicks: int, seed: int) -> float:
@@ -43,7 +45,8 @@ def score_case(model: LoadedModel, case: HeldOutCase, clicks: int, seed: int) ->
     image, reference = case.read()
     session = LocalSession(model, cpu_precision=best_cpu_precision())
     try:
-        annotator = SimulatedAnnotator(case_rng(seed, 0, case.case_id))
+        options = AnnotatorOptions(box_first=case.box_first)
+        annotator = SimulatedAnnotator(case_rng(seed, 0, case.case_id), options=options)
         settings = ProtocolSettings(clicks=clicks, keep=())
         return fmean(run_case(session, image, reference, annotator, settings).dice)
     finally:

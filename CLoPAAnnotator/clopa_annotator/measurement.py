@@ -8,24 +8,27 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from clopa_annotator import __version__
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
-from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
+from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
 from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
 from clopa_annotator.evaluation.report import write_report
 from clopa_annotator.evaluation.rows import RunSummary, case_row, click_rows
 from clopa_annotator.evaluation.tables import to_json, write_run
 from clopa_annotator.pipeline import Campaign
+from clopa_annotator.recall import Recall, case_id_of
 
 RUN_FILES = ("summary.json", "cases.csv", "clicks.csv", "episodes.csv", "report.html")
 RUN_FOLDERS = ("campaign", "pictures")
+FirstPrompt = Literal["strategy", "points", "box"]
 EXPERT_DICE = 0.9
 """Dice with which the simulated annotator is content, unless told otherwise."""
 
@@ -93,8 +96,86 @@ def clear_output(out: Path, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
+@dataclass(frozen=True)
+class Clicking:
+    """How the simulated annotator clicks on a case.
+
+    Attributes:
+        seed: of the clicks.
+        run: number of the inference run; runs differ in their clicks.
+        first_prompt: "points", "box", or what the campaign's "strategy" begins with.
+    """
+
+    seed: int
+    run: int
+    first_prompt: FirstPrompt = "strategy"
+
+    def box_first(self, campaign: Campaign) -> bool:
+        """Whether a case begins with a box."""
+        if self.first_prompt == "strategy":
+            return campaign.strategy.box_first
+        return self.first_prompt == "box"
+
+
+def annotate(
+    campaign: Campaign,
+    case: LabelledCase,
+    protocol: ProtocolSettings,
+    clicking: Clicking,
+    recall: Recall | None = None,
+    *,
+    confirming: bool = False,
+) -> CaseCurve:
+    """Annotate one case with the campaign's live weights.
+
+    Args:
+        campaign: its live network is used.
+        case: read from its files.
+        protocol: how many corrections, and what is measured.
+        clicking: seed and kind of the clicks.
+        recall: earlier work; asked only where the answer is a function of registered weights.
+        confirming: the reference is about to be confirmed: an online strategy learns from it.
+    """
+    box_first = clicking.box_first(campaign)
+
+    def compute() -> CaseCurve:
+        image, reference = case.read()
+        rng = case_rng(clicking.seed, clicking.run, case.case_id)
+        annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
+        with campaign.annotating() as session:
+            curve = run_case(
+                session, image, reference, annotator, protocol, case_id=case.case_id, run=clicking.run
+            )
+            if confirming:
+                campaign.learn_from(session, reference)
+            return curve
+
+    version = campaign.model.version
+    if recall is None or version < 0 or (confirming and campaign.online is not None):
+        return compute()
+    key = {
+        "code": __version__,
+        "weights": _weights_id(campaign, version),
+        "case": case_id_of(case),
+        "clicking": [clicking.seed, clicking.run, box_first],
+        "protocol": asdict(protocol),
+        "within": repr(campaign.strategy.online) if campaign.strategy.learns_within_case else "",
+    }
+    return replace(recall.curve(key, compute), version=version)
+
+
+def _weights_id(campaign: Campaign, version: int) -> str:
+    """Base and delta by their hashes."""
+    entry = next(v for v in campaign.registry.versions() if v.number == version)
+    return f"{entry.model_hash}+{entry.delta_hash} on {campaign.model.device.type}"
+
+
 def measure(
-    campaign: Campaign, cases: Sequence[LabelledCase], protocol: ProtocolSettings, seed: int, run: int
+    campaign: Campaign,
+    cases: Sequence[LabelledCase],
+    protocol: ProtocolSettings,
+    clicking: Clicking,
+    recall: Recall | None = None,
 ) -> Iterator[tuple[LabelledCase, CaseCurve]]:
     """Annotate cases with the weights now in use; nothing is confirmed.
 
@@ -102,15 +183,11 @@ def measure(
         campaign: its live network is used.
         cases: not part of the campaign.
         protocol: how each is annotated.
-        seed: of the simulated clicks.
-        run: number of the inference run; runs differ in their clicks.
+        clicking: seed and kind of the clicks.
+        recall: earlier work.
     """
     for case in cases:
-        image, reference = case.read()
-        annotator = SimulatedAnnotator(case_rng(seed, run, case.case_id))
-        with campaign.annotating() as session:
-            curve = run_case(session, image, reference, annotator, protocol, case_id=case.case_id, run=run)
-        yield case, curve
+        yield case, annotate(campaign, case, protocol, clicking, recall)
 
 
 def split_campaign(text: str) -> tuple[Path, int | None]:
@@ -163,7 +240,7 @@ def run_evaluation(
     progress.begin("Evaluating", settings.runs * len(cases))
     with _subject(settings) as campaign:
         for run in range(settings.runs):
-            for case, curve in measure(campaign, cases, protocol, settings.seed, run):
+            for case, curve in measure(campaign, cases, protocol, Clicking(settings.seed, run)):
                 curves.append(curve)
                 progress.advance(f"{case.case_id}: {curve.dice[0]:.2f} to {curve.dice[-1]:.2f}")
                 if run == 0:

@@ -139,7 +139,7 @@ class StrategySpec:
         """Settings of the next episode; None if the strategy has no episodes.
 
         Args:
-            schedule: "paper" or "quick".
+            schedule: "paper", "quick" or "brief".
             record: the campaign's episodes so far, oldest first; only a curriculum looks at it.
             train: cases that the next episode trains on.
 
@@ -147,7 +147,7 @@ class StrategySpec:
             ConfigError: an unknown schedule.
         """
         if schedule not in _PRESETS:
-            raise ConfigError(f'There is no schedule "{schedule}"; there are "paper" and "quick".')
+            raise ConfigError(f'There is no schedule "{schedule}"; there are {", ".join(_PRESETS)}.')
         if self.group is None:
             return None
         settings = _with_changes(_PRESETS[schedule](self.group), self.changes)
@@ -192,7 +192,9 @@ def _start(settings: OnlineSettings, model: LoadedModel, encoder: CanvasEncoder)
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
     "paper": EpisodeSettings.paper,
     "quick": EpisodeSettings.quick,
+    "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=16, val_samples=4),
 }
+"""Settings of episodes by the schedule's name; "brief" is for comparing many campaigns on one machine."""
 
 
 def _with_changes(settings: EpisodeSettings, changes: Sequence[Change]) -> EpisodeSettings:

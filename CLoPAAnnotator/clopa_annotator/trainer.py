@@ -24,6 +24,7 @@ from clopa_annotator.episode.progress import Progress
 from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import load_model
+from clopa_annotator.strategies import get_strategy
 from clopa_annotator.types import CaseRef, EpisodeResult, GateDecision, Image, Mask
 
 logger = logging.getLogger(__name__)
@@ -135,9 +136,10 @@ def _decide(
     model = load_model(order.model_folder, device)
     with CampaignStore.open(order.campaign, writer=False) as store:
         config = CampaignConfig.from_dict(store.manifest.settings)
+        box_first = get_strategy(config.strategy).box_first
         return check_candidate(
             model,
-            [HeldOutCase(ref.case_id, partial(_read, store, ref)) for ref in order.val],
+            [HeldOutCase(ref.case_id, partial(_read, store, ref), box_first) for ref in order.val],
             before=load_file(order.parent_path) if order.parent_path else {},
             after=load_file(delta),
             gate=GateSettings(config.gate_min_gain, config.gate_worst_drop),

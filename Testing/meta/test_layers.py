@@ -41,6 +41,8 @@ COMPOSITION = {
     "jobs",
     "measurement",
     "simulation",
+    "recall",
+    "permutations",
     "engine",
     "cli",
     "commands",

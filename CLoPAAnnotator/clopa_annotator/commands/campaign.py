@@ -7,28 +7,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.options import (
+    Clicks,
+    Cluster,
+    Dataset,
+    Device,
+    Json,
+    Label,
+    Limit,
+    Model,
+    Out,
+    Overwrite,
+    Permutations,
+    Runs,
+    Schedule,
+    Seed,
+    Strategy,
+    StreamClicks,
+    Test,
+    TestLimit,
+    Tolerance,
+    Workers,
+)
 from clopa_annotator.commands.output import Steps, console, print_json, print_table, talk
-from clopa_annotator.config import DEFAULT_STRATEGY, SCHEDULES, STRATEGIES
+from clopa_annotator.config import DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
-    from clopa_annotator.datasets import LabelledCase
-
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
-Dataset = Annotated[
-    Path, typer.Option("--dataset", help="Folder with dataset.json, imagesTr and labelsTr (MSD layout).")
-]
-Model = Annotated[str, typer.Option("--model", help='"bundled", "official", or a checkpoint folder.')]
-Strategy = Annotated[str, typer.Option("--strategy", help=f"One of {', '.join(STRATEGIES)}.")]
-Schedule = Annotated[str, typer.Option("--schedule", help=f"One of {', '.join(SCHEDULES)}.")]
-Label = Annotated[
-    int | None, typer.Option("--label", help="The target's label; default: every label above 0.")
-]
-Tolerance = Annotated[float, typer.Option("--tolerance-mm", help="Tolerance of the surface Dice in mm.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
-
+    from clopa_annotator.permutations import StreamPlan
+    from clopa_annotator.simulation import SimulationSettings
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -95,7 +101,7 @@ def demo(
     strategy: Strategy = DEFAULT_STRATEGY,
     cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 12,
     test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 8,
-    clicks: Annotated[int, typer.Option("--clicks", help="Corrections per case.")] = 6,
+    clicks: Clicks = 6,
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
@@ -122,15 +128,18 @@ def demo(
 def simulate(
     dataset: Dataset,
     out: Out,
-    test: Annotated[
-        Path | None, typer.Option("--test", help="Dataset to test on; default: the rest of --dataset.")
-    ] = None,
+    test: Test = None,
     model: Model = "bundled",
     strategy: Strategy = DEFAULT_STRATEGY,
     schedule: Schedule = "quick",
-    clicks: Annotated[int, typer.Option("--clicks", help="Corrections per case.")] = 10,
-    limit: Annotated[int | None, typer.Option("--limit", help="Length of the stream.")] = None,
-    test_limit: Annotated[int | None, typer.Option("--test-limit", help="Number of test cases.")] = None,
+    clicks: Clicks = 10,
+    stream_clicks: StreamClicks = None,
+    runs: Runs = 1,
+    permutations: Permutations = 1,
+    workers: Workers = 1,
+    cluster: Cluster = False,
+    limit: Limit = None,
+    test_limit: TestLimit = None,
     label: Label = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
@@ -139,35 +148,48 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
+    from clopa_annotator.permutations import StreamPlan
     from clopa_annotator.simulation import SimulationSettings, run_simulation
 
-    stream, held_out = _draw(dataset, test, label, limit, test_limit, seed)
+    volumes = str(out / "volumes")
+    plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
     settings = SimulationSettings(
-        model=model,
-        strategy=strategy,
-        schedule=schedule,
-        clicks=clicks,
-        seed=seed,
-        tolerance_mm=tolerance_mm,
-        device=device,
-        overwrite=overwrite,
-    )
+        model, strategy, schedule, clicks, stream_clicks, seed, runs,
+        tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
+    )  # fmt: skip
+    if permutations > 1 or cluster or workers > 1:
+        _permute(plan, settings, out, permutations, workers, cluster, json)
+        return
+    stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
         summary = run_simulation(stream, held_out, settings, out, steps)
     _show(summary, out, json)
 
 
-def _draw(
-    dataset: Path, test: Path | None, label: int | None, limit: int | None, test_limit: int | None, seed: int
-) -> tuple[list[LabelledCase], list[LabelledCase]]:
-    """The stream, and test cases outside it: from a dataset of their own or from the rest."""
-    from clopa_annotator.datasets.msd import MsdDataset, split_stream
+def _permute(
+    plan: StreamPlan,
+    settings: SimulationSettings,
+    out: Path,
+    permutations: int,
+    workers: int,
+    cluster: bool,
+    json: bool,
+) -> None:
+    """A campaign per order of the stream, each in a folder of its own, and the mean over them."""
+    from clopa_annotator.permutations import Unit, run_units
 
-    cases = MsdDataset(dataset, label)
-    if test is None:
-        return split_stream(cases, limit, test_limit, seed)
-    stream, _ = split_stream(cases, limit, 0, seed)
-    return stream, split_stream(MsdDataset(test, label), test_limit, 0, seed)[0]
+    recall = str(out / "recall")
+    units = [
+        Unit(plan, settings, number, str(out / f"permutation-{number}"), recall)
+        for number in range(permutations)
+    ]
+    plan.draw()  # generated volumes are written once, before the processes start
+    with Steps(quiet=json) as steps:
+        steps.begin("Campaigns", sum(not unit.finished for unit in units))
+        folders = run_units(
+            units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
+        )
+    compare(folders, out, json)
 
 
 def evaluate(
@@ -177,9 +199,9 @@ def evaluate(
     campaign: Annotated[
         str | None, typer.Option("--campaign", help="DIR or DIR@VERSION: weights of a campaign.")
     ] = None,
-    clicks: Annotated[int, typer.Option("--clicks", help="Corrections per case.")] = 100,
-    runs: Annotated[int, typer.Option("--runs", help="Inference runs with different prompts.")] = 3,
-    limit: Annotated[int | None, typer.Option("--limit", help="Number of cases.")] = None,
+    clicks: Clicks = 100,
+    runs: Runs = 3,
+    limit: Limit = None,
     label: Label = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
@@ -188,10 +210,10 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure one weights version with the paper's protocol."""
-    from clopa_annotator.datasets.msd import MsdDataset
+    from clopa_annotator.datasets import open_dataset
     from clopa_annotator.measurement import EvaluationSettings, run_evaluation
 
-    cases = list(MsdDataset(dataset, label))[:limit]
+    cases = list(open_dataset(dataset, label, out / "volumes"))[:limit]
     settings = EvaluationSettings(
         model=model,
         campaign=campaign,

@@ -172,7 +172,7 @@ def _task(name: str, runs: Sequence[Run]) -> Task:
 
 def _method(run: Run, runs: Sequence[Run]) -> str:
     """The strategy's name, with the model, schedule or command where several occur."""
-    parts = [run.summary.strategy]
+    parts = [run.summary.strategy, run.summary.variant]
     for attribute in ("model", "schedule", "command"):
         if len({getattr(other.summary, attribute) for other in runs}) > 1:
             parts.append(str(getattr(run.summary, attribute)))
@@ -229,7 +229,7 @@ def _row(
     method: str, runs: Sequence[Run], final: Sequence[CaseCurve], ranks: Mapping[str, Rank], threshold: float
 ) -> MethodRow:
     summary = summarise(final, None if math.isnan(threshold) else threshold)
-    moving = [_trajectory(run) for run in runs if run.summary.command == "simulate" and run.summary.stream.n]
+    moving = [_trajectory(run) for run in runs if _has_trajectory(run)]
     lengths = {t.n_cases for t in moving}
     trajectory = average(moving) if len(lengths) == 1 else None
     return MethodRow(
@@ -242,6 +242,13 @@ def _row(
         nos=trajectory.cases_to(threshold) if trajectory and not math.isnan(threshold) else None,
         trajectory=trajectory,
     )
+
+
+def _has_trajectory(run: Run) -> bool:
+    """Whether the base and every version that was in use were tested."""
+    used = {0, *(e.version for e in run.summary.episodes if e.promoted)}
+    tested = {c.version for c in run.curves}
+    return run.summary.command == "simulate" and run.summary.stream.n > 0 and used <= tested
 
 
 def _trajectory(run: Run) -> Trajectory:

@@ -105,6 +105,8 @@ class RunSummary:
         tolerance_mm: of the surface Dice; NaN if it was left out.
         seconds: wall time of the whole run.
         licence: first line of the base model's licence.
+        variant: what sets this run apart from others of its strategy; empty for nothing.
+        permutation: order of the stream; 0 is that of the draw.
     """
 
     strategy: str
@@ -122,6 +124,8 @@ class RunSummary:
     tolerance_mm: float = NAN
     seconds: float = NAN
     licence: str = ""
+    variant: str = ""
+    permutation: int = 0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from clopa_annotator.errors import ClopaError, ConfigError
 from clopa_annotator.evaluation.curves import CaseCurve
@@ -44,6 +44,8 @@ class Job:
 
 
 JobFunction = Callable[[Job], CaseCurve]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def run_jobs(
@@ -80,8 +82,8 @@ def run_jobs(
     logger.info("%d of %d evaluations are to be done", len(todo), len(jobs))
     if todo:
         with _open_journal(out / JOURNAL) as journal:
-            for job, curve in _compute(todo, function, workers, cluster):
-                finished[job] = _bare(curve)
+            for job, curve in spread(todo, _Bare(function), workers, cluster):
+                finished[job] = curve
                 _append(journal, job, curve)
                 if on_done:
                     on_done(job, curve)
@@ -123,8 +125,14 @@ def _open_journal(path: Path) -> TextIO:
     return journal
 
 
-def _bare(curve: CaseCurve) -> CaseCurve:
-    return replace(curve, prompts=(), proposals={})
+@dataclass(frozen=True)
+class _Bare:
+    """A job's function whose curve travels without prompts and masks."""
+
+    function: JobFunction
+
+    def __call__(self, job: Job) -> CaseCurve:
+        return replace(self.function(job), prompts=(), proposals={})
 
 
 def _append(journal: TextIO, job: Job, curve: CaseCurve) -> None:
@@ -142,23 +150,31 @@ def _append(journal: TextIO, job: Job, curve: CaseCurve) -> None:
     os.fsync(journal.fileno())
 
 
-def _compute(
-    jobs: Sequence[Job], function: JobFunction, workers: int, cluster: bool
-) -> Iterator[tuple[Job, CaseCurve]]:
+def spread(
+    items: Sequence[Item], function: Callable[[Item], Result], workers: int, cluster: bool = False
+) -> Iterator[tuple[Item, Result]]:
+    """Call ``function`` on every item, here, over local processes or over Ray; results as they come.
+
+    Args:
+        items: what to compute, in the order in which it is begun.
+        function: importable from another process.
+        workers: local processes, each with one thread; 1 computes in this process.
+        cluster: use Ray instead of ``workers``.
+    """
     if cluster:
-        return _on_cluster(jobs, function)
-    if workers == 1:
-        return ((job, function(job)) for job in jobs)
-    return _on_processes(jobs, function, min(workers, len(jobs)))
+        return _on_cluster(items, function)
+    if workers == 1 or len(items) < 2:
+        return ((item, function(item)) for item in items)
+    return _on_processes(items, function, min(workers, len(items)))
 
 
 def _on_processes(
-    jobs: Sequence[Job], function: JobFunction, workers: int
-) -> Iterator[tuple[Job, CaseCurve]]:
+    items: Sequence[Item], function: Callable[[Item], Result], workers: int
+) -> Iterator[tuple[Item, Result]]:
     """Fresh processes (spawn: the same on every system, and safe with threads and CUDA)."""
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        waiting: dict[Future[CaseCurve], Job] = {pool.submit(function, job): job for job in jobs}
+        waiting: dict[Future[Result], Item] = {pool.submit(function, item): item for item in items}
         try:
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -177,7 +193,7 @@ def _one_thread() -> None:
     threadpool_limits(1)
 
 
-def _on_cluster(jobs: Sequence[Job], function: JobFunction) -> Iterator[tuple[Job, CaseCurve]]:
+def _on_cluster(items: Sequence[Item], function: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
     try:
         ray = importlib.import_module("ray")
     except ImportError as error:
@@ -188,8 +204,8 @@ def _on_cluster(jobs: Sequence[Job], function: JobFunction) -> Iterator[tuple[Jo
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     try:
-        remote = ray.remote(num_cpus=1)(lambda job: _bare(function(job)))
-        waiting = {remote.remote(job): job for job in jobs}
+        remote = ray.remote(num_cpus=1)(lambda item: function(item))  # noqa: PLW0108  # Ray takes functions, not objects
+        waiting = {remote.remote(item): item for item in items}
         while waiting:
             (reference,), _ = ray.wait(list(waiting), num_returns=1)
             yield waiting.pop(reference), ray.get(reference)

@@ -1,0 +1,42 @@
+"""Options that several commands share: their types, names and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopa_annotator.config import SCHEDULES, STRATEGIES
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
+Dataset = Annotated[
+    Path,
+    typer.Option("--dataset", help="Folder with imagesTr and labelsTr (MSD layout), or generated:NAME."),
+]
+Model = Annotated[str, typer.Option("--model", help='"bundled", "official", or a checkpoint folder.')]
+Strategy = Annotated[str, typer.Option("--strategy", help=f"One of {', '.join(STRATEGIES)}.")]
+Schedule = Annotated[str, typer.Option("--schedule", help=f"One of {', '.join(SCHEDULES)}.")]
+Label = Annotated[
+    int | None, typer.Option("--label", help="The target's label; default: every label above 0.")
+]
+Tolerance = Annotated[float, typer.Option("--tolerance-mm", help="Tolerance of the surface Dice in mm.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+Workers = Annotated[int, typer.Option("--workers", help="Local processes, each with one thread.")]
+Cluster = Annotated[bool, typer.Option("--cluster", help="Use a Ray cluster instead of local processes.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
+Test = Annotated[
+    Path | None, typer.Option("--test", help="Dataset to test on; default: what --dataset has left.")
+]
+Clicks = Annotated[int, typer.Option("--clicks", help="Corrections per case.")]
+StreamClicks = Annotated[
+    int | None, typer.Option("--stream-clicks", help="Most corrections per case of the stream.")
+]
+Runs = Annotated[int, typer.Option("--runs", help="Inference runs with different prompts.")]
+Permutations = Annotated[
+    int, typer.Option("--permutations", help="Orders of the stream; each is a campaign of its own.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Number of cases to annotate.")]
+TestLimit = Annotated[int | None, typer.Option("--test-limit", help="Number of test cases.")]
