@@ -2,8 +2,8 @@
 
 python scripts/bundle_model.py RUN/model
 
-Run it where the project is installed (`.venv` after scripts/test.py). The figures in docs/results/ belong to the
-model that lies there, so measure again afterwards.
+Run it where the project is installed (`.venv` after scripts/test.py). The figures in docs/results/ belong to
+the model that lies there, so measure again afterwards.
 """
 
 from __future__ import annotations
