@@ -1,12 +1,15 @@
 """Do clicks stay fast while the engine learns, and is every mask that of one weights version?
 
-    python benchmarks/load.py [--model FOLDER] [--clients 4] [--clicks 30] [--think 1.0] [--json FILE]
+    python benchmarks/load.py [--model FOLDER] [--clients 4] [--clicks 30] [--think 1.0] [--to-the-end]
 
 One engine process serves a campaign of generated volumes. Clients click, each in a thread and a session of
-its own, with a pause for thought between clicks; first while nothing else happens, then while a real episode
-trains in the background and the weights are swapped three times. Every mask is compared with the one that its
-version gives alone. Goals: the 95th percentile while training is at most 1.5 times the idle one on a CPU, 1.2
-times on a GPU. Latencies are the clients', with the way there and back and the wait for other clients.
+its own, with a pause for thought between clicks: while nothing else happens, then while a real episode trains
+in the background and the weights are swapped three times, then again while nothing else happens. Idle is
+both, so that a machine that gets busier or quieter meanwhile does not decide the result. With --to-the-end
+the clients go on until the episode has been checked and registered. Every mask is compared with the one that
+its version gives alone. Goals: the 95th percentile while the engine learns is at most 1.5 times the idle one
+on a CPU, 1.2 times on a GPU. Latencies are the clients', with the way there and back and the wait for others.
+Ends with 1 if a goal was missed or a mask was no version's.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import json
 import os
 import platform
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,12 +37,14 @@ from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
 from clopa_annotator.engine.tokens import first_token
 from clopa_annotator.engine.transport import Transport
+from clopa_annotator.episode.progress import read_progress
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.session.remote import RemoteSession
-from clopa_annotator.types import Confirmation, GateDecision, Image, Mask, PointPrompt
+from clopa_annotator.types import Confirmation, GateDecision, Image, Mask, PointPrompt, Proposal
 
 SCALES = (1.05, 0.95)
 """The versions that are swapped in: the base with its norms scaled, so that their masks can be told apart."""
+UNDER_WAY = ("training", "checking")
 SERVE = """
 import sys
 from pathlib import Path
@@ -60,11 +64,23 @@ class Phase:
         seconds: latency of every click.
         versions: how many masks came from which version.
         mixed: masks that are no version's.
+        wall_s: how long it lasted.
     """
 
     seconds: list[float] = field(default_factory=list)
     versions: dict[int, int] = field(default_factory=dict)
     mixed: int = 0
+    wall_s: float = 0.0
+
+    def note(self, seconds: float, version: int, pure: bool) -> None:
+        """One click."""
+        self.seconds.append(seconds)
+        self.versions[version] = self.versions.get(version, 0) + 1
+        self.mixed += not pure
+
+    def __add__(self, other: Phase) -> Phase:
+        both = {v: self.versions.get(v, 0) + other.versions.get(v, 0) for v in self.versions | other.versions}
+        return Phase(self.seconds + other.seconds, both, self.mixed + other.mixed, self.wall_s + other.wall_s)
 
     def percentiles(self) -> tuple[float, float, float]:
         """50th, 95th and 99th percentile in milliseconds."""
@@ -105,51 +121,53 @@ def click_in(mask: Mask) -> PointPrompt:
     return PointPrompt((k, j, i))
 
 
-def client(
-    url: str,
-    token: str,
-    number: int,
-    volume: tuple[Image, Mask],
-    pure: dict,
-    given: argparse.Namespace,
-    phase: Phase,
-    lock: threading.Lock,
-) -> None:
-    """One annotator: the same click again and again, on a session that is reset before it."""
-    rng = random.Random(number)
-    line = Transport(url, token)
-    session = RemoteSession(line)
-    session.open_case(f"case {number}", volume[0].geometry.shape_kji)
-    session.add_prompt(click_in(volume[1]))
-    for _ in range(given.clicks):
-        time.sleep(rng.expovariate(1 / given.think) if given.think else 0)
-        session.reset()
+class Clients:
+    """Annotators: each the same click again and again, on a session that is reset before it."""
+
+    def __init__(self, url: str, token: str, volumes: list, pure: dict, given: argparse.Namespace) -> None:
+        self.url, self.token, self.volumes, self.pure, self.given = url, token, volumes, pure, given
+        self.lock = threading.Lock()
+
+    def run(self, phase: Phase, meanwhile: Callable[[], None], more: Callable[[], bool]) -> Phase:
+        """All at once; ``meanwhile`` runs beside them, and they go on while there is ``more``."""
         began = time.perf_counter()
-        proposal = session.add_prompt(click_in(volume[1]))
-        took = time.perf_counter() - began
-        with lock:
-            phase.seconds.append(took)
+        threads = [
+            threading.Thread(target=self.one, args=(n, phase, more)) for n in range(self.given.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        meanwhile()
+        for thread in threads:
+            thread.join()
+        phase.wall_s += time.perf_counter() - began
+        return phase
+
+    def one(self, number: int, phase: Phase, more: Callable[[], bool]) -> None:
+        """One annotator."""
+        rng = random.Random(number)
+        image, mask = self.volumes[number]
+        line = Transport(self.url, self.token)
+        session = RemoteSession(line)
+        session.open_case(f"case {number}", image.geometry.shape_kji)
+        session.add_prompt(click_in(mask))
+        done = 0
+        while done < self.given.clicks or more():
+            done += 1
+            time.sleep(rng.expovariate(1 / self.given.think) if self.given.think else 0)
+            session.reset()
+            began = time.perf_counter()
+            proposal = session.add_prompt(click_in(mask))
+            took = time.perf_counter() - began
             version = proposal.weights_version
-            phase.versions[version] = phase.versions.get(version, 0) + 1
-            phase.mixed += not np.array_equal(proposal.mask, pure[version, number])
-    session.close()
-    line.close()
+            with self.lock:
+                phase.note(took, version, self.is_pure(proposal, version, number))
+        session.close()
+        line.close()
 
-
-def run_phase(url: str, token: str, volumes: list, pure: dict, given: argparse.Namespace,
-              meanwhile: Callable[[], None]) -> Phase:  # fmt: skip
-    """All clients at once; ``meanwhile`` runs beside them."""
-    phase, lock = Phase(), threading.Lock()
-    threads = [
-        threading.Thread(target=client, args=(url, token, n, volumes[n], pure, given, phase, lock))
-        for n in range(given.clients)
-    ]
-    for thread in threads:
-        thread.start()
-    meanwhile()
-    for thread in threads:
-        thread.join()
-    return phase
+    def is_pure(self, proposal: Proposal, version: int, number: int) -> bool:
+        """Whether a mask is that of its version alone; those that were learned meanwhile are not compared."""
+        known = self.pure.get((version, number))
+        return known is None or np.array_equal(proposal.mask, known)
 
 
 def swapping(line: Transport, versions: int, pause_s: float) -> Callable[[], None]:
@@ -176,6 +194,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--niceness", type=int, default=5, help="of the trainer")
+    parser.add_argument("--to-the-end", action="store_true", help="click until the episode is registered")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
@@ -184,6 +203,7 @@ def main() -> int:
     """The command."""
     given = arguments()
     volumes = [make_phantom(PhantomSpec(), seed) for seed in range(max(8, given.clients))]
+    load_before = psutil.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         path, pure = prepare(Path(folder), given.model, given.device, volumes)
         engine = subprocess.Popen(
@@ -194,70 +214,85 @@ def main() -> int:
         )
         url = json.loads(engine.stdout.readline())["url"]
         token = first_token(path / "tokens.json")
-        line = Transport(url, token)
-        load_before = psutil.getloadavg()[0]
-        idle = run_phase(url, token, volumes, pure, given, lambda: None)
-        line.exchange("episodes/start", {})
-        wait_until_training(line)
-        updates = progress(path)
-        pause_s = given.clicks * (given.think + statistics.median(idle.seconds)) / 4
-        training = run_phase(url, token, volumes, pure, given, swapping(line, len(SCALES) + 1, pause_s))
-        updates = progress(path) - updates
-        still = line.exchange("state", {})[0]["learning"]["phase"]
-        if still in ("training", "checking"):
-            line.exchange("episodes/cancel", {})
-        line.close()
-        judgement = report(given, idle, training, updates, still, load_before)
+        clients = Clients(url, token, volumes, pure, given)
+        measured = measure(clients, Transport(url, token), path)
+        began = time.perf_counter()
         engine.stdin.close()
-        engine.wait(300)
-    return judgement
+        code = engine.wait(300)
+        measured["end"] = {"status": code, "seconds": time.perf_counter() - began}
+    return report(given, measured, load_before)
 
 
-def wait_until_training(line: Transport) -> None:
-    """The trainer has loaded everything and made its first update."""
-    for _ in range(3000):
-        state = line.exchange("state", {})[0]["learning"]
-        if state["phase"] != "training" or (state["loss"] is not None):
-            return
-        time.sleep(0.2)
+def measure(clients: Clients, line: Transport, path: Path) -> dict:
+    """The three phases, and what the episode did meanwhile."""
+    idle = clients.run(Phase(), lambda: None, lambda: False)
+    line.exchange("episodes/start", {})
+    alone = wait_until_training(line, path)
+    before, pause_s = progress(path), idle.wall_s / 4
+    swap = swapping(line, len(SCALES) + 1, pause_s)
+    more = (lambda: learning(line) in UNDER_WAY) if clients.given.to_the_end else (lambda: False)
+    training = clients.run(Phase(), swap, more)
+    updates, state = progress(path) - before, learning(line)
+    if state in UNDER_WAY:
+        line.exchange("episodes/cancel", {})
+        while learning(line) in UNDER_WAY:
+            time.sleep(0.2)
+    # The idle phases are of the same length and on the same weights as the first.
+    line.exchange("weights/rollback", {"version": 0})
+    idle += clients.run(Phase(), lambda: None, lambda: False)
+    line.close()
+    return {"idle": idle, "learning": training, "updates": updates, "state": state, "alone": alone}
+
+
+def learning(line: Transport) -> str:
+    """What the engine says it is doing."""
+    return str(line.exchange("state", {})[0]["learning"]["phase"])
+
+
+def wait_until_training(line: Transport, path: Path, seconds: float = 10.0) -> float:
+    """Let the trainer load everything, then train alone for a while; its updates per second."""
+    while progress(path) < 1 and learning(line) in UNDER_WAY:
+        time.sleep(0.1)
+    began, before = time.perf_counter(), progress(path)
+    time.sleep(seconds)
+    return (progress(path) - before) / (time.perf_counter() - began)
 
 
 def progress(campaign: Path) -> int:
     """Updates done by the newest episode."""
     jobs = sorted((campaign / "episodes").glob("[0-9]*"))
-    lines = (jobs[-1] / "progress.jsonl").read_text().splitlines() if jobs else []
-    return int(json.loads(lines[-1]).get("update", 0)) if lines else 0
+    lines = read_progress(jobs[-1] / "progress.jsonl") if jobs else ()
+    return lines[-1].update if lines else 0
 
 
-def report(
-    given: argparse.Namespace, idle: Phase, training: Phase, updates: int, still: str, load: float
-) -> int:
+def report(given: argparse.Namespace, measured: dict, load: float) -> int:
     """Print, write, and judge."""
+    idle, training = measured["idle"], measured["learning"]
     ratio = training.percentiles()[1] / idle.percentiles()[1]
     goal = 1.2 if given.device.startswith("cuda") else 1.5
     machine = (
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}"
     )
     print(f"{given.clients} clients, {given.clicks} clicks each, {given.think} s between")
-    print(f"{given.device}; {machine}")
-    print(f"load average before the first phase: {load:.1f} (above 1: the machine was busy already)")
-    print(f"{'':10}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}   masks per version   mixed")
-    for name, phase in (("idle", idle), ("training", training)):
+    print(f"{given.device}; {machine}; load average before: {load:.1f} (above 1: the machine was busy)")
+    print(f"{'':10}{'clicks':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}   masks per version   mixed")
+    for name, phase in (("idle", idle), ("learning", training)):
         p50, p95, p99 = phase.percentiles()
-        print(f"{name:10}{p50:10.0f}{p95:10.0f}{p99:10.0f}   {phase.versions}   {phase.mixed}")
-    print(f"p95 while training / idle: {ratio:.2f} (goal {goal})")
-    print(f"meanwhile the episode made {updates} updates; at the end: {still}")
+        numbers = f"{len(phase.seconds):8}{p50:10.0f}{p95:10.0f}{p99:10.0f}"
+        print(f"{name:10}{numbers}   {phase.versions}   {phase.mixed}")
+    speed = measured["updates"] / training.wall_s
+    print(f"p95 while learning / idle: {ratio:.2f} (goal {goal})")
+    print(
+        f"meanwhile {measured['updates']} updates in {training.wall_s:.0f} s, {speed:.2f} per second; alone "
+        f"{measured['alone']:.2f} per second; at the end: {measured['state']}"
+    )
+    print(f"engine ended with {measured['end']['status']} after {measured['end']['seconds']:.1f} s")
     if given.json:
-        rows = {
-            "idle": vars(idle),
-            "training": vars(training),
-            "ratio": ratio,
-            "updates": updates,
-            "load": load,
-        }
+        rows = {k: vars(v) if isinstance(v, Phase) else v for k, v in measured.items()}
         date = datetime.now(timezone.utc).date().isoformat()
-        given.json.write_text(json.dumps({"machine": machine, "date": date, **rows}))
-    return 1 if idle.mixed or training.mixed else 0
+        about = {"machine": machine, "date": date, "load": load, "ratio": ratio}
+        given.json.write_text(json.dumps({**about, **rows}))
+    return 1 if idle.mixed or training.mixed or ratio > goal or measured["end"]["status"] else 0
 
 
 if __name__ == "__main__":

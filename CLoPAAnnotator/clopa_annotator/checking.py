@@ -73,11 +73,13 @@ def check_candidate(
         gate: what counts as better.
         clicks: corrections per case.
         seed: seed of the simulated clicks.
-        on_case: told how many of how many case scores are done; may raise to stop.
+        on_case: told before the first and after every score how many of how many are done; may raise to stop.
     """
     base = model.base
     scores: list[list[float]] = []
     total = 2 * len(cases)
+    if on_case is not None and cases:
+        on_case(0, total)
     for number, delta in ((0, before), (1, after)):
         apply_version(model, base, delta, version=number)
         scores.append([])

@@ -7,6 +7,7 @@ job folder as a trained candidate that waits for its check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -61,6 +62,27 @@ def past_episodes(jobs: Iterable[Path]) -> tuple[PastEpisode, ...]:
             order = read_job(job)
             past.append(PastEpisode.of(order.settings.group, len(order.train), ended[1]))
     return tuple(past)
+
+
+def hold_back_if_overtaken(job: Path, current: int) -> None:
+    """Turn a promotion around if it rests on a comparison with other weights than those now in use.
+
+    A roll-back while an episode trains, or a job that was taken up again long after, would else bring in
+    weights that were never compared with what they replace.
+
+    Args:
+        job: folder of an ended job that is not registered yet.
+        current: version in use.
+    """
+    result, decision = read_result(job) or (None, None)
+    parent = read_job(job).request.parent_version
+    if result is None or decision is None or not decision.promoted or parent == current:
+        return
+    reason = (
+        f"Not promoted: it was compared with version {parent}, and meanwhile version {current} was put into "
+        "use. It is kept in the list and can be restored."
+    )
+    write_result(job, result, replace(decision, promoted=False, reason=reason))
 
 
 def will_be_held_out(settings: SchedulerSettings, split: Split) -> bool:

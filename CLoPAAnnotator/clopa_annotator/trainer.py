@@ -1,14 +1,16 @@
 """What the training process does with a job folder: train, then check the candidate on the held-out cases.
 
 Both halves resume: a job that was killed while it trained goes on from its last epoch, one that was killed
-while it checked checks again. ``result.json`` holds the gate's decision once there is one.
+while it checked checks again. ``result.json`` holds the gate's decision once there is one. A job that was
+cancelled or failed has ended: an engine never takes it up again by itself, a person may (``again``).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +19,10 @@ from safetensors.torch import load_file
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.checking import HeldOutCase, check_candidate
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.episode.folder import EpisodeJob, read_job, read_result, write_result
+from clopa_annotator.episode.folder import PROGRESS, EpisodeJob, read_job, read_result, write_result
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.loop import WindowSample
-from clopa_annotator.episode.progress import Progress
+from clopa_annotator.episode.progress import Progress, ProgressFile
 from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import load_model
@@ -47,6 +49,7 @@ def run_episode_job(
     should_stop: Callable[[], bool] = _never,
     yield_to: Callable[[], None] | None = None,
     on_progress: OnProgress | None = None,
+    again: bool = False,
 ) -> tuple[EpisodeResult, GateDecision]:
     """Train and check; an ended job is left as it is.
 
@@ -56,6 +59,7 @@ def run_episode_job(
         should_stop: asked between micro-steps and between held-out cases.
         yield_to: called there too; may wait while a click is being answered.
         on_progress: told what happens.
+        again: go on with a job that was cancelled or failed, from its last epoch, or from its check.
 
     Returns:
         How training ended, and the decision; a result that is not "finished" is never promoted.
@@ -64,14 +68,63 @@ def run_episode_job(
         EpisodeError: the folder holds no readable order.
     """
     ended = read_result(folder)
+    if ended is not None and again:
+        ended = _taken_up(ended)
     if ended is not None and (ended[1] is not None or ended[0].status != "finished"):
         return ended[0], ended[1] or GateDecision(False, ended[0].reason)
-    result = ended[0] if ended else _train(folder, device, should_stop, yield_to, on_progress)
+    tell = on_progress or _ignore
+    result = ended[0] if ended else _train(folder, device, should_stop, yield_to, tell)
     if result.status != "finished":
         return result, GateDecision(False, result.reason)
-    result, decision = _check(folder, result, device, should_stop, yield_to)
+    with closing(ProgressFile(folder / PROGRESS)) as lines:
+        result, decision = _check(folder, result, device, _Between(should_stop, yield_to, lines, tell))
     write_result(folder, result, decision if result.status == "finished" else None)
     return result, decision
+
+
+def _taken_up(
+    ended: tuple[EpisodeResult, GateDecision | None],
+) -> tuple[EpisodeResult, GateDecision | None] | None:
+    """Where to go on with an ended job: at its check if it was trained to the end, else in its training."""
+    result, _ = ended
+    if result.status == "finished":
+        return ended
+    if result.delta_path is None or not result.delta_path.exists():
+        return None
+    return replace(result, status="finished", reason=""), None
+
+
+@dataclass(frozen=True)
+class _Between:
+    """What happens between two held-out cases: tell, stop if asked, wait for a click."""
+
+    should_stop: Callable[[], bool]
+    yield_to: Callable[[], None] | None
+    lines: ProgressFile
+    tell: OnProgress
+
+    def cases(self, order: EpisodeJob, trained: EpisodeResult, done: int, total: int) -> None:
+        """``done`` of ``total`` scores are known, the first half of them for the weights in use."""
+        cases, settings = total // 2, order.settings
+        whose = "in use" if done < cases else "that were learned"
+        note = (
+            f"Held-out case {done % cases + 1} of {cases} with the weights {whose}." if done < total else ""
+        )
+        line = Progress(
+            "checking",
+            settings.epochs,
+            settings.epochs,
+            trained.updates,
+            trained.updates,
+            seconds=trained.seconds,
+            note=note,
+        )
+        self.lines.write(line)
+        self.tell(line)
+        if self.should_stop():
+            raise EpisodeCancelled("The episode was stopped while its candidate was being checked.")
+        if self.yield_to is not None:
+            self.yield_to()
 
 
 def _train(
@@ -79,7 +132,7 @@ def _train(
     device: str,
     should_stop: Callable[[], bool],
     yield_to: Callable[[], None] | None,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
 ) -> EpisodeResult:
     order = read_job(folder)
     with CampaignStore.open(order.campaign, writer=False) as store:
@@ -89,7 +142,7 @@ def _train(
             device=device,
             should_stop=should_stop,
             yield_to=yield_to,
-            on_progress=on_progress or _ignore,
+            on_progress=on_progress,
             replay=generated_sample,
         )
 
@@ -102,11 +155,7 @@ def generated_sample(seed: tuple[int, ...]) -> WindowSample:
 
 
 def _check(
-    folder: Path,
-    result: EpisodeResult,
-    device: str,
-    should_stop: Callable[[], bool],
-    yield_to: Callable[[], None] | None,
+    folder: Path, result: EpisodeResult, device: str, between: _Between
 ) -> tuple[EpisodeResult, GateDecision]:
     """The gate's decision; a check that fails or is stopped ends the episode without a promotion."""
     order = read_job(folder)
@@ -114,11 +163,7 @@ def _check(
         return result, GateDecision(False, "Not promoted: no epoch was better than the weights in use.")
 
     def between_cases(done: int, total: int) -> None:
-        logger.info("Checked %d of %d", done, total)
-        if should_stop():
-            raise EpisodeCancelled("The episode was stopped while its candidate was being checked.")
-        if yield_to is not None:
-            yield_to()
+        between.cases(order, result, done, total)
 
     try:
         return result, _decide(order, result.delta_path, device, between_cases)

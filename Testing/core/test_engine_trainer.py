@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from engine_support import a_model, an_image, make_campaign
 
-from clopa_annotator.engine.episodes import episode_row, job_has_ended, job_number, progress_in_words
+from clopa_annotator.engine.episodes import (
+    episode_row,
+    job_has_ended,
+    job_number,
+    phase_in_words,
+    progress_in_words,
+)
 from clopa_annotator.engine.signals import TRAINER
 from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings, trainer_command
 from clopa_annotator.episode.folder import read_result, write_job, write_result
@@ -69,6 +75,8 @@ def test_the_real_trainer_works_through_a_job_and_leaves_a_decision(job: Path) -
     result, decision = read_result(job)
     assert result.status == "finished" and decision is not None and decision.reason
     assert rows and rows[-1]["epochs"] == 1
+    # One held-out case, scored with both weights, unless training found nothing better than the start.
+    assert [r["phase"] for r in rows].count("checking") == (3 if result.best_epoch else 0)
     assert not (job / TRAINER).exists()
     row = episode_row(job, None)
     assert (row.number, row.train, row.val, row.status) == (1, 2, 1, "finished")
@@ -85,6 +93,14 @@ def test_a_trained_job_without_a_decision_has_not_ended(job: Path) -> None:
     assert episode_row(job, None).worst_change == pytest.approx(-0.1)
     write_result(job, EpisodeResult(1, "failed", "The loss was not finite."))
     assert job_has_ended(job) and episode_row(job, None).reason == "The loss was not finite."
+
+
+def test_a_check_is_told_as_a_sentence() -> None:
+    row = {"phase": "checking", "note": "Held-out case 1 of 3 with the weights in use."}
+    assert progress_in_words(4, row) == f"Episode 4 is being checked. {row['note']}"
+    assert phase_in_words("checking", 0, 5, row).endswith(row["note"])
+    assert phase_in_words("checking", 0, 5, {"phase": "training"}).endswith("held-out cases.")
+    assert phase_in_words("training", 0, 5, {}) == ""
 
 
 def test_progress_is_told_as_a_sentence() -> None:

@@ -22,10 +22,10 @@ def run(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train one episode and check its candidate; resumes a job that was interrupted."""
-    from clopa_annotator.pipeline import run_episode_job
+    """Train one episode and check its candidate; goes on with one that was stopped or cancelled."""
+    from clopa_annotator.engine.trainer import run_by_hand
 
-    result, decision = run_episode_job(folder, device=device)
+    result, decision = run_by_hand(folder, device)
     if json:
         print_json(
             {

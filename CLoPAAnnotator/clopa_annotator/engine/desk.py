@@ -12,32 +12,30 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from clopa_annotator.engine.episodes import episode_row, job_has_ended, job_number, progress_in_words
+from clopa_annotator.engine.episodes import (
+    episode_row,
+    job_has_ended,
+    job_number,
+    phase_in_words,
+    progress_in_words,
+)
 from clopa_annotator.engine.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
+from clopa_annotator.engine.prediction import OnThread
 from clopa_annotator.engine.signals import CANCEL
 from clopa_annotator.engine.supervisor import Outcome, Supervisor, SupervisorSettings, has_result
 from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import ClopaError, EpisodeError
 from clopa_annotator.events import EventLog
+from clopa_annotator.jobs import hold_back_if_overtaken
 from clopa_annotator.scheduler import SchedulerSettings, threshold
-from clopa_annotator.types import EpisodeRequest, EpisodeResult
+from clopa_annotator.types import EpisodeRequest, EpisodeResult, WeightsVersion
 
 if TYPE_CHECKING:
     from clopa_annotator.pipeline import Campaign
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class OnThread(Protocol):
-    """Runs work on the prediction thread and waits for it."""
-
-    def __call__(self, work: Callable[[], T], /) -> T:
-        """The work's result."""
-        ...
 
 
 _LASTING: frozenset[LearningPhase] = frozenset({"promoted", "rejected", "failed", "cancelled"})
@@ -190,15 +188,7 @@ class LearningDesk:
     def _in_words(self, phase: LearningPhase, gathered: int, needed: int) -> str:
         if not self._campaign.strategy.learns:
             return "This campaign was set up not to learn."
-        if phase == "paused":
-            return "Learning is paused; confirmed cases are kept for later."
-        if phase == "waiting":
-            return f"{gathered} of {needed} confirmed cases until the next episode."
-        if phase == "checking":
-            return "The new weights are compared with the current ones on held-out cases."
-        if phase == "idle":
-            return "Nothing to learn from yet: confirm a case."
-        return self._sentence
+        return phase_in_words(phase, gathered, needed, self._progress) or self._sentence
 
     # -- the course of an episode --------------------------------------------------------------------------
 
@@ -229,7 +219,7 @@ class LearningDesk:
         with self._mutex:
             kept = self._progress.get("loss")
             self._progress = {**row, "loss": row.get("loss") if row.get("loss") is not None else kept}
-            self._phase = "training"
+            self._phase = "checking" if row.get("phase") == "checking" else "training"
             self._sentence = progress_in_words(job_number(job), self._progress)
         self._events.publish(
             "episode_progress",
@@ -256,7 +246,10 @@ class LearningDesk:
                 self._start_if_due()
 
     def _record_end(self, job: Path, outcome: Outcome, reason: str) -> None:
-        write_result(job, EpisodeResult(job_number(job), outcome, reason))
+        ended = read_result(job)
+        # A candidate that was trained and not checked is kept: a person may go on with it.
+        known = ended[0] if ended is not None else EpisodeResult(job_number(job), outcome)
+        write_result(job, replace(known, status=outcome, reason=reason))
 
     def _register_if_left(self, job: Path) -> None:
         """An engine before this one may have died between a job's end and the registry."""
@@ -274,7 +267,7 @@ class LearningDesk:
         if ended is not None and ended[0].status != "finished":
             self._not_finished(ended[0])
             return
-        version = self._on_thread(lambda: self._campaign.adopt(job))
+        version = self._on_thread(lambda: self._adopt(job))
         if version is None or version.decision is None:
             reason = ended[0].reason if ended and ended[0].reason else "No epoch was better than the start."
             self._conclude("rejected", f"Episode {number} changed nothing. {reason}")
@@ -285,6 +278,12 @@ class LearningDesk:
         if verdict == "promoted":
             self._on_promoted(version.number)
         self._events.publish(verdict, episode=number, version=version.number, reason=version.decision.reason)
+
+    def _adopt(self, job: Path) -> WeightsVersion | None:
+        registry, number = self._campaign.registry, job_number(job)
+        if not any(v.episode == number and v.decision is not None for v in registry.versions()):
+            hold_back_if_overtaken(job, registry.current().number)
+        return self._campaign.adopt(job)
 
     def _not_finished(self, result: EpisodeResult) -> None:
         phase: LearningPhase = "cancelled" if result.status == "cancelled" else "failed"

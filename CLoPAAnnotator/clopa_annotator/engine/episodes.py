@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.engine.messages import EpisodeRow
+from clopa_annotator.engine.messages import EpisodeRow, LearningPhase
 from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
 from clopa_annotator.episode.progress import read_progress
 from clopa_annotator.types import GateDecision, WeightsVersion
@@ -72,9 +72,32 @@ def _promoted(decision: GateDecision | None, version: WeightsVersion | None) -> 
 
 def progress_in_words(number: int, row: Mapping[str, Any]) -> str:
     """A line of ``progress.jsonl`` as a sentence."""
+    if row.get("phase") == "checking":
+        return f"Episode {number} is being checked. {row.get('note') or ''}".strip()
     text = f"Episode {number} is training, epoch {row.get('epoch', 0)} of {row.get('epochs', '?')}"
     if isinstance(row.get("loss"), float):
         text += f", loss {row['loss']:.3f}"
     if isinstance(row.get("eta_s"), (int, float)):
         text += f", about {max(1, round(row['eta_s'] / 60))} min left"
     return f"{text}. {row.get('note') or ''}".strip()
+
+
+def phase_in_words(phase: LearningPhase, gathered: int, needed: int, row: Mapping[str, Any]) -> str:
+    """What the engine is doing, as a sentence; empty while the episode itself has more to say.
+
+    Args:
+        phase: see `LearningState`.
+        gathered: confirmed cases that no episode has seen.
+        needed: how many of them the next episode wants.
+        row: newest line of ``progress.jsonl``.
+    """
+    if phase == "paused":
+        return "Learning is paused; confirmed cases are kept for later."
+    if phase == "waiting":
+        return f"{gathered} of {needed} confirmed cases until the next episode."
+    if phase == "checking":
+        note = row.get("note") if row.get("phase") == "checking" else ""
+        return f"The new weights are compared with the current ones on held-out cases. {note or ''}".strip()
+    if phase == "idle":
+        return "Nothing to learn from yet: confirm a case."
+    return ""

@@ -53,6 +53,14 @@ class ClickSignal(Protocol):
         ...
 
 
+class OnThread(Protocol):
+    """Runs work on the prediction thread and waits for it."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """The work's result."""
+        ...
+
+
 class PredictionThread(ThreadPoolExecutor):
     """A single-threaded executor that knows about weights versions."""
 

@@ -1,8 +1,8 @@
 """The training process's side: works through one job folder, yields to clicks, never outlives its owner.
 
-``python -m clopa_annotator.engine.trainer JOB`` is what the supervisor starts and what
-``clopa episode run JOB`` does. Without an ``owner.json`` in the job (a run by hand, or on a cluster) nobody
-has to be alive.
+``python -m clopa_annotator.engine.trainer JOB`` is what the supervisor starts. ``clopa episode run JOB``
+does the same without an owner (`run_by_hand`): nobody has to be alive, and a job that was cancelled or failed
+is taken up again, which an engine never does by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,10 @@ from clopa_annotator.engine.signals import (
     read_process,
     write_process,
 )
+from clopa_annotator.episode.folder import read_job
+from clopa_annotator.episode.progress import Progress
+from clopa_annotator.errors import EpisodeError
+from clopa_annotator.types import EpisodeResult, GateDecision
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +120,41 @@ def run_leashed(job: Path, grace_s: float = 20.0) -> int:
     with Leash(job, grace_s) as leash, between_layers(leash.yield_to):
         run_episode_job(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
     return 0
+
+
+def run_by_hand(
+    job: Path, device: str = "auto", on_progress: Callable[[Progress], None] | None = None
+) -> tuple[EpisodeResult, GateDecision]:
+    """Run an episode because a person wants it, also one that was cancelled or failed before.
+
+    It goes on from its last complete epoch. An engine that starts meanwhile takes this process over.
+
+    Returns:
+        How training ended, and the gate's decision.
+
+    Raises:
+        EpisodeError: the folder holds no order, or another process is working on it.
+    """
+    from clopa_annotator.engine.yielding import between_layers
+    from clopa_annotator.pipeline import run_episode_job
+
+    read_job(job)
+    working = read_process(job / TRAINER)
+    if working is not None and working.alive:
+        raise EpisodeError(
+            f"Process {working.pid} is working on this episode already; wait for it, or cancel it first."
+        )
+    for note in (OWNER, CANCEL):
+        (job / note).unlink(missing_ok=True)
+    with Leash(job) as leash, between_layers(leash.yield_to):
+        return run_episode_job(
+            job,
+            device=device,
+            should_stop=leash.should_stop,
+            yield_to=leash.yield_to,
+            on_progress=on_progress,
+            again=True,
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:

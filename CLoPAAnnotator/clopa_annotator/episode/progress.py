@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Phase = Literal["preparing", "validating", "training", "resumed"]
+Phase = Literal["preparing", "validating", "training", "resumed", "checking"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Progress:
 
     Attributes:
         phase: "validating" lines carry ``val``, "training" lines ``loss``; "resumed" says that what a killed
-            run did after ``epoch`` is done again.
+            run did after ``epoch`` is done again; "checking" lines come after training, from the gate.
         epoch: from 1; 0 is the validation before the first update.
         epochs: how many there will be.
         update: optimiser steps done, over all epochs.
