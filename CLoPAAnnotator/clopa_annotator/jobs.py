@@ -21,7 +21,7 @@ from clopa_annotator.online.protocol import OnlineStrategy
 from clopa_annotator.scheduler import SchedulerSettings, threshold
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.strategies import PastEpisode
-from clopa_annotator.types import CaseRef, EpisodeResult, Split
+from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, Split
 
 
 def job_folders(folder: Path) -> tuple[Path, ...]:
@@ -95,31 +95,17 @@ def will_be_held_out(settings: SchedulerSettings, split: Split) -> bool:
     return len(split.unassigned) >= ceil(interval * (1 - settings.k_m))
 
 
-def write_online_result(
-    folder: Path, online: OnlineStrategy, model: LoadedModel, parent: Mapping[str, Tensor]
-) -> EpisodeResult:
+def write_online_result(folder: Path, online: OnlineStrategy, learned: bytes) -> EpisodeResult:
     """Put what an online strategy has learned into a prepared job folder, as an episode's result.
 
     Args:
         folder: written by ``write_job``; names the parent version.
-        online: its persisted weights are the candidate.
-        model: for the base weights and their licence.
-        parent: delta of the parent version.
+        online: what learned, for the record of its cost.
+        learned: the candidate, see `pack_online`.
     """
-    order = read_job(folder)
-    tensors = changed({**parent, **online.persisted()}, model.base_state())
-    info = DeltaInfo(
-        model_hash=model.model_hash,
-        licence=model.licence,
-        parameter_group=order.settings.group,
-        parent_version=order.request.parent_version,
-        episode=order.request.number,
-        seed=order.request.seed,
-        code_version=__version__,
-    )
-    write_bytes(folder / DELTA, pack_delta(tensors, info))
+    write_bytes(folder / DELTA, learned)
     result = EpisodeResult(
-        order.request.number,
+        read_job(folder).request.number,
         "finished",
         delta_path=folder / DELTA,
         seconds=sum(update.seconds for update in online.history),
@@ -128,3 +114,23 @@ def write_online_result(
     )
     write_result(folder, result)
     return result
+
+
+def pack_online(
+    online: OnlineStrategy,
+    model: LoadedModel,
+    parent: Mapping[str, Tensor],
+    request: EpisodeRequest,
+    group: str,
+) -> bytes:
+    """What an online strategy has learned as a delta's content, on top of the parent version's."""
+    info = DeltaInfo(
+        model_hash=model.model_hash,
+        licence=model.licence,
+        parameter_group=group,
+        parent_version=request.parent_version,
+        episode=request.number,
+        seed=request.seed,
+        code_version=__version__,
+    )
+    return pack_delta(changed({**parent, **online.persisted()}, model.base), info)

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from clopa_annotator import jobs as job_files
 from clopa_annotator import models
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.store import CampaignStore
@@ -24,13 +25,6 @@ from clopa_annotator.episode.folder import read_job, read_result, write_job
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import EpisodeError, RegistryError
 from clopa_annotator.events import EventLog
-from clopa_annotator.jobs import (
-    current_split,
-    job_folders,
-    past_episodes,
-    will_be_held_out,
-    write_online_result,
-)
 from clopa_annotator.online.protocol import OnlineStrategy
 from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.registry.store import WeightsRegistry
@@ -204,11 +198,11 @@ class Campaign:
 
     def jobs(self) -> tuple[Path, ...]:
         """The campaign's job folders, oldest first."""
-        return job_folders(self.folder / EPISODES)
+        return job_files.job_folders(self.folder / EPISODES)
 
     def split(self) -> Split:
         """Who trains, who validates, who waits: the last episode's roles, with what was confirmed since."""
-        return current_split(self.jobs(), self.store.confirmed())
+        return job_files.current_split(self.jobs(), self.store.confirmed())
 
     @property
     def _scheduler(self) -> SchedulerSettings:
@@ -216,7 +210,9 @@ class Campaign:
 
     def learn_from(self, session: Session, confirmed: Mask) -> None:
         """Let an online strategy learn from a confirmation, unless the case will be held out."""
-        if isinstance(session, AdaptingSession) and not will_be_held_out(self._scheduler, self.split()):
+        if isinstance(session, AdaptingSession) and not job_files.will_be_held_out(
+            self._scheduler, self.split()
+        ):
             session.after_confirm(confirmed)
 
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
@@ -243,21 +239,25 @@ class Campaign:
 
     def prepare_job(self, request: EpisodeRequest) -> Path:
         """Write an episode's job folder, ready for the trainer."""
-        settings = self.strategy.episode_settings(
-            self.config.schedule, past_episodes(self.jobs()), len(request.split.train)
-        )
+        past, train = job_files.past_episodes(self.jobs()), len(request.split.train)
+        settings = self.strategy.episode_settings(self.config.schedule, past, train)
+        group = self.strategy.online_group
+        learned = b""
+        if self.online is not None:
+            parent = self.registry.delta_tensors(request.parent_version)
+            learned = job_files.pack_online(self.online, self.model, parent, request, group)
         folder = write_job(
             self.folder / EPISODES / f"{request.number:04d}",
             request,
-            settings or EpisodeSettings(group=self.strategy.online_group),
+            settings or EpisodeSettings(group=group),
             self.store.confirmed(),
             models.resolve(self.config.model),
             self.registry.delta_path(request.parent_version),
             campaign=self.folder,
+            start_delta=learned if settings and self.online and self.online.history else None,
         )
-        if self.online is not None:
-            parent = self.registry.delta_tensors(request.parent_version)
-            write_online_result(folder, self.online, self.model, parent)
+        if self.online is not None and settings is None:
+            job_files.write_online_result(folder, self.online, learned)
         self.events.publish("episode_started", episode=request.number, at_case=request.at_case)
         return folder
 
@@ -294,7 +294,7 @@ class Campaign:
             return self.registry.reject(version.number, decision)
         promoted = self.registry.promote(version.number, decision)
         self.activate(promoted.number)
-        if self.online is not None:
+        if self.online is not None and self.strategy.group is None:
             self.online.registered(promoted.number)
         self.events.publish("promoted", version=promoted.number, reason=decision.reason)
         return promoted

@@ -201,15 +201,26 @@ def _with_changes(settings: EpisodeSettings, changes: Sequence[Change]) -> Episo
     return EpisodeSettings.from_dict({**settings.to_dict(), **dict(changes)})
 
 
+ALL_PARAMETERS: tuple[Change, ...] = (("learning_rate", 3e-3), ("gradient_clip", 1.0))
+"""What an episode on every parameter needs: a smaller step than the last layers take, and no leaps."""
+
 SPECS: tuple[StrategySpec, ...] = (
     StrategySpec("static", "the base model as it is"),
     StrategySpec("clopa-in", "CLoPA: episodes on the instance norms", group="in"),
     StrategySpec("clopa-cn", "CLoPA: episodes on instance norms, stem and last layer", group="cn"),
+    StrategySpec("clopa-all", "episodes on all parameters", group="all", changes=ALL_PARAMETERS),
     StrategySpec(
         "clopa-2phase",
         "CLoPA's proposed curriculum: instance norms while they pay, then deeper",
         group="in",
         phases=TwoPhases(),
+    ),
+    StrategySpec(
+        "pi-then-clopa",
+        "OAIMS' PI after each confirmation, episodes on all parameters from what it learned",
+        group="all",
+        changes=ALL_PARAMETERS,
+        online=OaimsSettings(mid=False),
     ),
     StrategySpec("oaims-pi", "OAIMS: learns from each confirmation", online=OaimsSettings(mid=False)),
     StrategySpec("oaims", "OAIMS: learns from each click and each confirmation", online=OaimsSettings()),

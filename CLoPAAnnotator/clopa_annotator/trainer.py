@@ -159,7 +159,8 @@ def _check(
 ) -> tuple[EpisodeResult, GateDecision]:
     """The gate's decision; a check that fails or is stopped ends the episode without a promotion."""
     order = read_job(folder)
-    if result.best_epoch == 0 or result.delta_path is None:
+    # Epoch 0 holds the weights that training began with: the ones in use, unless the order says otherwise.
+    if (result.best_epoch == 0 and not order.has_start) or result.delta_path is None:
         return result, GateDecision(False, "Not promoted: no epoch was better than the weights in use.")
 
     def between_cases(done: int, total: int) -> None:

@@ -4,6 +4,7 @@
 
     request.json          what to train on, from which weights, how; written once
     parent.safetensors    the parent version's delta; absent when starting from the base
+    start.safetensors     other weights to train from than the parent's; rarely there
     progress.jsonl        one JSON object per line while training, see `progress.Progress`
     checkpoint.safetensors  the state after the last complete epoch; goes with the finished job
     delta.safetensors     the candidate's tensors
@@ -27,7 +28,8 @@ from clopa_annotator.errors import EpisodeError
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, GateDecision, Split
 
 FORMAT = "clopa-episode/1"
-REQUEST, PARENT, PROGRESS = "request.json", "parent.safetensors", "progress.jsonl"
+REQUEST, PROGRESS = "request.json", "progress.jsonl"
+PARENT, START = "parent.safetensors", "start.safetensors"
 CHECKPOINT, DELTA, RESULT = "checkpoint.safetensors", "delta.safetensors", "result.json"
 
 
@@ -43,7 +45,9 @@ class EpisodeJob:
         val: held-out cases, in order of arrival.
         campaign: folder of the campaign that holds the cases.
         model_folder: checkpoint folder of the base model.
-        has_parent: whether ``parent.safetensors`` holds a delta to start from.
+        has_parent: whether ``parent.safetensors`` holds the parent version's delta.
+        has_start: whether ``start.safetensors`` holds other weights to train from, for instance what was
+            learned since the parent was registered. The gate still compares against the parent.
     """
 
     folder: Path
@@ -54,11 +58,17 @@ class EpisodeJob:
     campaign: Path
     model_folder: Path
     has_parent: bool
+    has_start: bool = False
 
     @property
     def parent_path(self) -> Path | None:
-        """The delta to start from; None for the base."""
+        """The parent version's delta; None for the base."""
         return self.folder / PARENT if self.has_parent else None
+
+    @property
+    def start_path(self) -> Path | None:
+        """The delta to train from; None for the base."""
+        return self.folder / START if self.has_start else self.parent_path
 
 
 def write_job(
@@ -70,6 +80,7 @@ def write_job(
     parent_delta: Path | None = None,
     *,
     campaign: Path,
+    start_delta: bytes | None = None,
 ) -> Path:
     """Prepare a job folder; its ``request.json`` appears last, so a folder that has one is complete.
 
@@ -81,6 +92,7 @@ def write_job(
         model_folder: the base model.
         parent_delta: delta of ``request.parent_version``; copied in. None for the base.
         campaign: folder that the cases lie in.
+        start_delta: a delta file's content to train from instead of the parent's.
 
     Returns:
         The folder.
@@ -104,6 +116,7 @@ def write_job(
         "campaign": _portable(campaign, folder),
         "model_folder": _portable(model_folder, folder),
         "has_parent": parent_delta is not None,
+        "has_start": start_delta is not None,
     }
     data = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     target = folder / REQUEST
@@ -112,6 +125,8 @@ def write_job(
     folder.mkdir(parents=True, exist_ok=True)
     if parent_delta is not None:
         write_bytes(folder / PARENT, parent_delta.read_bytes())
+    if start_delta is not None:
+        write_bytes(folder / START, start_delta)
     write_bytes(target, data)
     return folder
 
@@ -139,6 +154,7 @@ def read_job(folder: Path) -> EpisodeJob:
             _resolve(content["campaign"], folder),
             _resolve(content["model_folder"], folder),
             bool(content["has_parent"]),
+            bool(content.get("has_start", False)),
         )
     except OSError as error:
         raise EpisodeError(f'There is no episode to run in "{folder}": {REQUEST} cannot be read.') from error

@@ -117,8 +117,8 @@ def _train(
     settings, network = job.settings, model.network
     if model.device.type == "cpu":
         keep_freed_memory()
-    parent = _parent_tensors(job, model)
-    _write_into(network, parent)
+    start = _start_tensors(job, model)
+    _write_into(network, start)
     parameters = select(network, settings.group)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
@@ -135,7 +135,7 @@ def _train(
         logger.info("Training ended after %d updates: %s", trainer.state.updates, error)
         failed: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         return _result(job, failed, trainer.state, trainer.seconds, str(error))
-    tensors = changed({**parent, **state.best}, model.base)
+    tensors = changed({**start, **state.best}, model.base)
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)
@@ -177,11 +177,11 @@ def _info(job: EpisodeJob, model: LoadedModel) -> DeltaInfo:
     )
 
 
-def _parent_tensors(job: EpisodeJob, model: LoadedModel) -> dict[str, Tensor]:
-    if job.parent_path is None:
+def _start_tensors(job: EpisodeJob, model: LoadedModel) -> dict[str, Tensor]:
+    if job.start_path is None:
         return {}
     try:
-        info, tensors = unpack_delta(job.parent_path.read_bytes())
+        info, tensors = unpack_delta(job.start_path.read_bytes())
     except OSError as error:
         raise EpisodeError("The weights to start from are missing; prepare the episode again.") from error
     if info.model_hash != model.model_hash:
