@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import slicer
@@ -75,6 +76,13 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Another module is shown."""
         self.annotatePanel.exit()
 
+    def onReload(self) -> None:
+        """Take in the library's changed files too, and listen: Slicer does not enter a reloaded module."""
+        for name in [n for n in sys.modules if n.split(".")[0] in ("CLoPAAnnotatorLib", "clopa_annotator")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+        getattr(slicer.modules, self.moduleName + "Widget").enter()
+
     def cleanup(self) -> None:
         """The module goes away."""
         self.annotatePanel.exit()
@@ -83,7 +91,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def _onSceneStartsClosing(self, _caller, _event) -> None:
-        self.workspace.session.saveDraftNow()
+        self.workspace.session.drafts.save()
 
     def _onSceneClosed(self, _caller, _event) -> None:
         self.learningPanel.plots.forget()

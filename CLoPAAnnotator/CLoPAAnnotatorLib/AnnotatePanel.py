@@ -117,7 +117,8 @@ class AnnotatePanel:
         ]
 
     def enter(self) -> None:
-        """The module is shown: listen to mouse and keys."""
+        """The module is shown: listen to mouse and keys; harmless if it was shown already."""
+        self._dropKeys()
         self.gestures.start()
         self.setTool(self._workspace.state.tool or "point")
         self.setPositive(self._workspace.state.isPositive)
@@ -132,13 +133,16 @@ class AnnotatePanel:
     def exit(self) -> None:
         """The module is left: mouse and keys are Slicer's again."""
         self.gestures.stop()
+        self._dropKeys()
+        self._session.drafts.save()
+        self._session.clock.pause()
+
+    def _dropKeys(self) -> None:
         for shortcut in self._shortcuts:
             shortcut.setEnabled(False)
             shortcut.setParent(None)
             shortcut.deleteLater()
         self._shortcuts = []
-        self._session.saveDraftNow()
-        self._session.clock.pause()
 
     # -- decisions -----------------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class AnnotatePanel:
     def _next(self) -> None:
         workspace = self._workspace
         if workspace.nextSource() is None:
-            workspace.say(tr("Confirmed. Every case in the list is done."), "good")
+            workspace.say(tr("Done. Every case in the list is confirmed or skipped."), "good")
         else:
             workspace.openNext()
 
@@ -177,7 +181,7 @@ class AnnotatePanel:
         if not reason:
             return
         workspace = self._workspace
-        self._session.saveDraftNow()
+        self._session.drafts.save()
 
         def marked(row: Any) -> None:
             workspace.caseChanged(row)
@@ -237,7 +241,8 @@ class AnnotatePanel:
             seconds = int(session.clock.seconds)
             paused = "  " + tr("(paused)") if session.clock.isPaused else ""
             count = len(session.prompts)
+            prompts = tr("1 prompt") if count == 1 else tr("{n} prompts").format(n=count)
             minutes = f"{seconds // 60}:{seconds % 60:02d}{paused}"
-            text = f"{session.caseId}   ·   {count} {tr('prompts')}   ·   {minutes}"
+            text = f"{session.caseId}   ·   {prompts}   ·   {minutes}"
         if self.ui.caseTitle.text != text:
             self.ui.caseTitle.text = text

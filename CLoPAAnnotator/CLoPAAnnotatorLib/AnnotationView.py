@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.engine.messages import CaseRow, OpenedCase
-from clopa_annotator.errors import ClopaError
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import CaseRef, Mask, Prompt, TimedPrompt
 
@@ -59,5 +58,5 @@ class AnnotationView(Protocol):
     def caseChanged(self, row: CaseRow) -> None:
         """A case has another state."""
 
-    def engineLost(self, error: ClopaError) -> None:
+    def engineLost(self) -> None:
         """The engine does not answer."""

@@ -42,6 +42,7 @@ class CampaignPanel:
         self.process = EngineProcess(self._onReady, self._onEnded)
         self.setup = EngineSetup(ui, settings, self._onSetUp)
         self.address = ""
+        self._isConnecting = False
         self._testing: EngineClient | None = None
         self._testTimer = qt.QTimer()
         self._testTimer.setInterval(20)
@@ -80,11 +81,20 @@ class CampaignPanel:
     # -- connecting ----------------------------------------------------------------------------------------
 
     def toggle(self) -> None:
-        """Connect, restart or disconnect: what the button says."""
-        if self._workspace.isConnected:
+        """Connect, restart, disconnect or stop waiting: what the button says."""
+        if self._isConnecting:
+            self._stopConnecting()
+        elif self._workspace.isConnected:
             self.disconnect()
         else:
             self.connectNow()
+
+    def _stopConnecting(self) -> None:
+        self._isConnecting = False
+        self._workspace.link.drop()
+        self.process.letGo()
+        self._say(tr("Not connected."), "calm")
+        self.refresh()
 
     def connectNow(self) -> None:
         """Start the engine, or connect to the server; refusals are raised in words."""
@@ -96,6 +106,7 @@ class CampaignPanel:
             return
         folder = self._folder()
         self._settings.campaign = self._workspace.state.campaign = str(folder)
+        self._isConnecting = True
         self._say(tr("Starting the engine …"), "calm")
         self.process.start(
             self._settings.python, folder, folder.name, int(self.ui.campaignSize.value), self._model()
@@ -145,10 +156,20 @@ class CampaignPanel:
 
     def _use(self, url: str, token: str) -> None:
         self.address = url
+        self._isConnecting = True
         self._say(tr("Connecting …"), "calm")
-        self._workspace.connectTo(self.makeClient(url, token, self._settings.spool), self._connected)
+        client = self.makeClient(url, token, self._settings.spool)
+        self._workspace.connectTo(client, self._connected, self._refused)
+        self.refresh()
+
+    def _refused(self, error: ClopaError) -> None:
+        self._isConnecting = False
+        self.process.letGo()
+        self.refresh()
+        self._say(str(error), "error")
 
     def _connected(self, info: EngineInfo) -> None:
+        self._isConnecting = False
         self._say(
             tr("Connected: {device}. Model {model}, {licence}.").format(
                 device=info.device, model=info.model_name, licence=info.licence
@@ -161,17 +182,18 @@ class CampaignPanel:
         self.refresh()
 
     def _onEnded(self, sentence: str) -> None:
+        self._isConnecting = False
         if self._workspace.isConnected or self._workspace.session.image is not None:
-            self._workspace.isLost = True
+            self._workspace.engineLost()
         self._workspace.say(sentence, "error")
-        self._say(sentence, "error")
         self.ui.campaignSection.collapsed = False
         self.refresh()
+        self._say(sentence, "error")
 
     def disconnect(self) -> None:
         """Leave the engine; one that runs here ends."""
         self._workspace.disconnect()
-        self.process.stop()
+        self.process.letGo()
         self._say(tr("Not connected."), "calm")
         self.refresh()
 
@@ -219,6 +241,13 @@ class CampaignPanel:
         self.ui.engineLabel.text = sentence
         self.ui.engineLabel.setStyleSheet(MOODS[mood])
 
+    def _offer(self) -> str:
+        if self._isConnecting:
+            return tr("Cancel")
+        if self._workspace.isConnected:
+            return tr("Disconnect")
+        return tr("Restart") if self._workspace.isLost else tr("Connect")
+
     def refresh(self) -> None:
         """Offer what can be done now."""
         ui, workspace = self.ui, self._workspace
@@ -227,17 +256,9 @@ class CampaignPanel:
         server = bool(ui.serverRadio.checked)
         ui.localBox.setVisible(not server)
         ui.serverBox.setVisible(server)
-        starting = self.process.isRunning and not workspace.isConnected
-        ui.connectButton.text = (
-            tr("Disconnect")
-            if workspace.isConnected
-            else tr("Restart")
-            if workspace.isLost
-            else tr("Connect")
-        )
-        ui.connectButton.enabled = not starting or workspace.isLost
+        ui.connectButton.text = self._offer()
         for name in ("localRadio", "serverRadio", "localBox", "serverBox"):
-            getattr(ui, name).enabled = not workspace.isConnected
+            getattr(ui, name).enabled = not workspace.isConnected and not self._isConnecting
         self.setup.refresh()
         if workspace.isConnected:
             ui.campaignSection.text = tr("1  Campaign: {name}, connected").format(
@@ -246,12 +267,13 @@ class CampaignPanel:
         else:
             lost = tr("1  Campaign: the engine does not answer") if workspace.isLost else tr("1  Campaign")
             ui.campaignSection.text = lost
-        if workspace.isLost:
+        if workspace.isLost and not self._isConnecting:
             self._say(tr("The engine does not answer. What you confirmed is safe. Press Restart."), "error")
 
     def close(self) -> None:
         """The module goes away: end everything that was started."""
         self._endTest()
         self.setup.cancel()
+        self._workspace.link.flush()
         self._workspace.link.drop()
         self.process.stop()

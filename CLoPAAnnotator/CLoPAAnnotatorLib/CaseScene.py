@@ -79,9 +79,9 @@ class CaseScene:
         self._proposal, self.grid = proposal, VolumeGrid(volume, image.geometry)
         self._state.volume, self._state.segmentation = volume, segmentation
         proposal.setOpacity(self.opacity)
-        # not SegmentModified: a new name or colour is no edit
-        events = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentRemoved)
-        for event in events:
+        # Which of these comes depends on how the voxels were changed: in place, or by another label map.
+        kinds = slicer.vtkSegmentation
+        for event in (kinds.SegmentModified, kinds.SourceRepresentationModified, kinds.SegmentRemoved):
             tag = segmentation.GetSegmentation().AddObserver(event, self._segmentChanged)
             self._tags.append((segmentation.GetSegmentation(), tag))
 
@@ -103,6 +103,7 @@ class CaseScene:
             self._proposal is not None
             and not self._proposal.isWriting
             and segmentId in (SEGMENT_ID, None, "")
+            and self._proposal.noticeEdit()
         ):
             self._onEdited()
 

@@ -10,12 +10,14 @@ import slicer
 import qt
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
+from CLoPAAnnotatorLib.AnnotationView import Mood
 from CLoPAAnnotatorLib.CaseScene import OWNED
 from CLoPAAnnotatorLib.CaseSources import CaseSource, listCases
-from CLoPAAnnotatorLib.Style import STATE_COLOURS
+from CLoPAAnnotatorLib.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
 
+FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
 WORDS = {
     CaseState.TODO: "to do",
     CaseState.IN_PROGRESS: "in progress",
@@ -30,7 +32,7 @@ def askForText(parent: Any, title: str, question: str) -> str:
     dialog = qt.QInputDialog(parent)
     dialog.setWindowTitle(title)
     dialog.setLabelText(question)
-    return dialog.textValue().strip() if dialog.exec_() else ""
+    return str(dialog.textValue()).strip() if dialog.exec_() else ""
 
 
 class CasesPanel:
@@ -39,6 +41,10 @@ class CasesPanel:
     def __init__(self, ui: Any, workspace: Workspace) -> None:
         self.ui, self._workspace = ui, workspace
         self.askForText = askForText
+        self.askForFile = lambda: str(
+            qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
+        )
+        ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note")])
@@ -48,6 +54,7 @@ class CasesPanel:
         table.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
         table.connect("itemSelectionChanged()", self.refreshButtons)
         ui.addCasesButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromPath))
+        ui.addFileButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromFile))
         ui.addSceneButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromScene))
         ui.nextCaseButton.connect("clicked(bool)", lambda _=False: workspace.attempt(workspace.openNext))
         ui.reopenButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self._reopen))
@@ -55,6 +62,7 @@ class CasesPanel:
         workspace.listeners.cases.append(self.refresh)
         workspace.listeners.opened.append(self._onOpened)
         workspace.listeners.engine.append(self.refresh)
+        workspace.listeners.said.append(self._say)
         self.refresh()
 
     def addFromPath(self) -> None:
@@ -64,6 +72,12 @@ class CasesPanel:
             raise DatasetError(tr("Choose a folder of images, a dataset folder or a CSV file first."))
         self._added(self._workspace.addSources(listCases(Path(text).expanduser())))
         self.ui.casesPath.addCurrentPathToHistory()
+
+    def addFromFile(self) -> None:
+        """List the images of a CSV file, or one image."""
+        path = self.askForFile()
+        if path:
+            self._added(self._workspace.addSources(listCases(Path(path))))
 
     def addFromScene(self) -> None:
         """List the volumes that are open in Slicer."""
@@ -85,6 +99,8 @@ class CasesPanel:
 
     def _added(self, count: int) -> None:
         said = tr("{count} cases added.") if count else tr("These cases are in the list already.")
+        if count == 1:
+            said = tr("1 case added.")
         self._workspace.say(said.format(count=count), "calm")
 
     def _onOpened(self) -> None:
@@ -92,6 +108,13 @@ class CasesPanel:
         ids = [source.caseId for source in self._workspace.state.sources]
         if self._workspace.session.caseId in ids:
             self.ui.casesTable.selectRow(ids.index(self._workspace.session.caseId))
+
+    def _say(self, sentence: str, mood: Mood) -> None:
+        """What section 3 says is said here too while it is closed: nobody would see it there."""
+        shown = bool(self.ui.annotateSection.collapsed) and bool(sentence)
+        if shown:
+            self.ui.casesLabel.text = sentence
+        self.ui.casesLabel.setStyleSheet(MOODS[mood] if shown else "")
 
     # -- showing -------------------------------------------------------------------------------------------
 
@@ -169,7 +192,10 @@ class CasesPanel:
 
         def reopened(row: Any) -> None:
             workspace.caseChanged(row)
-            if workspace.session.caseId != case:
+            if workspace.session.caseId == case:
+                workspace.session.decision.revoke()
+                workspace.showBusy()
+            else:
                 workspace.attempt(lambda: workspace.openCase(case))
 
         workspace.link.client.reopen(case).then(reopened, lambda e: workspace.say(str(e), "error"))

@@ -8,6 +8,7 @@ lets the worker run; otherwise it looks in now and then for events.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 import qt
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 BUSY_EVERY_MS, IDLE_EVERY_MS = 5, 50
 WAIT_BUSY_S, WAIT_IDLE_S = 0.006, 0.001
+FLUSH_S = 3.0
 
 
 class EngineLink:
@@ -37,6 +39,12 @@ class EngineLink:
         self.client = client
         self._unlisten = client.listen(self._onEvent)
         self._timer.start()
+
+    def flush(self) -> None:
+        """Let what was asked already be done: a draft on its way would be lost with the line."""
+        end = time.monotonic() + FLUSH_S
+        while self.client is not None and self.client.pending and time.monotonic() < end:
+            self.client.poll(WAIT_BUSY_S)
 
     def drop(self) -> None:
         """Stop talking."""

@@ -7,115 +7,13 @@ engine outlives Slicer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import qt
 from clopa_annotator.engine.tokens import first_token
 from clopa_annotator.errors import ClopaError
+from CLoPAAnnotatorLib.ProcessLine import ProcessLine
 from CLoPAAnnotatorLib.Texts import tr
-
-CORE = Path(__file__).resolve().parent.parent
-"""Where the package ``clopa_annotator`` lies."""
-STOP_MS = 3000
-KEPT_ERROR_LINES = 12
-# Variables by which Slicer's launcher points every Python at its own libraries.
-_SLICERS_OWN = ("PYTHONHOME", "PYTHONNOUSERSITE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "QT_PLUGIN_PATH")
-
-
-def cleanEnvironment() -> qt.QProcessEnvironment:
-    """The environment for another Python than Slicer's, with the core on its path."""
-    environment = qt.QProcessEnvironment.systemEnvironment()
-    for name in _SLICERS_OWN:
-        environment.remove(name)
-    environment.insert("PYTHONPATH", str(CORE))
-    environment.insert("PYTHONUNBUFFERED", "1")
-    return environment
-
-
-class ProcessLine:
-    """One program run through Qt: lines of its output as they come, and one call when it ends."""
-
-    def __init__(self, onLine: Callable[[str], None], onEnd: Callable[[int, str], None]) -> None:
-        """Make it.
-
-        Args:
-            onLine: told every line of standard output.
-            onEnd: told the exit code and the last lines of standard error; -1 if it could not be started.
-        """
-        self._onLine, self._onEnd = onLine, onEnd
-        self._process: qt.QProcess | None = None
-        self._output = b""
-        self._errors: list[str] = []
-
-    @property
-    def isRunning(self) -> bool:
-        """Whether the program runs."""
-        return self._process is not None and self._process.state() != qt.QProcess.NotRunning
-
-    @property
-    def pid(self) -> int:
-        """Its process id; 0 when it does not run."""
-        return int(self._process.processId()) if self._process is not None else 0
-
-    def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; a program that runs already is stopped first."""
-        self.stop()
-        self._output, self._errors = b"", []
-        self._process = qt.QProcess()
-        self._process.setProcessEnvironment(cleanEnvironment())
-        self._process.connect("readyReadStandardOutput()", self._read)
-        self._process.connect("readyReadStandardError()", self._readErrors)
-        self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
-        self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
-        self._process.start(program, list(arguments))
-
-    def _read(self) -> None:
-        if self._process is None:
-            return
-        self._output += self._process.readAllStandardOutput().data()
-        *lines, self._output = self._output.split(b"\n")
-        for line in lines:
-            self._onLine(line.decode("utf-8", "replace").rstrip("\r"))
-
-    def _readErrors(self) -> None:
-        if self._process is not None:
-            text = self._process.readAllStandardError().data().decode("utf-8", "replace")
-            self._errors = [*self._errors, *text.splitlines()][-KEPT_ERROR_LINES:]
-
-    def _finished(self, code: int, _status: object) -> None:
-        self._read()
-        self._readErrors()
-        self._end(code)
-
-    def _failed(self, error: object) -> None:
-        if error == qt.QProcess.FailedToStart:
-            self._errors.append(self._process.errorString() if self._process is not None else "")
-            self._end(-1)
-
-    def _end(self, code: int) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        errors = "\n".join(self._errors).strip()
-
-        def afterwards() -> None:
-            process.deleteLater()
-            self._onEnd(code, errors)
-
-        # This runs in the process's own signal: letting go of it here would destroy it under Qt's feet.
-        qt.QTimer.singleShot(0, afterwards)
-
-    def stop(self) -> None:
-        """End it: first by closing its standard input, then by force. No end is reported."""
-        process, self._process = self._process, None
-        if process is None or process.state() == qt.QProcess.NotRunning:
-            return
-        process.blockSignals(True)
-        process.closeWriteChannel()
-        if not process.waitForFinished(STOP_MS):
-            process.kill()
-            process.waitForFinished(STOP_MS)
 
 
 class EngineProcess:
@@ -197,7 +95,12 @@ class EngineProcess:
         self._isReady = False
         self._onEndOfEngine(said.format(why=last))
 
+    def letGo(self) -> None:
+        """Ask the engine to end; does not wait."""
+        self._next = None
+        self._line.letGo()
+
     def stop(self) -> None:
-        """End the engine."""
+        """End the engine and wait until it is gone."""
         self._next = None
         self._line.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 
 import slicer
 
-from CLoPAAnnotatorLib.EngineProcess import ProcessLine
+from clopa_annotator.errors import EngineError
+from CLoPAAnnotatorLib.ProcessLine import ProcessLine
 from CLoPAAnnotatorLib.Requirements import engineRequirements
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Texts import tr
@@ -46,17 +48,20 @@ def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
     )
 
 
-def findUv() -> str:
-    """The program ``uv``; put into Slicer's Python if this computer has none (it has no dependencies)."""
-    found = shutil.which("uv")
-    if found:
-        return found
-    try:
-        import uv
-    except ImportError:
-        slicer.util.pip_install("uv")
-        import uv
-    return str(uv.find_uv_bin())
+def findUv(tools: Path) -> str:
+    """The program ``uv``; put into ``tools`` if this computer has none: Slicer's packages stay as they are.
+
+    Raises:
+        EngineError: it was installed and is not there.
+    """
+    program = tools / "bin" / ("uv.exe" if os.name == "nt" else "uv")
+    found = shutil.which("uv") or (str(program) if program.is_file() else "")
+    if not found:
+        slicer.util.pip_install(["--target", str(tools), "--upgrade", "uv"])
+        if not program.is_file():
+            raise EngineError(tr("uv was installed but {path} is not there.").format(path=program))
+        found = str(program)
+    return found
 
 
 class EngineSetup:
@@ -65,9 +70,9 @@ class EngineSetup:
     def __init__(self, ui: Any, settings: Settings, onEnd: Callable[[str, bool], None]) -> None:
         self.ui, self._settings, self._onEnd = ui, settings, onEnd
         self.findUv = findUv
-        self._process = ProcessLine(self._heard, self._stepEnded)
+        self._process = ProcessLine(self._heard, self._stepEnded, self._heard)
         self._steps: list[SetupStep] = []
-        self._total, self._program = 0, ""
+        self._total, self._program, self._title = 0, "", ""
         self._isShown = False
         ui.setupButton.connect("clicked(bool)", lambda _=False: self._toggle())
         ui.setupStart.connect("clicked(bool)", lambda _=False: self.start())
@@ -96,7 +101,7 @@ class EngineSetup:
         """Install; what was there is replaced."""
         environment = self._settings.environment
         try:
-            self._program = self.findUv()
+            self._program = self.findUv(self._settings.tools)
             (environment / "ready").unlink(missing_ok=True)
             environment.parent.mkdir(parents=True, exist_ok=True)
         except Exception as error:  # noqa: BLE001  pip's wrapper raises many kinds; all end in this sentence
@@ -110,13 +115,15 @@ class EngineSetup:
         step = self._steps.pop(0)
         done = self._total - len(self._steps) - 1
         self.ui.setupProgress.maximum, self.ui.setupProgress.value = self._total, done
+        self.ui.setupProgress.setFormat(tr("step {n} of {of}").format(n=done + 1, of=self._total))
+        self._title = step.title
         self.ui.setupPlan.text = f"{step.title} …"
         self._process.start(self._program, step.arguments)
         self.refresh()
 
     def _heard(self, line: str) -> None:
-        if line.strip():
-            self.ui.setupPlan.text = line.strip()[:120]
+        if line.strip() and self.isRunning:
+            self.ui.setupPlan.text = f"{self._title}: {line.strip()[:120]}"
 
     def _stepEnded(self, code: int, errors: str) -> None:
         if code != 0:
@@ -138,7 +145,7 @@ class EngineSetup:
         """Stop the installation."""
         if self.isRunning:
             self._steps = []
-            self._process.stop()
+            self._process.kill()  # it does not listen; what it left is replaced by the next try
             self._onEnd(tr("The installation was cancelled. The engine is not installed."), False)
         self._isShown = False
         self.refresh()

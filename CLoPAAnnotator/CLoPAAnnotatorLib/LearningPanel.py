@@ -16,9 +16,9 @@ from CLoPAAnnotatorLib.Style import MOODS, TITLE
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
 
-COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", "time")
+COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", "min:s")
 TELLING = {"learning", "episode_progress", "promoted", "rejected", "episode_failed", "swapped", "rolled_back",
-           "confirmed"}  # fmt: skip
+           "confirmed", "case_changed", "gap"}  # fmt: skip
 LIST_CHANGING = TELLING - {"episode_progress"}
 MOOD_OF_PHASE = {"promoted": "good", "rejected": "warning", "failed": "error", "cancelled": "warning"}
 
@@ -34,6 +34,11 @@ def duration(seconds: float | None) -> str:
         return "–"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def minutes(seconds: float | None) -> str:
+    """Seconds for the table."""
+    return "–" if seconds is None else f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
 def decisionText(row: EpisodeRow) -> str:
@@ -201,7 +206,7 @@ class LearningPanel:
         for line, row in enumerate(reversed(rows)):
             worst = "–" if row.worst_change is None else f"{row.worst_change:+.3f}"
             cells = (str(row.number), decisionText(row), dice(row.mean_before), dice(row.mean_after), worst,
-                     f"{row.train}/{row.val}", str(row.at_case), duration(row.seconds))  # fmt: skip
+                     f"{row.train}/{row.val}", str(row.at_case), minutes(row.seconds))  # fmt: skip
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(f"{row.started}\n{row.reason}".strip())

@@ -7,10 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from clopa_annotator.engine.messages import Answer
-from clopa_annotator.types import Mask, TimedPrompt
+from clopa_annotator.types import Mask
 from CLoPAAnnotatorLib.AnnotationView import GivenPrompt
-from CLoPAAnnotatorLib.Texts import tr
 
 StepKind = Literal["prompts", "mask", "undo", "redo", "reset", "take back"]
 Prompts = tuple[GivenPrompt, ...]
@@ -27,8 +25,14 @@ class Step:
 class PromptHistory:
     """States in a row, and the one that is shown."""
 
-    def __init__(self, restored: Prompts = ()) -> None:
-        self._states: list[Prompts] = [(), restored] if restored else [()]
+    def __init__(self, restored: Prompts = (), canUndo: bool = False) -> None:
+        """Begin.
+
+        Args:
+            restored: prompts that came back with a draft, or stayed when the engine went away.
+            canUndo: whether the engine can take them back, as one step.
+        """
+        self._states: list[Prompts] = [(), restored] if canUndo else [restored]
         self._position = len(self._states) - 1
 
     @property
@@ -37,17 +41,17 @@ class PromptHistory:
         return self._states[self._position]
 
     @property
-    def timed(self) -> tuple[TimedPrompt, ...]:
-        """The same, as they are stored."""
-        return tuple(given.timed for given in self.prompts)
+    def before(self) -> Prompts:
+        """The prompts one step earlier."""
+        return self._states[max(self._position - 1, 0)]
 
     def follow(self, step: Step) -> None:
         """The engine has carried a step out."""
-        if step.kind == "undo":
+        if step.kind in ("undo", "take back"):
             self._position = max(self._position - 1, 0)
         elif step.kind == "redo":
             self._position = min(self._position + 1, len(self._states) - 1)
-        elif step.kind != "take back":
+        else:
             after = () if step.kind == "reset" else (*self.prompts, *step.prompts)
             self._states = [*self._states[: self._position + 1], after]
             self._position += 1
@@ -57,12 +61,3 @@ def diceOf(first: Mask, second: Mask) -> float:
     """Dice of two masks; 1 if both are empty."""
     total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
     return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total
-
-
-def whatNext(step: Step, answer: Answer) -> str:
-    """What the user may want to do after an answer; empty if that is plain."""
-    if step.kind != "prompts":
-        return ""
-    if answer.proposal.changed_kji is None:
-        return tr("That changed nothing. Try another place, a scribble or a lasso.")
-    return tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much.")

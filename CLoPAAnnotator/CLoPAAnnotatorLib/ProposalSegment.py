@@ -128,6 +128,7 @@ class ProposalSegment:
             if mask is not None:
                 self._view(labelmap)[...] = mask
         self._labelmap = labelmap
+        self._seen = (labelmap, labelmap.GetMTime())
         return self._view(labelmap)
 
     def _view(self, labelmap: Any) -> Mask:
@@ -170,12 +171,16 @@ class ProposalSegment:
         with self._quietly():
             self._labelmap.GetPointData().GetScalars().Modified()
             self._labelmap.Modified()
+            self._seen = (self._labelmap, self._labelmap.GetMTime())
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self._refresh()
-        self._array[...] = 0
-        self._tell()
+    def noticeEdit(self) -> bool:
+        """Whether somebody else has changed the voxels since this was last asked; a new name is no edit."""
+        segment = self.segment
+        labelmap = None if segment is None else segment.GetRepresentation(LABELMAP)
+        seen = (labelmap, 0 if labelmap is None else labelmap.GetMTime())
+        isNew = seen[0] is not self._seen[0] or seen[1] != self._seen[1]
+        self._seen = seen
+        return isNew
 
     def mask(self) -> Mask:
         """A copy of what is on the screen, manual edits included."""
@@ -184,7 +189,7 @@ class ProposalSegment:
 
     def setName(self, name: str) -> None:
         """Rename the segment, for instance when it was confirmed."""
-        if self.segment is not None:
+        if self.segment is not None and self.segment.GetName() != name:
             self.segment.SetName(name)
 
     def setOpacity(self, opacity: float) -> None:

@@ -24,20 +24,35 @@ def ensureClientPackages() -> None:
     """Install what the client needs, if it is not there; nothing of Slicer's own is changed.
 
     Raises:
-        EngineError: the installation failed.
+        EngineError: the user declined, or the installation failed.
     """
-    missing = [p for p in CLIENT_PACKAGES if importlib.util.find_spec(p.split(">")[0]) is None]
+    missing = _missing()
     if not missing:
         return
     try:
-        packaging = getattr(slicer, "packaging", None)
-        if packaging is not None and hasattr(packaging, "pip_ensure"):  # Slicer 5.11 and later
-            packaging.pip_ensure(missing, requester="CLoPA Annotator")
-        else:
-            slicer.util.pip_install(missing)
+        _install(missing)
     except Exception as error:
         raise EngineError(
             tr("The packages {names} could not be installed: {why}. Check the internet connection.").format(
                 names=", ".join(missing), why=error
             )
         ) from error
+    importlib.invalidate_caches()
+    if _missing():
+        raise EngineError(
+            tr("The packages {names} are still missing. Install them in Slicer's Python console with "
+               "slicer.util.pip_install.").format(names=", ".join(_missing()))
+        )  # fmt: skip
+
+
+def _missing() -> list[str]:
+    return [p for p in CLIENT_PACKAGES if importlib.util.find_spec(p.split(">")[0]) is None]
+
+
+def _install(packages: list[str]) -> None:
+    try:
+        packaging = importlib.import_module("slicer.packaging")  # Slicer 5.11 and later; asks the user
+    except ImportError:
+        slicer.util.pip_install(packages)
+    else:
+        packaging.pip_ensure(packages, requester="CLoPA Annotator")

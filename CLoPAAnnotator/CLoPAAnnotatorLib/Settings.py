@@ -80,6 +80,11 @@ class Settings:
         return self.home / "engine"
 
     @property
+    def tools(self) -> Path:
+        """Folder for the installer, if the computer has none."""
+        return self.home / "tools"
+
+    @property
     def python(self) -> str:
         """The engine's interpreter: ``CLOPA_ENGINE_PYTHON``, or that of the environment; empty if none."""
         chosen = os.environ.get("CLOPA_ENGINE_PYTHON")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import slicer
 import vtk
 
+import qt
 from CLoPAAnnotatorLib.PromptMarkers import NEGATIVE, POSITIVE
 from CLoPAAnnotatorLib.PromptShapes import SlicePlane, Tool
 from CLoPAAnnotatorLib.VolumeGrid import toNumpy
@@ -45,14 +46,32 @@ class SliceGestures:
         """Listen; call `stop` before the module is left."""
         self.stop()
         manager = slicer.app.layoutManager()
-        for name in manager.sliceViewNames() if manager is not None else ():
+        if manager is not None:
+            manager.connect("layoutChanged(int)", self._layoutChanged)
+            self._listen(manager)
+
+    def _listen(self, manager: Any) -> None:
+        for name in manager.sliceViewNames():
             self._listeners.append(_ViewListener(manager.sliceWidget(name), self))
 
-    def stop(self) -> None:
-        """Give the mouse back to Slicer."""
+    def _layoutChanged(self, _layout: int) -> None:
+        qt.QTimer.singleShot(0, self._listenAnew)  # the new layout's views are there by then
+
+    def _listenAnew(self) -> None:
+        if self._listeners:
+            self._forget()
+            self._listen(slicer.app.layoutManager())
+
+    def _forget(self) -> None:
         for listener in self._listeners:
             listener.remove()
         self._listeners = []
+
+    def stop(self) -> None:
+        """Give the mouse back to Slicer."""
+        if self._listeners:
+            slicer.app.layoutManager().disconnect("layoutChanged(int)", self._layoutChanged)
+        self._forget()
 
     @property
     def isListening(self) -> bool:
@@ -84,10 +103,9 @@ class _ViewListener:
         self._handingOn = ""
         self._trace: _Trace | None = None
         self._tags: dict[str, int] = {}
-        for event in (
-            "MouseMoveEvent",
-            *(f"{b}Button{a}Event" for b in _BUTTONS for a in ("Press", "Release")),
-        ):
+        # The second of two quick clicks comes as a double click, by which Slicer would maximise the view.
+        actions = ("Press", "DoubleClick", "Release")
+        for event in ("MouseMoveEvent", *(f"{b}Button{a}Event" for b in _BUTTONS for a in actions)):
             self._tags[event] = self._interactor.AddObserver(event, self._onEvent, PRIORITY)
 
     def remove(self) -> None:
@@ -107,19 +125,24 @@ class _ViewListener:
             self._handingOn = ""  # the drag that Slicer was given ends
         elif self._handingOn:
             return
-        elif event.endswith("PressEvent"):
+        elif event.endswith(("PressEvent", "DoubleClickEvent")):
             self._pressed(button, event)
         elif self._press is not None and event == "MouseMoveEvent":
             self._moved(event)
         elif self._press is not None and button == self._press.button:
             self._released(event)
+        elif self._press is not None:
+            self._abort(event)  # another button's release, whose press was kept back too
 
     def _abort(self, event: str) -> None:
         self._interactor.GetCommand(self._tags[event]).SetAbortFlag(1)
 
     def _pressed(self, button: str, event: str) -> None:
-        if self._interactor.GetControlKey() or self._press is not None:
+        if self._interactor.GetControlKey():
             return  # Ctrl-drag is Slicer's
+        if self._press is not None:
+            self._abort(event)  # of two buttons at once, or a press told twice, the first counts
+            return
         sign = self._gestures.signOf(button, bool(self._interactor.GetShiftKey()))
         self._press = _Press(button, sign, [self._interactor.GetEventPosition()])
         self._abort(event)

@@ -14,6 +14,7 @@ from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, NoImage
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import CaseRef, Event, Mask, Prompt
+from CLoPAAnnotatorLib import Sentences
 from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.AnnotationView import GivenPrompt, Mood
 from CLoPAAnnotatorLib.CaseList import CaseList
@@ -42,43 +43,58 @@ class Workspace:
         self.annotator = ""
         self.cases = CaseList(state)
         self._segmentation: Any = None
+        self._weightsOfLastCase: int | None = None
         self._prefetch = Prefetch(self)
 
     # -- engine --------------------------------------------------------------------------------------------
 
-    def connectTo(self, client: EngineClient, done: Callable[[EngineInfo], None] | None = None) -> None:
+    def connectTo(
+        self,
+        client: EngineClient,
+        done: Callable[[EngineInfo], None] | None = None,
+        refused: Callable[[ClopaError], None] | None = None,
+    ) -> None:
         """Talk to an engine; a case that was open stays open."""
         self.link.use(client)
         self.session.client = client
 
-        def connected(info: EngineInfo) -> None:
-            self.info, self.isLost = info, False
-            self.refreshCases()
+        def failed(error: ClopaError) -> None:
+            self.info = None
+            self.say(str(error), "error")
             self._tell(self.listeners.engine)
+            if refused is not None:
+                refused(error)
+
+        def connected(info: EngineInfo) -> None:
+            self._connected(info)
             if done is not None:
                 done(info)
-            self._resume()
 
-        client.connect().then(connected, self._refused)
+        client.connect().then(connected, failed)
 
-    def _refused(self, error: ClopaError) -> None:
-        self.info = None
-        self.say(str(error), "error")
+    def _connected(self, info: EngineInfo) -> None:
+        self.info, self.isLost = info, False
+        self.refreshCases()
         self._tell(self.listeners.engine)
+        self._resume()
 
     def _resume(self) -> None:
         session = self.session
         if session.image is not None:
             session.open(session.caseId, session.image, resume=True)
         elif self.state.caseId and self.state.volume is not None:
-            self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
+            self.attempt(
+                lambda: self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
+            )
 
     def disconnect(self) -> None:
         """Leave the engine; the open case's draft is kept."""
         self.closeCase()
+        if not self.isLost:
+            self.link.flush()
         self.link.drop()
         self.session.client = None
-        self.info = None
+        self.info, self.isLost = None, False
         self._tell(self.listeners.engine)
 
     @property
@@ -87,17 +103,18 @@ class Workspace:
         return self.info is not None and not self.isLost
 
     def _heard(self, event: Event) -> None:
-        if event.name in ("case_changed", "confirmed"):
+        if event.name in ("case_changed", "confirmed", "gap"):
             self.refreshCases()
-        if event.name == "connection" and not event.data.get("up", True):
-            self.say(str(event.data.get("sentence", "")), "error")
-        if event.name == "swapped":
-            self.say(tr("New weights are in use: version {v}.").format(v=event.data.get("version")), "calm")
+        elif event.name == "connection" and event.data.get("up", True) and self.isLost:
+            self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
+        said = Sentences.ofEvent(event)
+        if said is not None:
+            self.say(*said)
         for listener in self.listeners.events:
             listener(event)
 
     def _ticked(self) -> None:
-        self.session.tick()
+        self.session.drafts.tick()
         self._tell(self.listeners.ticks)
 
     # -- cases ---------------------------------------------------------------------------------------------
@@ -197,6 +214,8 @@ class Workspace:
     def gesture(self, tool: Tool, positive: bool, xy: npt.NDArray[np.float64], plane: SlicePlane) -> None:
         """A click or drawing in a slice view; anything wrong with it is said in words."""
         try:
+            if self.isLost:
+                raise NoImage(tr("The engine does not answer. Press Restart in section 1, then go on here."))
             prompt, line = promptFromGesture(tool, positive, xy, plane, self.case.requireGrid())
             if self.info is not None and prompt.kind not in self.info.supported:
                 raise NoImage(
@@ -235,7 +254,8 @@ class Workspace:
         self.case.markers.show(prompts)
 
     def showBusy(self) -> None:
-        """Tell the panels."""
+        """Tell the panels, and name the segment as what it is."""
+        self.case.nameSegment(tr("Confirmed") if self.session.isConfirmed else tr("Proposal"))
         self._tell(self.listeners.busy)
 
     def say(self, sentence: str, mood: Mood) -> None:
@@ -246,27 +266,20 @@ class Workspace:
     def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
         """Say what came back."""
         self.cases.rows[opened.row.case_id] = opened.row
+        version = self.session.weightsVersion
+        changed = version if self._weightsOfLastCase not in (None, version) else None
+        self._weightsOfLastCase = version
         if isResumed:
-            self.say(tr("Connected again; nothing was lost. Go on."), "good")
-        elif opened.draft is not None:
-            self.say(tr("Your unfinished work on {case} is back.").format(case=opened.row.case_id), "good")
-        elif opened.confirmed is not None:
-            self.say(tr("This is what was confirmed. Change it and confirm again, or go on."), "calm")
+            self.say(*Sentences.resumed(opened, self.session.isConfirmed))
         else:
-            self.say(tr("Click on the target in any slice view."), "calm")
+            self.say(*Sentences.opened(opened, changed))
         self._prefetch.soon()
         self._tell(self.listeners.opened)
         self._tell(self.listeners.cases)
 
     def caseConfirmed(self, ref: CaseRef) -> None:
         """Say it only now."""
-        self.case.nameSegment(tr("Confirmed"))
-        self.say(
-            tr("Confirmed: {case}, version {v}, record {hash}.").format(
-                case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]
-            ),
-            "good",
-        )
+        self.say(*Sentences.confirmed(ref))
         self.refreshCases()
 
     def caseChanged(self, row: CaseRow) -> None:
@@ -274,7 +287,7 @@ class Workspace:
         self.cases.rows[row.case_id] = row
         self._tell(self.listeners.cases)
 
-    def engineLost(self, _error: ClopaError) -> None:
+    def engineLost(self) -> None:
         """The engine panel offers Restart."""
         self.isLost = True
         self._tell(self.listeners.engine)

@@ -173,5 +173,8 @@ class Application(qt.QObject):
     def setRenderPaused(self, paused: bool) -> None:
         (self.pauseRender if paused else self.resumeRender)()
 
+    def startupEnvironment(self) -> Any:
+        return qt.QProcessEnvironment.systemEnvironment()
+
     def topLevelWidgets(self) -> Any:
         return self._application.topLevelWidgets()

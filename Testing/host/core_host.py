@@ -32,9 +32,13 @@ class ModuleStandIn:
 
     def __init__(self, name: str, logic: Any = None, path: str = "") -> None:
         self.name, self.title, self.path, self._logic = name, name, path, logic
+        self.representation: Any = None
 
     def logic(self) -> Any:
         return self._logic
+
+    def widgetRepresentation(self) -> Any:
+        return self.representation
 
 
 def _share_folder(root: Path, colours: int = 64) -> str:

@@ -48,6 +48,25 @@ class _ModuleParent:
         self.path, self.name, self.hidden, self.icon = str(path), path.stem, False, None
 
 
+class _Representation(STAND_INS["qMRMLWidget"]):
+    """qSlicerScriptedLoadableModuleWidget: holds a module's panel and can make it anew."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._module_name = name
+        qt.QVBoxLayout(self)
+
+    def reload(self) -> None:
+        self.make()
+
+    def make(self) -> Any:
+        name = self._module_name + "Widget"
+        panel = getattr(sys.modules[self._module_name], name)(self)
+        setattr(slicer.modules, name, panel)
+        panel.setup()
+        return panel
+
+
 class Host(CoreHost):
     """The application. Attributes: ``views`` by name, ``errors`` (everything that must not happen)."""
 
@@ -80,8 +99,8 @@ class Host(CoreHost):
         packaging = types.ModuleType("slicer.packaging")
         packaging.requested = []
         packaging.pip_ensure = lambda requirements, **_kw: packaging.requested.append(requirements)
-        packages = {"i18n": translation, "packaging": packaging, "ScriptedLoadableModule": as_module()}
-        for name, module in packages.items():
+        sys.modules["slicer.packaging"] = packaging  # no attribute of slicer until somebody imports it
+        for name, module in {"i18n": translation, "ScriptedLoadableModule": as_module()}.items():
             sys.modules[f"slicer.{name}"] = module
             setattr(slicer, name, module)
 
@@ -110,13 +129,10 @@ class Host(CoreHost):
 
     def showModule(self, module: types.ModuleType, size: tuple[int, int] = (440, 900)) -> Any:
         """Make the module's panel, show it, enter it."""
-        name = module.__name__
-        box = slicer.qMRMLWidget()
-        qt.QVBoxLayout(box)
+        box = _Representation(module.__name__)
         box.setMRMLScene(self.scene)
-        panel = getattr(module, name + "Widget")(box)
-        panel.setup()
-        setattr(slicer.modules, name + "Widget", panel)
+        getattr(slicer.modules, module.__name__.lower()).representation = box
+        panel = box.make()
         self.mainWindow.setCentralWidget(box)
         self.mainWindow.resize(*size)
         panel.enter()

@@ -55,6 +55,8 @@ class _NodeComboBox(qt.QWidget):
             kinds = slicer.vtkMRMLScene
             events = (kinds.NodeAddedEvent, kinds.NodeRemovedEvent, kinds.EndCloseEvent, kinds.EndImportEvent)
             self._tags = [scene.AddObserver(event, self._scene_changed) for event in events]
+            tags = self._tags
+            self.destroyed.connect(lambda: [scene.RemoveObserver(tag) for tag in tags])
         self._fill()
 
     def mrmlScene(self) -> Any:

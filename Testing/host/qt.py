@@ -19,8 +19,7 @@ for _module in (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools):
 QThread = pythonqt.without_python_subclasses(QtCore.QThread)
 QRunnable = pythonqt.without_python_subclasses(QtCore.QRunnable)
 for _class in (QtWidgets.QDialog, QtWidgets.QMenu, QtWidgets.QMessageBox, QtCore.QEventLoop):
-    if not hasattr(_class, "exec_"):
-        _class.exec_ = _class.exec
+    _class.exec_ = _class.exec  # PythonQt's name for it; PySide6's own of this name is deprecated
 for _name in ("getOpenFileName", "getSaveFileName"):
     setattr(QtWidgets.QFileDialog, _name, pythonqt.returning_first(getattr(QtWidgets.QFileDialog, _name)))
 

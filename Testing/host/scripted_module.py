@@ -39,17 +39,22 @@ class ScriptedLoadableModuleWidget:
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.developerMode = False
         self.parent, self.layout = parent, parent.layout()
-        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._unloading)
+        manager = slicer.app.moduleManager()
+        manager.connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def resourcePath(self, name: str) -> str:
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
 
-    def _unloading(self, name: str) -> None:
+    def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         if name == self.moduleName:
             self.cleanup()
 
     def setup(self) -> None:
         """Overridden by modules."""
+
+    def onReload(self) -> None:
+        """What Slicer's button Reload does."""
+        slicer.util.reloadScriptedModule(self.moduleName)
 
     def cleanup(self) -> None:
         """Overridden by modules."""

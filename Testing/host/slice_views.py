@@ -143,6 +143,12 @@ class SliceView:
     def click(self, x: float, y: float, button: str = "Left", **modifiers: bool) -> None:
         self.drag([(x, y)], button, **modifiers)
 
+    def doubleClick(self, x: float, y: float, button: str = "Left") -> None:
+        """Two quick clicks: Qt tells the second press as a double click."""
+        self.click(x, y, button)
+        self.event(f"{button}ButtonDoubleClickEvent", x, y)
+        self.event(f"{button}ButtonReleaseEvent", x, y)
+
     def clickRAS(self, ras: Sequence[float], button: str = "Left", **modifiers: bool) -> None:
         self.click(*self.toXY(ras), button, **modifiers)
 

@@ -19,7 +19,7 @@ def installer(panel, tmp_path, monkeypatch):
         script = tmp_path / "uv"
         script.write_text(f"#!/bin/sh\n{body}\n")
         script.chmod(0o700)
-        panel.widget.campaignPanel.setup.findUv = lambda: str(script)
+        panel.widget.campaignPanel.setup.findUv = lambda _tools: str(script)
 
     return use
 

@@ -134,9 +134,13 @@ def test_an_edit_by_hand_is_part_of_the_proposal(driver):
     edited = driver.workspace.currentMask()
     edited[2:5, 2:5, 2:5] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, "CLoPA_Proposal", volume)
+    assert driver.session._edited
     driver.click(driver.world(volume, (15, 24, 25)))
     driver.settle()
     assert driver.workspace.currentMask()[3, 3, 3] == 1
+    assert driver.client._session.proposal.mask[3, 3, 3] == 1, "the engine goes on from the edited mask"
+    node.GetSegmentation().GetSegment("CLoPA_Proposal").SetColor(1, 0, 0)
+    assert not driver.session._edited, "a new colour is no edit"
     driver.ui.confirmButton.click()
     driver.settle()
     (version,) = driver.client.campaign.case("case").versions
