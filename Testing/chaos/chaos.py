@@ -1,14 +1,15 @@
 """Kills an engine and its trainer while people click, confirm and learn; counts what is lost.
 
 ``python Testing/chaos/chaos.py --kills 200`` runs on a campaign of its own with a small random network and
-the scripted trainer. Besides SIGKILL, connections are cut in the middle of uploads and the disk fills up. It
-ends with 1 unless
+the scripted trainer. Two people annotate, a lead swaps weights back and forth and starts episodes. Engine and
+trainer are killed with SIGKILL at random moments, singly or together; besides, connections are cut in the
+middle of uploads and the disk fills up, which does not count as a kill. It ends with 1 unless
 
 * every acknowledged confirmation is there, intact, once;
 * what could not be delivered at once was delivered later, once;
 * no episode trained on anything that was not confirmed;
 * no process is left over;
-* a click at the end gives the mask of exactly one weights version.
+* the first click on every case gave exactly the mask of the weights version that it named.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,6 +35,7 @@ from engine_support import a_model, an_image, make_campaign
 from clopa_annotator.cache.chunked import mask_hash
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.engine.client import HttpEngineClient
+from clopa_annotator.engine.processes import with_patience
 from clopa_annotator.engine.signals import TRAINER, read_process
 from clopa_annotator.engine.transport import TransportSettings
 from clopa_annotator.episode.folder import read_job
@@ -51,10 +52,17 @@ class Tally:
 
     acknowledged: dict[str, tuple[CaseRef, str]] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    first: Counter[tuple[int, int, str]] = field(default_factory=Counter)
+    swaps: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     clicks: int = 0
     injuries: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def killed(self) -> int:
+        """Processes that were killed."""
+        return self.injuries["engine"] + self.injuries["trainer"] + 2 * self.injuries["both"]
 
 
 class Person(threading.Thread):
@@ -96,9 +104,11 @@ class Person(threading.Thread):
 
     def annotate(self, case: str, number: int) -> None:
         self.ask(self.client.open_case(case, an_image(number % 7)))
-        for _ in range(self.rng.randrange(1, 4)):
+        for turn in range(self.rng.randrange(1, 4)):
             answer = self.ask(self.client.add_prompts([CLICK]))
             self.tally.clicks += 1
+            if turn == 0:
+                self.note(answer.proposal, number % 7)
         mask = answer.proposal.mask.copy()
         mask[0, 0, number % 30] = 1
         confirmation = Confirmation(f"id {case}", case, mask, weights_version=answer.proposal.weights_version)
@@ -112,6 +122,11 @@ class Person(threading.Thread):
         with self.tally.lock:
             self.tally.acknowledged[confirmation.confirmation_id] = (ref, digest)
 
+    def note(self, proposal: Proposal, image: int) -> None:
+        """Remember the first mask of a case, to be compared with its version's own at the end."""
+        with self.tally.lock:
+            self.tally.first[proposal.weights_version, image, mask_hash(proposal.mask)] += 1
+
     def settle(self) -> None:
         """Deliver what is still on the spool."""
         for _ in range(60):
@@ -123,16 +138,34 @@ class Person(threading.Thread):
         self.client.close()
 
 
+class Lead(Person):
+    """Swaps weights back and forth, and starts episodes."""
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            self.stop.wait(self.rng.uniform(0.5, 3.0))
+            try:
+                versions = self.ask(self.client.weights())
+                self.ask(self.client.roll_back(self.rng.choice(versions).number))
+                self.tally.swaps += 1
+                if self.rng.random() < 0.3:
+                    self.ask(self.client.train_now())
+            except ClopaError as error:
+                with self.tally.lock:
+                    self.tally.errors[f"lead: {type(error).__name__}"] += 1
+        self.client.close()
+
+
 def injure(engine: EngineProcess, proxy: CuttingProxy, rng: random.Random, tally: Tally) -> None:
     """One random injury."""
     jobs = sorted((engine.campaign / "episodes").glob("[0-9]*"))
     known = read_process(jobs[-1] / TRAINER) if jobs else None
     trainer = known.process() if known else None
-    kinds = ["engine", "network", "disk"] if trainer is None else ["engine", "trainer", "trainer", "network"]
+    kinds = ["engine", "network", "disk"] if trainer is None else ["engine", "trainer", "both", "network"]
     kind = rng.choice(kinds)
-    if kind == "trainer" and trainer is not None:
-        trainer.kill()
-    if kind == "engine":
+    if kind in ("trainer", "both") and trainer is not None:
+        with_patience(trainer.kill)
+    if kind in ("engine", "both"):
         engine.kill()
         engine.start()
     elif kind == "network":
@@ -146,7 +179,7 @@ def injure(engine: EngineProcess, proxy: CuttingProxy, rng: random.Random, tally
 
 
 def run(folder: Path, kills: int, seed: int) -> tuple[Tally, list[str]]:
-    """Injure ``kills`` times; the tally, and what was found wrong."""
+    """Injure until ``kills`` processes were killed; the tally, and what was found wrong."""
     rng, tally, stop = random.Random(seed), Tally(), threading.Event()
     campaign = make_campaign(folder / "campaign", a_model(folder / "model"))
     engine = EngineProcess(campaign, episode_s=3.0).start()
@@ -154,9 +187,10 @@ def run(folder: Path, kills: int, seed: int) -> tuple[Tally, list[str]]:
     people = [
         Person(name, proxy.url, engine.token, folder / "spool" / name, tally, stop) for name in ("Ada", "Bob")
     ]
+    people.append(Lead("Lea", proxy.url, engine.token, folder / "spool" / "Lea", tally, stop))
     for person in people:
         person.start()
-    for _ in range(kills):
+    while tally.killed < kills:
         wait_for_a_click(tally)
         time.sleep(rng.uniform(0.0, 1.0))
         injure(engine, proxy, rng, tally)
@@ -166,12 +200,12 @@ def run(folder: Path, kills: int, seed: int) -> tuple[Tally, list[str]]:
         person.join(300)
     last = Person("Eve", engine.url, engine.token, folder / "spool" / "Eve", tally, stop)
     last.ask(last.client.open_case("last", an_image(0)))
-    proposal = last.ask(last.client.add_prompts([CLICK])).proposal
+    last.note(last.ask(last.client.add_prompts([CLICK])).proposal, 0)
     last.client.close()
     code = engine.close_stdin()
     proxy.close()
     wrong = [] if code == 0 else [f"the engine ended with {code}"]
-    return tally, wrong + examine(campaign, folder, tally, proposal)
+    return tally, wrong + examine(campaign, folder, tally) + impure(campaign, tally)
 
 
 def wait_for_a_click(tally: Tally, patience_s: float = 120.0) -> None:
@@ -181,7 +215,7 @@ def wait_for_a_click(tally: Tally, patience_s: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def examine(campaign: Path, folder: Path, tally: Tally, last: Proposal) -> list[str]:
+def examine(campaign: Path, folder: Path, tally: Tally) -> list[str]:
     """What is wrong with a campaign after all that."""
     wrong = []
     time.sleep(4.0)
@@ -208,13 +242,20 @@ def examine(campaign: Path, folder: Path, tally: Tally, last: Proposal) -> list[
             order = read_job(job)
             if not {ref.record_hash for ref in (*order.train, *order.val)} <= confirmed:
                 wrong.append(f"{job.name} trained on something that was not confirmed")
+    return wrong
+
+
+def impure(campaign: Path, tally: Tally) -> list[str]:
+    """First clicks whose mask is not that of the version that they named."""
+    wrong = []
     with Campaign.open(campaign, device="cpu", writer=False) as opened:
-        session = opened.new_session()
-        session.set_image(an_image(0))
-        with opened.using(last.weights_version):
-            pure = session.add_prompt(CLICK).mask
-        if not np.array_equal(pure, last.mask):
-            wrong.append(f"the last click's mask is not that of version {last.weights_version}")
+        for version, image, digest in sorted(tally.first):
+            with opened.using(version):
+                session = opened.new_session()
+                session.set_image(an_image(image))
+                if mask_hash(session.add_prompt(CLICK).mask) != digest:
+                    wrong.append(f"a mask on image {image} is not that of version {version}")
+                session.close()
     return wrong
 
 
@@ -227,7 +268,9 @@ def main() -> int:
         began = time.monotonic()
         tally, wrong = run(Path(folder), given.kills, given.seed)
         print(
-            f"{dict(tally.injuries)} in {time.monotonic() - began:.0f} s; {tally.clicks} clicks, "
+            f"{tally.killed} processes killed, {dict(tally.injuries)}, in {time.monotonic() - began:.0f} s; "
+            f"{tally.clicks} clicks, {tally.swaps} swaps, first masks of {len({v for v, *_ in tally.first})} "
+            f"versions compared ({tally.first.total()}), "
             f"{len(tally.acknowledged)} confirmations acknowledged at once, {len(tally.kept)} kept and "
             f"delivered later, failures told {dict(tally.errors)}"
         )

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import nullcontext
 from pathlib import Path
@@ -36,6 +37,8 @@ from clopa_annotator.engine.sessions import SessionTable
 from clopa_annotator.engine.spool import Spool, confirmation_message
 from clopa_annotator.engine.sse import render
 from clopa_annotator.engine.transport import Transport, TransportSettings
+from clopa_annotator.engine.watching import Watcher
+from clopa_annotator.engine.workbench import Workbench
 from clopa_annotator.errors import (
     EngineError,
     EngineFull,
@@ -43,7 +46,9 @@ from clopa_annotator.errors import (
     InputError,
     NoImage,
     SessionExpired,
+    StorageFull,
     VersionMismatch,
+    WrongToken,
 )
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.fake import FakeSession
@@ -229,6 +234,70 @@ def test_an_unreadable_spool_file_is_put_aside_not_deleted(tmp_path: Path) -> No
     path = spool.put("one", b"torn")
     assert spool.waiting() == ()
     assert path.with_suffix(".unreadable").read_bytes() == b"torn"
+
+
+class FailingLine:
+    """Answers a confirmation with one error after the other, then takes it."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.taken = list(errors), 0
+
+    def send(self, path: str, body: bytes, kind: str) -> tuple[dict[str, object], dict[str, object]]:
+        assert path == "confirm"
+        if self.errors:
+            raise self.errors.pop(0)
+        self.taken += 1
+        return {"ref": codec.ref_to_wire(CaseRef("a", 1, 1, "i", "m", "r", "f"))}, {}
+
+
+def bench_with(line: FailingLine, folder: Path) -> Workbench:
+    bench = Workbench(line, folder)
+    bench._info = EngineInfo(1, "0", "CPU", "m", "h", "CC", "c", 5, frozenset(), "Ada", False, "id")
+    return bench
+
+
+@pytest.mark.parametrize("passing", [StorageFull("Full."), WrongToken("Changed."), EngineFull("Busy.")])
+def test_a_kept_confirmation_waits_out_what_will_pass(tmp_path: Path, passing: Exception) -> None:
+    line = FailingLine(EngineUnreachable("Gone."), passing, EngineUnreachable("Gone."))
+    bench = bench_with(line, tmp_path)
+    with pytest.raises(EngineUnreachable, match="kept on this computer"):
+        bench.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
+    assert bench.owes
+    for _ in range(2):
+        assert bench.deliver_spooled() == [] and bench.owes
+    assert bench.deliver_spooled() == [] and not bench.owes
+    assert line.taken == 1 and not list(tmp_path.rglob("*.confirmation"))
+
+
+def test_a_kept_confirmation_that_is_refused_for_good_is_put_aside_and_told(tmp_path: Path) -> None:
+    bench = bench_with(FailingLine(EngineUnreachable("Gone."), InputError("Wrong shape.")), tmp_path)
+    with pytest.raises(EngineUnreachable):
+        bench.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
+    (told,) = bench.deliver_spooled()
+    assert told.name == "confirmation_refused" and told.data["reason"] == "Wrong shape."
+    assert not bench.owes and list(tmp_path.rglob("*.refused"))
+
+
+class EventLine:
+    """A line on which nothing but signs of life arrives."""
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def events(self, after: int) -> Iterator[Event | None]:
+        for _ in range(50):
+            yield None
+        self.heard.set()
+        threading.Event().wait(30)
+
+
+def test_what_is_owed_is_remembered_while_the_line_is_up() -> None:
+    line, reminders = EventLine(), []
+    watcher = Watcher(line, lambda _: None, lambda: reminders.append(1), lambda: True)
+    watcher.start(0)
+    assert line.heard.wait(30)
+    watcher.close()
+    assert len(reminders) == 1, "once in a few seconds, not at every sign of life"
 
 
 def test_a_lane_works_in_order_and_skips_what_was_cancelled() -> None:

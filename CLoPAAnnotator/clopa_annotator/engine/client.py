@@ -59,7 +59,7 @@ class HttpEngineClient:
         self._ordered, self._quick = Lane("engine", self._calls), Lane("engine-quick", self._calls)
         self._bench = Workbench(self._transport, spool_folder)
         self._listeners: list[EventListener] = []
-        self._watcher = Watcher(self._transport, self._tell, self._back)
+        self._watcher = Watcher(self._transport, self._tell, self._back, lambda: self._bench.owes)
         self._draft_mutex = threading.Lock()
         self._waiting_draft: tuple[Draft, list[Call[None]]] | None = None
         self._closed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from clopa_annotator.types import Event
 logger = logging.getLogger(__name__)
 
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+REMIND_S = 5.0
 
 
 class OnEvent(Protocol):
@@ -28,12 +30,27 @@ class OnEvent(Protocol):
 class Watcher:
     """A thread that follows the event stream, rejoins it, and says when the line is up or down."""
 
-    def __init__(self, transport: Transport, on_event: OnEvent, on_back: Callable[[], None]) -> None:
-        """The callbacks run in the watcher's thread; ``on_back`` whenever the line is up again."""
-        self._transport, self._on_event, self._on_back = transport, on_event, on_back
+    def __init__(
+        self,
+        transport: Transport,
+        on_event: OnEvent,
+        on_back: Callable[[], None],
+        owes: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """The callbacks run in the watcher's thread.
+
+        Args:
+            transport: the line.
+            on_event: told every event.
+            on_back: called when the line is up again, and every few seconds while something is owed: the line
+                of one upload may break while this one holds.
+            owes: whether something waits for delivery.
+        """
+        self._transport, self._on_event, self._on_back, self._owes = transport, on_event, on_back, owes
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._up = True
+        self._next_try = 0.0
 
     @property
     def started(self) -> bool:
@@ -61,6 +78,7 @@ class Watcher:
                         return
                     attempt = 0
                     self._line(True, "")
+                    self._remind()
                     if event is not None:
                         after = int(event.data["last"] or 0) if event.name == "gap" else event.sequence
                         self._on_event(event)
@@ -71,6 +89,11 @@ class Watcher:
                 self._line(False, str(error))
             self._closing.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
+
+    def _remind(self) -> None:
+        if self._owes() and time.monotonic() >= self._next_try:
+            self._next_try = time.monotonic() + REMIND_S
+            self._on_back()
 
     def _line(self, up: bool, sentence: str) -> None:
         if up == self._up or self._closing.is_set():

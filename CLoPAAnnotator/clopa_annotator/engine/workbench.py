@@ -24,10 +24,11 @@ from clopa_annotator.engine.transport import Transport
 from clopa_annotator.engine.watching import Heartbeat
 from clopa_annotator.errors import (
     ClopaError,
+    ConfirmationConflict,
     EngineError,
     EngineUnreachable,
+    InputError,
     NoImage,
-    SessionExpired,
     UnknownCase,
     VersionMismatch,
 )
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+FOR_GOOD = (InputError, UnknownCase, ConfirmationConflict)
+"""Answers to a confirmation that no repetition will change."""
 KEPT = (
     "The engine does not answer. The confirmation is kept on this computer and will be delivered, once, when "
     "the engine is back."
@@ -70,6 +73,8 @@ class Workbench:
         self._missed: BoundsKji | None = None
         self._beat: Heartbeat | None = None
         self.last_event = 0
+        self.owes = False
+        """Whether a kept confirmation waits for delivery, as far as is known."""
 
     # -- greeting ------------------------------------------------------------------------------------------
 
@@ -229,6 +234,7 @@ class Workbench:
         try:
             ref = self._send(message)
         except EngineUnreachable as error:
+            self.owes = True
             raise EngineUnreachable(KEPT) from error
         except ClopaError:
             # The engine has looked at it and refused: the person is told and decides.
@@ -239,17 +245,23 @@ class Workbench:
         return ref
 
     def deliver_spooled(self) -> list[Event]:
-        """Deliver what was kept; what the engine refuses for good is put aside with its reason logged."""
+        """Deliver what was kept; what the engine refuses for good is put aside with its reason logged.
+
+        A full disk, a changed token or an engine that is busy is not for good: then all of it waits on.
+        """
         told: list[Event] = []
         spool = Spool(self._spool_folder, self._known().campaign_id)
+        self.owes = False
         for kept in spool.waiting():
             try:
                 self._send(kept.body())
-            except (EngineUnreachable, SessionExpired):
-                break
-            except ClopaError as error:
+            except FOR_GOOD as error:
                 told.append(self._refused(kept, error))
                 continue
+            except ClopaError as error:
+                self.owes = True
+                logger.info("A kept confirmation waits on: %s", error)
+                break
             spool.remove(kept.path)
             logger.info("A kept confirmation was delivered")
         return told
