@@ -38,7 +38,7 @@ class CampaignConfig:
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
         schedule: "paper" for the published settings, "quick" for two CPU cores, "brief" for comparing many
-            campaigns there (a third of quick's updates).
+            campaigns there (a quarter of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each held-out case when a candidate is compared.
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.

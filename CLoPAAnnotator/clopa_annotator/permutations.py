@@ -39,6 +39,8 @@ class StreamPlan:
         test_limit: number of unseen cases; None for all that the stream leaves.
         volumes: folder that generated volumes are kept in.
         seed: decides which cases are which.
+        keep: so many of the stream, its first; None for all.
+        keep_test: so many of the unseen cases; None for all.
     """
 
     dataset: str
@@ -48,6 +50,8 @@ class StreamPlan:
     test_limit: int | None = None
     volumes: str = ""
     seed: int = 0
+    keep: int | None = None
+    keep_test: int | None = None
 
     def draw(self, permutation: int = 0) -> tuple[list[LabelledCase], list[LabelledCase]]:
         """The stream in the order of a permutation, and the unseen cases, which no permutation changes."""
@@ -57,7 +61,7 @@ class StreamPlan:
         else:
             stream, _ = split_stream(cases, self.limit, 0, self.seed)
             held_out, _ = split_stream(self._open(self.test), self.test_limit, 0, self.seed)
-        return permuted(stream, permutation, self.seed), held_out
+        return permuted(stream[: self.keep], permutation, self.seed), held_out[: self.keep_test]
 
     def _open(self, where: str) -> MsdDataset:
         return open_dataset(where, self.label, Path(self.volumes))

@@ -68,6 +68,7 @@ class SimulationSettings:
         device: of the network.
         final_episode: train once more on what is left when the stream ends.
         overwrite: replace an earlier run in the same folder.
+        report: write ``report.html``, which takes seconds.
     """
 
     model: str = "bundled"
@@ -87,6 +88,7 @@ class SimulationSettings:
     device: str = "auto"
     final_episode: bool = False
     overwrite: bool = False
+    report: bool = True
 
     def __post_init__(self) -> None:
         if self.runs < 1:
@@ -183,7 +185,8 @@ def _write(out: Path, summary: RunSummary, run: _Run) -> dict[str, Any]:
     clicks = [row for c in run.stream for row in click_rows(c, "stream")]
     clicks += [row for c in run.test for row in click_rows(c, "test")]
     write_run(out, summary, cases, clicks)
-    write_report(out)
+    if run.settings.report:
+        write_report(out)
     content: dict[str, Any] = to_json(summary)
     return content
 

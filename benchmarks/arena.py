@@ -1,0 +1,207 @@
+"""Every strategy in one arena: three streams, permutations of each, one report.
+
+    python benchmarks/arena.py --data DIR --out DIR [--model FOLDER] [--permutations 3] [--cases 10]
+                               [--test 8] [--clicks 20] [--workers 2] [--minutes M] [--report-only]
+
+``--data`` is the hippocampus dataset of the Medical Segmentation Decathlon; the vessel tree and the lesion
+are generated. Every strategy sees the same cases, unseen cases and seeds. What strategies have in common (the
+base's curves, equal episodes) is computed once, see `clopa_annotator.recall`. The command can be stopped and
+started again; ``arena.md`` reports on what is finished and says what is missing.
+
+Permutation p is tested with inference run p: other clicks each time. Every weights version is tested for the
+first permutation (the trajectories), the last version for the others and for what learns from each click.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import platform
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+import torch
+from arena_report import write_report
+from arena_studies import STUDIES, Study, run_study
+
+from clopa_annotator.evaluation.runner import spread
+from clopa_annotator.evaluation.tables import replace_text
+from clopa_annotator.permutations import StreamPlan, Unit, run_unit
+from clopa_annotator.simulation import SimulationSettings
+from clopa_annotator.strategies import get_strategy, strategy_names
+
+STREAMS = ("hippocampus", "vessels", "lesion")
+TOLERANCE_MM = {"hippocampus": 1.0, "vessels": 1.0, "lesion": 2.0}
+NOT_IN_THE_TABLES = ("ia-sa", "tsca")
+"""Ten updates per click cost an hour per stream; they are measured with OAIMS' own protocol instead."""
+FIRST = ("static", "clopa-cn", "oaims-pi", "clopa-in")
+"""Begun first, so that a stopped arena still compares them."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit or a study, with the time after which it is not begun any more."""
+
+    work: Unit | Study
+    device: str
+    until: float
+
+    @property
+    def name(self) -> str:
+        """Folder or file of its result."""
+        return Path(self.work.out).name
+
+
+def run_task(task: Task) -> str:
+    """Run a task; returns why it has no result, or nothing."""
+    if time.time() > task.until:
+        return "not begun in time"
+    torch.set_num_threads(1)
+    try:
+        if isinstance(task.work, Unit):
+            run_unit(task.work)
+        else:
+            run_study(task.work, task.device)
+    except Exception as error:  # one method's failure must not cost the others their numbers
+        logging.getLogger("arena").exception("%s failed", task.name)
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def plans(options: argparse.Namespace) -> dict[str, StreamPlan]:
+    """The streams; the unseen hippocampus cases are among those that tuning leaves alone."""
+    volumes = str(options.out / "volumes")
+    size = {"keep": options.cases, "keep_test": options.test, "volumes": volumes, "seed": options.seed}
+    found = {}
+    for name in options.streams:
+        if name == "hippocampus":
+            found[name] = StreamPlan(str(options.data), limit=48, test_limit=24, **size)
+        else:
+            found[name] = StreamPlan(f"generated:{name}", limit=24, test_limit=16, **size)
+    return found
+
+
+def units(options: argparse.Namespace) -> list[Unit]:
+    """Every campaign, the most telling first: a stopped arena has all methods on all streams once."""
+    streams, made = plans(options), []
+    first, *others = streams
+    rounds = [(0, list(streams)), *((p, [first]) for p in range(1, options.permutations))]
+    rounds += [(p, others) for p in range(1, options.permutations)]
+    for permutation, names in rounds:
+        for strategy, first_prompt in _methods(options.strategies):
+            for name, plan in ((name, streams[name]) for name in names):
+                variant = "box first" if first_prompt == "box" else ""
+                settings = SimulationSettings(
+                    model=options.model,
+                    strategy=strategy,
+                    schedule=options.schedule,
+                    clicks=options.clicks,
+                    stream_clicks=options.stream_clicks,
+                    seed=options.seed,
+                    first_run=permutation,
+                    first_prompt=first_prompt,
+                    test_versions=_versions(strategy, permutation),
+                    variant=variant,
+                    tolerance_mm=TOLERANCE_MM[name],
+                    device=options.device,
+                    report=False,
+                )
+                folder = f"{name}-{strategy}{'-box' if variant else ''}-{permutation}"
+                out = str(options.out / "units" / folder)
+                made.append(Unit(plan, settings, permutation, out, str(options.out / "recall")))
+    return made
+
+
+def _versions(strategy: str, permutation: int) -> Literal["all", "last"]:
+    """Every version for a trajectory, once per stream; where each click is a training step, too dear."""
+    return "all" if permutation == 0 and not get_strategy(strategy).learns_within_case else "last"
+
+
+def _methods(strategies: Iterable[str]) -> list[tuple[str, str]]:
+    """Strategies with their first prompt; a base with a box first is what evosam has to beat."""
+    ordered = sorted(strategies, key=lambda s: (s not in FIRST, FIRST.index(s) if s in FIRST else 0))
+    methods = [(strategy, "strategy") for strategy in ordered]
+    if any(get_strategy(strategy).box_first for strategy in ordered):
+        methods.append(("static", "box"))
+    return methods
+
+
+def studies(options: argparse.Namespace) -> list[Study]:
+    """OAIMS' own protocol on the first stream, and the ridge statistics."""
+    name, plan = next(iter(plans(options).items()))
+    folder = options.out / "studies"
+    made = []
+    for method, clicking in (*STUDIES, ("ridge", "right")):
+        out = folder / f"{name}-{method}-{clicking}.json".replace(" ", "_").replace("%", "percent")
+        sizes = (options.study_cases, options.study_test, options.study_clicks, 3)
+        made.append(Study(method, clicking, options.model, plan, *sizes, str(out), options.seed))
+    return made
+
+
+def run(options: argparse.Namespace) -> None:
+    """Everything that is not finished, then the report."""
+    for plan in plans(options).values():
+        plan.draw()  # generated volumes are written once, before the processes start
+    campaigns, extras = units(options), studies(options) if options.studies else []
+    once = sum(unit.permutation == 0 for unit in campaigns)
+    order: list[Unit | Study] = [*campaigns[:once], *extras, *campaigns[once:]]
+    until = time.time() + 60 * options.minutes
+    todo = [Task(work, options.device, until) for work in order if not work.finished]
+    started = time.time()
+    if not options.report_only:
+        for done, (task, failure) in enumerate(spread(todo, run_task, options.workers), start=1):
+            minutes = (time.time() - started) / 60
+            print(f"{done}/{len(todo)} {minutes:5.1f} min  {task.name}  {failure}", flush=True)
+        _note(options.out, started, len(todo))
+    write_report(options.out, campaigns, extras, " ".join(["python", *sys.argv]))
+
+
+def _note(out: Path, started: float, tasks: int) -> None:
+    """A line about this call: when, where, how long."""
+    path = out / "calls.txt"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    line = (
+        f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.system()}, {platform.machine()}, torch "
+        f"{torch.__version__}, {tasks} tasks, {(time.time() - started) / 60:.1f} minutes\n"
+    )
+    replace_text(path, before + line)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+
+    def names(text: str) -> list[str]:
+        return text.split(",")
+
+    every = [s for s in strategy_names() if s not in NOT_IN_THE_TABLES]
+    parser.add_argument("--data", type=Path, required=True, help="Task04_Hippocampus")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--schedule", default="brief")
+    parser.add_argument("--strategies", type=names, default=every)
+    parser.add_argument("--streams", type=names, default=list(STREAMS))
+    parser.add_argument("--permutations", type=int, default=3)
+    parser.add_argument("--cases", type=int, default=10, help="length of a stream")
+    parser.add_argument("--test", type=int, default=8, help="unseen cases")
+    parser.add_argument("--clicks", type=int, default=20, help="corrections per unseen case")
+    parser.add_argument("--stream-clicks", type=int, default=5, help="most corrections in the stream")
+    parser.add_argument("--studies", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--study-cases", type=int, default=8)
+    parser.add_argument("--study-test", type=int, default=6)
+    parser.add_argument("--study-clicks", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes with one thread each")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin nothing new after so long")
+    parser.add_argument("--report-only", action="store_true")
+    run(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    main()
