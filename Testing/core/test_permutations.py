@@ -35,8 +35,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
 def unit(tmp_path: Path, dataset: MsdDataset, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
     make_episodes_tiny(monkeypatch)
     plan = StreamPlan(str(dataset.folder), limit=5, test_limit=2)
-    settings = SimulationSettings(str(model_folder), "clopa-in", clicks=1, device="cpu")
+    settings = SimulationSettings(str(model_folder), "clopa-in", clicks=1, device="cpu", report=False)
     return Unit(plan, settings, 0, str(tmp_path / "0"), str(tmp_path / "recall"))
+
+
+@pytest.fixture
+def short(unit: Unit) -> Unit:
+    """A stream too short for an episode."""
+    settings = replace(unit.settings, strategy="static")
+    return replace(unit, settings=settings, stream=replace(unit.stream, limit=1, test_limit=1))
 
 
 def dice_of(folder: str) -> list[tuple[str, int, int, float]]:
@@ -97,7 +104,8 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_left_alone(
     assert (Path(unit.out) / "summary.json").stat().st_mtime_ns == written
 
 
-def test_a_folder_with_other_settings_is_refused_unless_it_may_be_replaced(unit: Unit) -> None:
+def test_a_folder_with_other_settings_is_refused_unless_it_may_be_replaced(short: Unit) -> None:
+    unit = short
     run_units([unit])
     other = replace(unit, settings=replace(unit.settings, clicks=2))
     with pytest.raises(ConfigError, match="other settings"):
@@ -117,21 +125,21 @@ def test_a_trajectory_needs_the_base_and_every_version_that_was_in_use(unit: Uni
     assert len(tested) == 1
 
 
-def test_variants_of_one_strategy_are_methods_of_their_own(unit: Unit, tmp_path: Path) -> None:
-    settings = replace(unit.settings, strategy="static", first_prompt="box", variant="box first")
-    boxed = replace(unit, settings=settings, out=unit.out + "-box")
-    plain = replace(unit, settings=replace(unit.settings, strategy="static"), out=unit.out + "-static")
+def test_variants_of_one_strategy_are_methods_of_their_own(short: Unit, tmp_path: Path) -> None:
+    settings = replace(short.settings, strategy="static", first_prompt="box", variant="box first")
+    boxed = replace(short, settings=settings, out=short.out + "-box")
+    plain = replace(short, settings=replace(short.settings, strategy="static"), out=short.out + "-static")
     run_units([boxed, plain])
     (task,) = compare_runs([Path(boxed.out), Path(plain.out)], tmp_path / "both").tasks
     assert {row.method for row in task.rows} == {"static", "static · box first"}
 
 
-def test_the_box_of_evosam_comes_first_in_the_stream(unit: Unit) -> None:
-    settings = replace(unit.settings, strategy="evosam")
-    run_units([replace(unit, settings=settings, stream=replace(unit.stream, limit=1))])
+def test_the_box_of_evosam_comes_first_in_the_stream(short: Unit) -> None:
+    settings = replace(short.settings, strategy="evosam")
+    run_units([replace(short, settings=settings)])
     from clopa_annotator.cache.store import CampaignStore
 
-    with CampaignStore.open(Path(unit.out) / "campaign", writer=False) as store:
+    with CampaignStore.open(Path(short.out) / "campaign", writer=False) as store:
         (ref,) = store.confirmed()
         assert store.record(ref).prompts[0].prompt.kind.value == "box"
 

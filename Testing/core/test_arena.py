@@ -1,0 +1,103 @@
+"""The arena without its hour: its units are fair, and its report says what was found and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from report_support import write_run
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import arena
+import arena_report
+import arena_studies
+
+from clopa_annotator.errors import ClopaError
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> argparse.Namespace:
+    return argparse.Namespace(
+        data=tmp_path / "hippocampus", out=tmp_path / "arena", model="bundled", device="cpu",
+        schedule="brief", strategies=["clopa-cn", "evosam", "oaims", "static"],
+        streams=list(arena.STREAMS), permutations=3, cases=10, test=8, clicks=3, stream_clicks=5,
+        studies=True, study_cases=8, study_test=6, study_clicks=9,
+        seed=0, workers=1, minutes=1.0, report_only=True,
+    )  # fmt: skip
+
+
+def test_every_method_runs_on_every_stream_and_permutation_with_the_same_cases_and_clicks(
+    options: argparse.Namespace,
+) -> None:
+    made = arena.units(options)
+    names = {(u.settings.strategy, u.settings.variant, u.stream.dataset, u.permutation) for u in made}
+    assert len(made) == len(names) == 5 * 3 * 3, "four strategies, and the base with a box first"
+    for stream in {u.stream.dataset for u in made}:
+        same = [u for u in made if u.stream.dataset == stream]
+        assert len({(u.stream, u.settings.seed, u.settings.clicks, u.settings.schedule) for u in same}) == 1
+        for permutation in range(3):
+            runs = {u.settings.first_run for u in same if u.permutation == permutation}
+            assert runs == {permutation}, "one set of clicks for all methods, another for each permutation"
+
+
+def test_a_stopped_arena_has_every_method_once_before_any_twice(options: argparse.Namespace) -> None:
+    order = [unit.permutation for unit in arena.units(options)]
+    assert order[:15] == [0] * 15 and 0 not in order[15:]
+
+
+def test_versions_are_tested_for_a_trajectory_once_and_not_where_clicks_train(
+    options: argparse.Namespace,
+) -> None:
+    tested = {(u.settings.strategy, u.permutation): u.settings.test_versions for u in arena.units(options)}
+    assert tested["clopa-cn", 0] == "all" and tested["clopa-cn", 1] == "last"
+    assert tested["oaims", 0] == "last"
+
+
+def test_the_report_ranks_what_is_finished_and_names_what_is_missing(options: argparse.Namespace) -> None:
+    made = arena.units(options)
+    levels = {"clopa-cn": (0.2, 0.5, 0.6), "oaims": (0.2, 0.4), "static": (0.2,)}
+    for unit in made[:12]:
+        name = unit.stream.dataset.rpartition(":")[2]
+        if unit.settings.strategy in levels and not unit.settings.variant:
+            unit.claim()
+            write_run(Path(unit.out), levels[unit.settings.strategy], unit.settings.strategy, dataset=name)
+    (study, *others) = arena.studies(options)
+    Path(study.out).parent.mkdir(parents=True)
+    found = {"study": study.about(), "dice": [0.4] * 10, "seconds_per_click": 0.2, "backward_passes": 0}
+    Path(study.out).write_text(json.dumps(found), encoding="utf-8")
+    arena_report.write_report(options.out, made, [study, *others], "python benchmarks/arena.py")
+    text = (options.out / "arena.md").read_text(encoding="utf-8")
+    finished = sum(unit.finished for unit in made)
+    assert f"{finished} of 45 campaigns" in text and f"1 of {1 + len(others)} studies" in text
+    assert "hippocampus-evosam-0" in text.split("Missing:")[1].splitlines()[0]
+    ranked = [
+        line.split(" | ")[0] for line in text.split("## Over all streams")[1].splitlines() if "| " in line
+    ]
+    assert ranked[1].endswith("clopa-cn")
+    assert "| static | right | 0.400 | 0.400 | 0.400 | +0.000 |" in text
+    for name in ("dice-by-corrections.png", "trajectories.png", "proposals.png"):
+        assert (options.out / name).stat().st_size > 5000
+
+
+def test_a_report_about_nothing_is_refused(options: argparse.Namespace) -> None:
+    with pytest.raises(ClopaError, match="No campaign is finished"):
+        arena_report.write_report(options.out, arena.units(options), [], "")
+
+
+def test_a_task_that_fails_or_comes_too_late_says_so_and_stops_nobody(options: argparse.Namespace) -> None:
+    unit = arena.units(options)[0]
+    assert "DatasetError" in arena.run_task(arena.Task(unit, "cpu", until=float("inf")))
+    assert arena.run_task(arena.Task(unit, "cpu", until=0)) == "not begun in time"
+    assert not unit.finished
+
+
+def test_the_studies_hold_oaims_against_its_own_claims() -> None:
+    pairs = set(arena_studies.STUDIES)
+    assert {("PI", "right"), ("MI", "right"), ("PI + MI, no CCG", "right"), ("IA+SA", "right")} <= pairs
+    assert {clicking for method, clicking in pairs if method == "PI + MI"} == set(arena_studies.CLICKING)
+    assert arena_studies.METHODS["PI + MI, no CCG"].loss.beta == 0  # type: ignore[union-attr]
+    assert arena_studies.CLICKING["first four wrong"].wrong_first == 4
