@@ -1,24 +1,31 @@
 """Does an engine that works for hours keep its memory and its file handles?
 
-    python benchmarks/soak.py [--minutes 60] [--model FOLDER] [--json FILE]
+    python benchmarks/soak.py [--minutes 60] [--think 1.5] [--model FOLDER] [--json FILE]
 
-Two clients open cases, click, undo, save drafts and confirm without end, while a listener follows the events;
-episodes start by themselves. Every half minute the engine's memory, threads and open files are noted. After a
-warm-up of a quarter of the time they must not grow by more than 5 % (files: not at all, beyond two).
+Two clients open cases, click, undo, save drafts, confirm and correct without end, with a pause before every
+click, while listeners follow the events; episodes start by themselves as new cases come in (one a minute).
+Every quarter of a minute the engine's memory, threads and open files are noted. After a warm-up of a quarter
+of the time a straight line is fitted to each. Flat means: the line rises by less than 5 % of its level in an
+hour, or not significantly (its 95 % interval includes no rise), and at the end there are at most two files
+more than after the warm-up. The trainer is a process of its own and not counted; it is new for each episode.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import psutil
 
 from clopa_annotator.config import CampaignConfig
@@ -28,23 +35,32 @@ from clopa_annotator.engine.messages import Draft
 from clopa_annotator.engine.tokens import first_token
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.pipeline import Campaign
-from clopa_annotator.types import Confirmation, PointPrompt
+from clopa_annotator.types import Confirmation, Event, PointPrompt
 
 SERVE = (
     "import sys; from pathlib import Path; from clopa_annotator.engine.serve import run_engine; "
     "run_engine(Path(sys.argv[1]), parent_stdin=True)"
 )
-CASES = 12
+NEW_CASE_S = 120.0
+"""Each of the two comes upon a new case this often."""
 
 
 class Annotator(threading.Thread):
-    """Works on the same dozen cases again and again."""
+    """Works on new cases, one a minute, and corrects the old ones meanwhile."""
 
-    def __init__(self, name: str, url: str, token: str, spool: Path, stop: threading.Event) -> None:
+    def __init__(
+        self, name: str, line: tuple[str, str], spool: Path, stop: threading.Event, think_s: float
+    ) -> None:
         super().__init__(name=name, daemon=True)
-        self.client = HttpEngineClient(url, token, spool)
-        self.client.listen(lambda _: None)
-        self.stop, self.clicks, self.refused = stop, 0, 0
+        self.client = HttpEngineClient(*line, spool)
+        self.events = 0
+        self.client.listen(self.heard)
+        self.stop, self.think_s, self.rng = stop, think_s, random.Random(name)
+        self.clicks, self.refused, self.confirmed = 0, 0, 0
+
+    def heard(self, _: Event) -> None:
+        """Count the events."""
+        self.events += 1
 
     def ask(self, call: object) -> object:
         """Wait for a call."""
@@ -58,11 +74,12 @@ class Annotator(threading.Thread):
 
     def run(self) -> None:
         """Annotate until told to stop."""
-        number = 0
+        began = time.monotonic()
         while not self.stop.is_set():
-            number += 1
+            known = 1 + int((time.monotonic() - began) / NEW_CASE_S)
+            number = known if self.rng.random() < 0.5 else self.rng.randrange(1, known + 1)
             try:
-                self.annotate(f"{self.name} {number % CASES}", number % CASES)
+                self.annotate(f"{self.name} {number}", number)
             except ClopaError:
                 self.refused += 1
         self.client.close()
@@ -72,11 +89,13 @@ class Annotator(threading.Thread):
         image, mask = make_phantom(PhantomSpec(shape_kji=(32, 40, 40)), seed)
         self.ask(self.client.open_case(case, image))
         for _ in range(3):
+            self.stop.wait(self.rng.expovariate(1 / self.think_s) if self.think_s else 0)
             answer = self.ask(self.client.add_prompts([PointPrompt((16, 20, 20))]))
             self.clicks += 1
         self.ask(self.client.undo())
         self.ask(self.client.save_draft(Draft(answer.proposal.mask)))
         self.ask(self.client.confirm(Confirmation(uuid.uuid4().hex, case, mask)))
+        self.confirmed += 1
         self.ask(self.client.learning())
         self.ask(self.client.cases())
 
@@ -93,6 +112,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--think", type=float, default=1.5, help="mean pause before a click, seconds")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -105,42 +125,87 @@ def main() -> int:
             stdout=subprocess.PIPE,
             text=True,
         )
-        url, token = json.loads(engine.stdout.readline())["url"], first_token(path / "tokens.json")
-        stop = threading.Event()
-        people = [Annotator(name, url, token, Path(folder) / "spool", stop) for name in ("Ada", "Bob")]
+        line = json.loads(engine.stdout.readline())["url"], first_token(path / "tokens.json")
+        stop, spool = threading.Event(), Path(folder) / "spool"
+        people = [Annotator(name, line, spool, stop, given.think) for name in ("Ada", "Bob")]
         for person in people:
             person.start()
-        samples = watch(psutil.Process(engine.pid), given.minutes * 60)
+        samples = watch(psutil.Process(engine.pid), given)
         stop.set()
         for person in people:
             person.join(120)
+        episodes = len(list((path / "episodes").glob("[0-9]*/result.json")))
         engine.stdin.close()
         code = engine.wait(120)
-    clicks, refused = sum(p.clicks for p in people), sum(p.refused for p in people)
-    return report(given, samples, clicks, refused, code)
+        if code:
+            for log in ("engine-stuck.log", "engine.log"):
+                print((path / "logs" / log).read_text()[-6000:])
+    return report(given, samples, people, episodes, code)
 
 
-def watch(process: psutil.Process, seconds: float) -> list[tuple[float, int, int]]:
-    """Samples over time, at least eight."""
-    pause_s = min(30.0, seconds / 8)
-    samples = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def watch(process: psutil.Process, given: argparse.Namespace) -> list[tuple[float, ...]]:
+    """Minutes, memory, threads and files, at least 24 times; kept as they come."""
+    seconds, began = given.minutes * 60, time.monotonic()
+    pause_s = min(15.0, seconds / 24)
+    samples: list[tuple[float, ...]] = []
+    while time.monotonic() - began < seconds:
         time.sleep(pause_s)
-        samples.append(sample(process))
+        samples.append(((time.monotonic() - began) / 60, *sample(process)))
+        if given.json:
+            given.json.write_text(json.dumps({"samples": samples}))
     return samples
 
 
-def report(given: argparse.Namespace, samples: list, clicks: int, refused: int, code: int) -> int:
+@dataclass(frozen=True)
+class Line:
+    """A straight line through samples.
+
+    Attributes:
+        level: mean of the samples.
+        per_hour: slope.
+        margin: half width of the slope's 95 % interval.
+    """
+
+    level: float
+    per_hour: float
+    margin: float
+
+
+def fit(minutes: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Line:
+    """Least squares. The interval allows for neighbouring samples being alike (effective sample size)."""
+    hours = minutes / 60
+    slope, start = np.polyfit(hours, values, 1)
+    rest = values - (slope * hours + start)
+    spread = float(rest.var())
+    alike = float((rest[1:] * rest[:-1]).mean() / spread) if spread > 0 else 0.0
+    n = max(3.0, len(values) * (1 - max(alike, 0.0)) / (1 + max(alike, 0.0)))
+    error = np.sqrt(spread * len(values) / (n - 2) / ((hours - hours.mean()) ** 2).sum())
+    return Line(float(values.mean()), float(slope), 1.96 * float(error))
+
+
+def report(given: argparse.Namespace, samples: list, people: list, episodes: int, code: int) -> int:
     """Print, write, judge."""
-    warm = samples[len(samples) // 4 :]
-    first, last = warm[0], warm[-1]
-    print(f"{given.minutes} minutes, {clicks} clicks, {refused} refused calls, engine ended with {code}")
-    for name, before, after in zip(("memory MB", "threads", "files"), first, last, strict=True):
-        print(f"{name:10} {before:8.0f} -> {after:8.0f}")
+    table = np.array(samples)
+    warm = table[len(table) // 4 :]
+    clicks, refused, confirmed = (
+        sum(getattr(p, n) for p in people) for n in ("clicks", "refused", "confirmed")
+    )
+    print(
+        f"{given.minutes:g} minutes, {clicks} clicks, {confirmed} confirmations, {episodes} episodes, "
+        f"{refused} refused calls, engine ended with {code}"
+    )
+    lines = {}
+    for column, name in enumerate(("memory MB", "threads", "files"), start=1):
+        line = lines[name] = fit(warm[:, 0], warm[:, column])
+        first, last = np.median(warm[:8, column]), np.median(warm[-8:, column])
+        slope = f"{line.per_hour:+.2f} per hour (95 %: +-{line.margin:.2f})"
+        print(f"{name:10} {first:8.1f} -> {last:8.1f}   {slope}")
+    memory = lines["memory MB"]
+    grows = memory.per_hour > 0.05 * memory.level and memory.per_hour > memory.margin
+    flat = not grows and np.median(warm[-8:, 3]) <= np.median(warm[:8, 3]) + 2
     if given.json:
-        given.json.write_text(json.dumps({"samples": samples, "clicks": clicks, "refused": refused}))
-    flat = last[0] <= 1.05 * first[0] and last[2] <= first[2] + 2
+        counts = {"clicks": clicks, "refused": refused, "confirmed": confirmed, "episodes": episodes}
+        given.json.write_text(json.dumps({"samples": samples, **counts, "code": code, "flat": bool(flat)}))
     print("flat" if flat else "NOT flat")
     return 0 if flat and code == 0 else 1
 

@@ -26,7 +26,7 @@ from types import FrameType
 import uvicorn
 
 from clopa_annotator.engine.app import make_engine_app
-from clopa_annotator.engine.ending import PATIENCE_S, Ending
+from clopa_annotator.engine.ending import PATIENCE_S, Ending, leave
 from clopa_annotator.engine.host import Engine, EngineSettings
 from clopa_annotator.engine.logs import close_engine_log, open_engine_log
 from clopa_annotator.engine.messages import API_VERSION
@@ -67,8 +67,8 @@ def run_engine(
 ) -> None:
     """Serve a campaign until the process is asked to end (SIGINT, SIGTERM, or standard input closing).
 
-    For a process of its own: called from its main thread, this ends the process some seconds after it was
-    asked to, whatever is still being computed (see `Ending`).
+    For a process of its own: called from its main thread, this does not return but ends the process, at most
+    some seconds after it was asked to, whatever is still being computed (see `Ending`).
 
     Args:
         campaign: the campaign's folder.
@@ -117,8 +117,9 @@ def _serve(
     except BaseException:
         ending.done()
         raise
-    if threading.current_thread() is not threading.main_thread():
-        ending.done()
+    if threading.current_thread() is threading.main_thread():
+        leave()
+    ending.done()
 
 
 def _letting_go(server: uvicorn.Server, engine: Engine) -> Callable[[], None]:
