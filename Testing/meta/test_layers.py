@@ -40,6 +40,7 @@ COMPOSITION = {
     "checking",
     "jobs",
     "measurement",
+    "evaluating",
     "simulation",
     "recall",
     "permutations",

@@ -201,6 +201,8 @@ def evaluate(
     ] = None,
     clicks: Clicks = 100,
     runs: Runs = 3,
+    workers: Workers = 1,
+    cluster: Cluster = False,
     limit: Limit = None,
     label: Label = None,
     tolerance_mm: Tolerance = 1.0,
@@ -211,7 +213,7 @@ def evaluate(
 ) -> None:
     """Measure one weights version with the paper's protocol."""
     from clopa_annotator.datasets import open_dataset
-    from clopa_annotator.measurement import EvaluationSettings, run_evaluation
+    from clopa_annotator.evaluating import EvaluationSettings, run_evaluation
 
     cases = list(open_dataset(dataset, label, out / "volumes"))[:limit]
     settings = EvaluationSettings(
@@ -225,7 +227,7 @@ def evaluate(
         overwrite=overwrite,
     )
     with Steps(quiet=json) as steps:
-        summary = run_evaluation(cases, settings, out, steps)
+        summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
     _show(summary, out, json)
 
 
