@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ import torch
 from clopa_annotator import durable
 from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.errors import CorruptRecord, DeltaMismatch, RegistryError, StorageFull, UnknownVersion
+from clopa_annotator.registry.pointer import write_pointer
 from clopa_annotator.registry.store import WeightsRegistry
 from clopa_annotator.types import EpisodeResult, GateDecision, WeightsVersion
 
@@ -192,6 +194,24 @@ def test_a_changed_line_of_the_history_is_found(registry: WeightsRegistry, tmp_p
     file.write_text(file.read_text().replace('"promoted"', '"rejected"'))
     with pytest.raises(CorruptRecord, match="Line 3"):
         registry.current()
+
+
+def test_threads_that_bring_the_pointer_up_to_date_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(30):
+                write_pointer(tmp_path / "current.json", number)
+        except Exception as error:  # noqa: BLE001 - a thread's failure has to reach the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
 
 
 def test_a_pointer_left_behind_is_brought_up_to_date(registry: WeightsRegistry, tmp_path: Path) -> None:

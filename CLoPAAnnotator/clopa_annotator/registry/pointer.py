@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from pathlib import Path
 
 from clopa_annotator.durable import write_bytes
@@ -11,11 +12,13 @@ from clopa_annotator.errors import CacheError
 from clopa_annotator.registry.files import FORMAT
 
 logger = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
 
 
 def write_pointer(path: Path, number: int) -> None:
-    """Replace the file in one step."""
-    write_bytes(path, (json.dumps({"format": FORMAT, "version": number}) + "\n").encode())
+    """Replace the file in one step; threads that bring it up to date at once would share a draft."""
+    with _one_at_a_time:
+        write_bytes(path, (json.dumps({"format": FORMAT, "version": number}) + "\n").encode())
 
 
 def refresh_pointer(path: Path, number: int) -> None:
