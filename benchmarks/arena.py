@@ -19,7 +19,7 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,6 +39,9 @@ STREAMS = ("hippocampus", "vessels", "lesion")
 TOLERANCE_MM = {"hippocampus": 1.0, "vessels": 1.0, "lesion": 2.0}
 NOT_IN_THE_TABLES = ("ia-sa", "tsca")
 """Ten updates per click cost an hour per stream; they are measured with OAIMS' own protocol instead."""
+BASELINES = ("IA+SA", "TSCA")
+LATE = ("clopa-all",)
+"""Begun when everything else is done."""
 FIRST = ("static", "clopa-cn", "oaims-pi", "clopa-in")
 """Begun first, so that a stopped arena still compares them."""
 
@@ -87,14 +90,11 @@ def plans(options: argparse.Namespace) -> dict[str, StreamPlan]:
 
 
 def units(options: argparse.Namespace) -> list[Unit]:
-    """Every campaign, the most telling first: a stopped arena has all methods on all streams once."""
+    """Every campaign: permutation by permutation, method by method, stream by stream."""
     streams, made = plans(options), []
-    first, *others = streams
-    rounds = [(0, list(streams)), *((p, [first]) for p in range(1, options.permutations))]
-    rounds += [(p, others) for p in range(1, options.permutations)]
-    for permutation, names in rounds:
+    for permutation in range(options.permutations):
         for strategy, first_prompt in _methods(options.strategies):
-            for name, plan in ((name, streams[name]) for name in names):
+            for name, plan in streams.items():
                 variant = "box first" if first_prompt == "box" else ""
                 settings = SimulationSettings(
                     model=options.model,
@@ -143,13 +143,28 @@ def studies(options: argparse.Namespace) -> list[Study]:
     return made
 
 
+def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | Study]:
+    """The most telling first: a stopped arena has every method on every stream once, then the claims."""
+    first = campaigns[0].stream
+
+    def stage(work: Unit | Study) -> int:
+        if isinstance(work, Study):
+            return 3 if work.method in BASELINES else 1
+        if work.settings.strategy in LATE:
+            return 5
+        if work.permutation == 0:
+            return 0
+        return 2 if work.stream == first else 4
+
+    return sorted([*campaigns, *extras], key=stage)
+
+
 def run(options: argparse.Namespace) -> None:
     """Everything that is not finished, then the report."""
     for plan in plans(options).values():
         plan.draw()  # generated volumes are written once, before the processes start
     campaigns, extras = units(options), studies(options) if options.studies else []
-    once = sum(unit.permutation == 0 for unit in campaigns)
-    order: list[Unit | Study] = [*campaigns[:once], *extras, *campaigns[once:]]
+    order = in_order(campaigns, extras)
     until = time.time() + 60 * options.minutes
     todo = [Task(work, options.device, until) for work in order if not work.finished]
     started = time.time()

@@ -45,8 +45,11 @@ def test_every_method_runs_on_every_stream_and_permutation_with_the_same_cases_a
 
 
 def test_a_stopped_arena_has_every_method_once_before_any_twice(options: argparse.Namespace) -> None:
-    order = [unit.permutation for unit in arena.units(options)]
-    assert order[:15] == [0] * 15 and 0 not in order[15:]
+    order = arena.in_order(arena.units(options), arena.studies(options))
+    once, rest = order[:15], order[15:]
+    assert all(isinstance(work, arena.Unit) and work.permutation == 0 for work in once)
+    assert not any(isinstance(work, arena.Unit) and work.permutation == 0 for work in rest)
+    assert isinstance(rest[0], arena_studies.Study), "the claims come before the second permutation"
 
 
 def test_versions_are_tested_for_a_trajectory_once_and_not_where_clicks_train(
