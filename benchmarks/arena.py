@@ -40,9 +40,7 @@ TOLERANCE_MM = {"hippocampus": 1.0, "vessels": 1.0, "lesion": 2.0}
 NOT_IN_THE_TABLES = ("ia-sa", "tsca")
 """Ten updates per click cost an hour per stream; they are measured with OAIMS' own protocol instead."""
 BASELINES = ("IA+SA", "TSCA")
-LATE = ("clopa-all",)
-"""Begun when everything else is done."""
-FIRST = ("static", "clopa-cn", "oaims-pi", "clopa-in")
+FIRST = ("static", "clopa-cn", "clopa-all", "oaims-pi", "clopa-in")
 """Begun first, so that a stopped arena still compares them."""
 
 
@@ -150,8 +148,6 @@ def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | 
     def stage(work: Unit | Study) -> int:
         if isinstance(work, Study):
             return 3 if work.method in BASELINES else 1
-        if work.settings.strategy in LATE:
-            return 5
         if work.permutation == 0:
             return 0
         return 2 if work.stream == first else 4
