@@ -40,8 +40,8 @@ TOLERANCE_MM = {"hippocampus": 1.0, "vessels": 1.0, "lesion": 2.0}
 NOT_IN_THE_TABLES = ("ia-sa", "tsca")
 """Ten updates per click cost an hour per stream; they are measured with OAIMS' own protocol instead."""
 BASELINES = ("IA+SA", "TSCA")
-FIRST = ("static", "clopa-cn", "clopa-all", "oaims-pi", "clopa-in")
-"""Begun first, so that a stopped arena still compares them."""
+FIRST = ("static", "clopa-cn", "clopa-all", "oaims-pi", "clopa-in", "pi-then-clopa", "evosam", "oaims")
+"""The order; clopa-2phase comes last, when the episodes of clopa-in that it begins with are there."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _versions(strategy: str, permutation: int) -> Literal["all", "last"]:
 
 def _methods(strategies: Iterable[str]) -> list[tuple[str, str]]:
     """Strategies with their first prompt; a base with a box first is what evosam has to beat."""
-    ordered = sorted(strategies, key=lambda s: (s not in FIRST, FIRST.index(s) if s in FIRST else 0))
+    ordered = sorted(strategies, key=lambda s: FIRST.index(s) if s in FIRST else len(FIRST))
     methods = [(strategy, "strategy") for strategy in ordered]
     if any(get_strategy(strategy).box_first for strategy in ordered):
         methods.append(("static", "box"))
