@@ -50,7 +50,7 @@ class AnnotationSession:
         self.firstShown: Mask | None = None
         self._wantsFirst = True
         self.decision = Decision(self)
-        self.isOpening = self.canUndo = self.canRedo = False
+        self.isOpening = self.canUndo = self.canRedo = self._isShown = False
         self.weightsVersion = 0
 
     @property
@@ -90,11 +90,12 @@ class AnnotationSession:
     def open(self, caseId: str, image: Image, source: str = "", *, resume: bool = False) -> None:
         """Take a case. With ``resume`` it is the case that was open when the engine went away."""
         client = self._needClient()
+        resume = resume and self._isShown  # else nothing of it has been on the screen yet
         kept = (self._history, self.firstShown, self._wantsFirst, self.decision)
         self._forgetCase()
         if resume:
             self._history, self.firstShown, self._wantsFirst, self.decision = kept
-            self.decision.isUnderWay = False
+            self.decision.isUnderWay, self._isShown = False, True
         self.caseId, self.image, self.isOpening = caseId, image, True
         self.view.showBusy()
 
@@ -127,6 +128,7 @@ class AnnotationSession:
         self.clock.start(draft.seconds_active if draft is not None else 0.0)
         self.decision.isConfirmed = opened.row.state is CaseState.CONFIRMED and draft is None
         self.view.showProposal(opened.answer.proposal.mask, opened.answer.proposal.changed_kji)
+        self._isShown = True
 
     def _resumed(self, opened: OpenedCase) -> None:
         """The screen counts. The engine gets it at once, unless that is what it kept."""
@@ -256,7 +258,7 @@ class AnnotationSession:
             self.view.showProposal(answer.proposal.mask, answer.proposal.changed_kji)
             if step.kind == "prompts" and self._wantsFirst:
                 self._wantsFirst = False
-                self.firstShown = answer.proposal.mask.copy()
+                self.firstShown = self.view.currentMask()
             if step.kind != "mask":
                 self.view.say(whatNext(step, answer), "calm")
             self._changed()

@@ -35,7 +35,7 @@ class AnnotationView(Protocol):
         """Put the changed box of a proposal on the screen."""
 
     def currentMask(self) -> Mask:
-        """A copy of what is on the screen, manual edits included."""
+        """A copy of what is on the screen, manual edits included; read-only."""
 
     def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
         """(n, 3) world points that show a prompt."""

@@ -209,12 +209,12 @@ class CampaignPanel:
         self._testTimer.start()
 
     def _testPassed(self, info: EngineInfo) -> None:
-        self._say(
-            tr("The server answers: campaign {name}, {device}.").format(
-                name=info.campaign, device=info.device
-            ),
-            "good",
+        said = tr("The server answers: campaign {name}, {device}.").format(
+            name=info.campaign, device=info.device
         )
+        if info.free_places == 0:
+            said += " " + tr("It is full: all its places are taken. Try again when somebody has finished.")
+        self._say(said, "warning" if info.free_places == 0 else "good")
         self._endTest()
 
     def _testFailed(self, error: ClopaError) -> None:

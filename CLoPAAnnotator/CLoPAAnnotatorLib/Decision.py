@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
 from clopa_annotator.types import CaseRef, Confirmation, Mask
@@ -44,7 +46,7 @@ class Decision:
         """Send what is on the screen; an empty mask is asked about first."""
         session = self._session
         mask = session.view.currentMask()
-        if not self._isEmptyTold and not mask.any():
+        if not self._isEmptyTold and not np.count_nonzero(mask):
             self._isEmptyTold = True
             session.view.say(tr("Nothing is marked. Confirm again if this image holds no target."), "warning")
             return

@@ -17,7 +17,7 @@ from CLoPAAnnotatorLib.Requirements import engineRequirements
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Texts import tr
 
-PYTHON_VERSION = "3.12"
+PYTHON_VERSIONS = ">=3.10,<3.13"  # one that the computer has; if it has none, uv fetches the newest of these
 GPU_SIZE, CPU_SIZE = "6 GB", "1.5 GB"
 
 
@@ -27,24 +27,28 @@ class SetupStep:
 
     Attributes:
         title: what it does, for the user.
-        arguments: for ``uv``.
+        arguments: for ``uv``, or for ``program``.
+        otherwise: what to try if that fails, for instance because a firewall lets only PyPI through.
     """
 
     title: str
     arguments: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
+    program: str = ""
 
 
 def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
     """What will be run. ``--torch-backend=auto`` picks the torch build that fits the graphics driver."""
-    install = ("pip", "install", "--python", str(python), "--torch-backend=auto")
+    plain = ("pip", "install", "--python", str(python))
+    fitting = (*plain, "--torch-backend=auto")
     torch = tuple(r for r in engineRequirements() if r.startswith("torch"))
-    others = tuple(r for r in engineRequirements() if not r.startswith("torch"))
+    everything = engineRequirements()
+    make = ("venv", "--python", PYTHON_VERSIONS, "--clear", str(environment))
     return (
-        SetupStep(
-            tr("Make a Python of its own"), ("venv", "--python", PYTHON_VERSION, "--clear", str(environment))
-        ),
-        SetupStep(tr("Install PyTorch"), (*install, *torch)),
-        SetupStep(tr("Install nnInteractive and the rest"), (*install, *torch, *others)),
+        SetupStep(tr("Make a Python of its own"), make),
+        SetupStep(tr("Install PyTorch"), (*fitting, *torch), (*plain, *torch)),
+        SetupStep(tr("Install nnInteractive and the rest"), (*fitting, *everything), (*plain, *everything)),
+        SetupStep(tr("Check that it works"), ("-c", "import clopa_annotator.pipeline"), program=str(python)),
     )
 
 
@@ -72,7 +76,8 @@ class EngineSetup:
         self.findUv = findUv
         self._process = ProcessLine(self._heard, self._stepEnded, self._heard)
         self._steps: list[SetupStep] = []
-        self._total, self._program, self._title = 0, "", ""
+        self._step = SetupStep("", ())
+        self._total, self._program = 0, ""
         self._isShown = False
         ui.setupButton.connect("clicked(bool)", lambda _=False: self._toggle())
         ui.setupStart.connect("clicked(bool)", lambda _=False: self.start())
@@ -93,9 +98,9 @@ class EngineSetup:
         size = GPU_SIZE if gpu else CPU_SIZE
         kind = tr("an NVIDIA graphics card was found") if gpu else tr("no NVIDIA graphics card was found")
         return tr(
-            "Installs Python {python}, PyTorch and nnInteractive into {folder}, about {size} ({kind}). Takes "
-            "some minutes. Slicer's own packages are not changed; to undo, delete the folder."
-        ).format(python=PYTHON_VERSION, folder=self._settings.environment, size=size, kind=kind)
+            "Installs PyTorch and nnInteractive, with a Python of their own, into {folder}: about {size} "
+            "({kind}). Takes some minutes. Slicer's own packages are not changed; to undo, delete the folder."
+        ).format(folder=self._settings.environment, size=size, kind=kind)
 
     def start(self) -> None:
         """Install; what was there is replaced."""
@@ -112,21 +117,23 @@ class EngineSetup:
         self._next()
 
     def _next(self) -> None:
-        step = self._steps.pop(0)
+        self._step = step = self._steps.pop(0)
         done = self._total - len(self._steps) - 1
         self.ui.setupProgress.maximum, self.ui.setupProgress.value = self._total, done
         self.ui.setupProgress.setFormat(tr("step {n} of {of}").format(n=done + 1, of=self._total))
-        self._title = step.title
         self.ui.setupPlan.text = f"{step.title} …"
-        self._process.start(self._program, step.arguments)
+        self._process.start(step.program or self._program, step.arguments)
         self.refresh()
 
     def _heard(self, line: str) -> None:
         if line.strip() and self.isRunning:
-            self.ui.setupPlan.text = f"{self._title}: {line.strip()[:120]}"
+            self.ui.setupPlan.text = f"{self._step.title}: {line.strip()[:120]}"
 
     def _stepEnded(self, code: int, errors: str) -> None:
-        if code != 0:
+        if code > 0 and self._step.otherwise:
+            self._step = SetupStep(self._step.title, self._step.otherwise)
+            self._process.start(self._program, self._step.arguments)
+        elif code != 0:
             why = errors.splitlines()[-1] if errors else str(code)
             self._steps = []
             self._onEnd(

@@ -58,6 +58,7 @@ class PromptHistory:
 
 
 def diceOf(first: Mask, second: Mask) -> float:
-    """Dice of two masks; 1 if both are empty."""
+    """Dice of two masks; 1 if both are empty. Slice by slice: no memory of the masks' size is needed."""
     total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
-    return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total
+    common = sum(np.count_nonzero(a & b) for a, b in zip(first, second, strict=True) if np.count_nonzero(a))
+    return 1.0 if total == 0 else 2.0 * int(common) / total

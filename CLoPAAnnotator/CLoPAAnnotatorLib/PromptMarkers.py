@@ -15,6 +15,10 @@ from CLoPAAnnotatorLib.Texts import tr
 POSITIVE = (0.30, 0.80, 0.40)
 NEGATIVE = (0.92, 0.35, 0.35)
 ATTRIBUTE = "CLoPA.Prompts"
+LINE_PERCENT = 0.6
+"""Width of a drawn line in percent of the view's diagonal."""
+SHOWN_MM = 1.0
+"""How far before and behind a slice a drawing is shown in it."""
 
 
 class PromptMarkers:
@@ -61,7 +65,11 @@ class PromptMarkers:
         _setPoints(node, given.lineRas)
         display = node.GetDisplayNode()
         display.SetGlyphTypeFromString("Vertex2D")
-        display.SetGlyphScale(0.3)
+        display.SetGlyphScale(LINE_PERCENT)  # the line's width too, of which the thickness below is the share
+        display.SetLineThickness(1.0)
+        # Slicer would go on showing it, in other colours, through a centimetre of slices before and behind.
+        display.SetLineColorFadingStart(SHOWN_MM)
+        display.SetLineColorFadingEnd(SHOWN_MM * 1.01)
         return node
 
     def _newNode(self, kind: str, name: str, positive: bool) -> Any:

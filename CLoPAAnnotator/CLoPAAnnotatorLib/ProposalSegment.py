@@ -18,7 +18,7 @@ import vtk
 from vtk.util import numpy_support
 
 from clopa_annotator.errors import GeometryError
-from clopa_annotator.geometry import BoundsKji, Kji, box_slices
+from clopa_annotator.geometry import BoundsKji, Kji, box_slices, union_box
 from clopa_annotator.types import Mask
 from CLoPAAnnotatorLib.Texts import tr
 
@@ -38,6 +38,8 @@ class ProposalSegment:
         """
         self.node, self._volume = segmentationNode, volumeNode
         self.isWriting = False
+        self._filled: BoundsKji | None = None  # a box around every voxel that is set, once it is known
+        self._isFilledKnown = False
         segmentation = segmentationNode.GetSegmentation()
         if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != LABELMAP:
             raise GeometryError(
@@ -125,6 +127,7 @@ class ProposalSegment:
             with self._quietly():
                 self.segment.SetLabelValue(1)
                 self.segment.AddRepresentation(LABELMAP, labelmap)
+            self._filled, self._isFilledKnown = None, mask is None
             if mask is not None:
                 self._view(labelmap)[...] = mask
         self._labelmap = labelmap
@@ -159,6 +162,7 @@ class ProposalSegment:
         self._refresh()
         box = box_slices(changed)
         self._array[box] = mask[box]
+        self._filled = union_box(self._filled, changed)
         self._tell()
 
     def _refresh(self) -> None:
@@ -180,12 +184,23 @@ class ProposalSegment:
         seen = (labelmap, 0 if labelmap is None else labelmap.GetMTime())
         isNew = seen[0] is not self._seen[0] or seen[1] != self._seen[1]
         self._seen = seen
+        self._isFilledKnown = self._isFilledKnown and not isNew
         return isNew
 
     def mask(self) -> Mask:
-        """A copy of what is on the screen, manual edits included."""
+        """A copy of what is on the screen, manual edits included; read-only, so that nobody copies it again.
+
+        Only the filled box is copied: a copy of 512 x 512 x 300 voxels would stop the interface for a moment.
+        """
         self._refresh()
-        return (self._array > 0).astype(np.uint8)
+        if not self._isFilledKnown:
+            self._filled, self._isFilledKnown = _filledBox(self._array), True
+        mask = np.zeros(self.shape, np.uint8)
+        if self._filled is not None:
+            box = box_slices(self._filled)
+            mask[box] = self._array[box] > 0
+        mask.setflags(write=False)
+        return mask
 
     def setName(self, name: str) -> None:
         """Rename the segment, for instance when it was confirmed."""
@@ -203,3 +218,14 @@ class ProposalSegment:
         if self.segment is not None:
             with self._quietly():
                 self.node.GetSegmentation().RemoveSegment(SEGMENT_ID)
+
+
+def _filledBox(array: Mask) -> BoundsKji | None:
+    """The smallest box around the voxels that are set; slice by slice, which is much faster than by axes."""
+    slices = [k for k, plane in enumerate(array) if np.count_nonzero(plane)]
+    if not slices:
+        return None
+    first, last = slices[0], slices[-1] + 1
+    plane = array[first:last].any(axis=0)
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    return ((first, last), (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1))

@@ -67,11 +67,12 @@ class ctkPathLineEdit(qt.QWidget):
     """A path with a browse button."""
 
     currentPathChanged = Signal(str)
-    Dirs, Drives, Files, Readable = 1, 2, 4, 16
+    Dirs, Files, Drives, Readable, NoDotAndDotDot = 0x1, 0x2, 0x4, 0x10, 0x1000
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        self._edit, self._filters = qt.QLineEdit(self), self.Files
+        self._edit = qt.QLineEdit(self)
+        self._filters = self.Dirs | self.Files | self.Drives | self.Readable | self.NoDotAndDotDot
         browse = qt.QToolButton(self)
         browse.setText("…")
         layout = qt.QHBoxLayout(self)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -30,6 +31,11 @@ from mrml_widgets import STAND_INS
 from pythonqt import stray_attributes
 from scripted_module import as_module
 from slice_views import ORIENTATIONS, SliceView
+
+
+def pip(requirements: list[str]) -> None:
+    """``slicer.util.pip_install`` for the one test that really installs something."""
+    subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
 
 
 class _LogErrors(logging.Handler):

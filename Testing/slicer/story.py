@@ -31,6 +31,17 @@ def wrong_voxel(mask, truth, missing):
     return None if not len(voxels) else voxels[np.argmin(((voxels - voxels.mean(0)) ** 2).sum(1))]
 
 
+def outline(mask, corners=24):
+    """A closed line around a 2D mask: its outermost voxel in every direction."""
+    voxels = np.argwhere(mask).astype(float)
+    offset = voxels - voxels.mean(0)
+    sector = ((np.arctan2(offset[:, 0], offset[:, 1]) + np.pi) / (2 * np.pi) * corners).astype(int) % corners
+    distance = np.hypot(*offset.T)
+    return [
+        voxels[sector == n][distance[sector == n].argmax()] for n in range(corners) if (sector == n).any()
+    ]
+
+
 def dice(a, b):
     return 2.0 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)
 

@@ -164,7 +164,7 @@ def test_hand_edits_in_another_module_count_as_work(driver):
     driver.widget.exit()
     for _ in range(3):
         now[0] += 10.0
-        mask = driver.workspace.currentMask()
+        mask = driver.workspace.currentMask().copy()
         mask[int(now[0]) // 10, 2:5, 2:5] = 1
         slicer.util.updateSegmentBinaryLabelmapFromArray(
             mask, driver.workspace.state.segmentation, "CLoPA_Proposal", driver.workspace.case.volume

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 
 import numpy as np
 import pytest
+from conftest import MODULE
 
 
 def test_an_exception_in_a_slot_is_seen(host):
@@ -81,3 +83,33 @@ def test_a_screenshot_is_written(host, tmp_path):
     slicer.util.setSliceViewerLayers(background=volume, fit=True)
     host.views["Red"].screenshot(str(tmp_path / "red.png"))
     assert (tmp_path / "red.png").stat().st_size > 1000
+
+
+def calls_of_qt(path):
+    """Every call whose function begins with ``qt.``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        root = node.func if isinstance(node, ast.Call) else None
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in ("qt", "ctk"):
+            yield node
+
+
+def test_the_module_calls_qt_without_keywords_and_makes_no_subclass_of_its_classes():
+    """PythonQt takes no keyword arguments, PySide6 does; Python subclasses of Qt classes are a risk there."""
+    files = [MODULE, *sorted((MODULE.parent / "CLoPAAnnotatorLib").glob("*.py"))]
+    calls = [(path.name, call) for path in files for call in calls_of_qt(path)]
+    assert len(calls) > 10
+    assert [(name, call.lineno) for name, call in calls if call.keywords] == []
+    bases = [ast.unparse(base) for path in files for node in ast.walk(ast.parse(path.read_text("utf-8")))
+             if isinstance(node, ast.ClassDef) for base in node.bases]  # fmt: skip
+    assert not [base for base in bases if base.startswith(("qt.", "ctk."))]
+
+
+def test_a_package_of_slicer_is_no_attribute_before_it_is_imported(host):
+    import slicer
+
+    assert not hasattr(slicer, "packaging")
+    from slicer import packaging
+
+    assert packaging.pip_ensure

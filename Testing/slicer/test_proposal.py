@@ -131,7 +131,7 @@ def test_an_edit_by_hand_is_part_of_the_proposal(driver):
     driver.click(driver.world(volume, CENTRE))
     driver.settle()
     node = driver.workspace.state.segmentation
-    edited = driver.workspace.currentMask()
+    edited = driver.workspace.currentMask().copy()
     edited[2:5, 2:5, 2:5] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, "CLoPA_Proposal", volume)
     assert driver.session._edited

@@ -125,7 +125,7 @@ def test_work_done_while_the_engine_was_away_reaches_it(driver):
     driver.settle()
     driver.client.lost = True
     driver.workspace.engineLost()
-    edited = driver.workspace.currentMask()
+    edited = driver.workspace.currentMask().copy()
     edited[2:5, 2:5, 2:5] = 1
     node = driver.workspace.state.segmentation
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, "CLoPA_Proposal", volume)

@@ -13,9 +13,8 @@ import sys
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from story import correct, dice, inside, reference
+from story import correct, dice, inside, outline, reference
 
-CASES = 7
 VIEWS = ("Red", "Yellow", "Green")
 START_S, EPISODE_S = 300, 1200  # on two cores that five other suites share
 
@@ -42,24 +41,18 @@ def model():
 
 
 @pytest.fixture
-def started(panel, test_data, engine_python, model, tmp_path, monkeypatch):
-    """The panel with an engine process on a new campaign, and the first cases listed."""
-    folder = tmp_path / "hippocampus"
-    lines = ["image,case"]
-    images = test_data / "Task04_Hippocampus" / "imagesTr"
-    for path in sorted(images.glob("*.nii.gz"))[:CASES]:
-        lines.append(f"{path},{path.name.split('.')[0]}")
-    (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
-    panel.ui.campaignPath.currentPath = str(folder)
-    panel.ui.campaignSize.setValue(20)
-    panel.ui.annotatorName.text = "Dr. Example"
+def started(panel, engine_python, model, tmp_path, artifacts):
+    """The panel with an engine process on a new campaign."""
+    ui = panel.ui
+    ui.campaignPath.currentPath = "~/campaigns/hippocampus"
+    ui.annotatorName.text = "Dr. Example"
+    panel.picture(artifacts, "1-start")
+    (tmp_path / "campaigns").mkdir()  # the test's home
     if model:
-        panel.ui.modelBox.addItem("the test's", model)
-        panel.ui.modelBox.setCurrentIndex(panel.ui.modelBox.count - 1)
-    panel.ui.connectButton.click()
+        ui.modelBox.addItem("the test's", model)
+        ui.modelBox.setCurrentIndex(ui.modelBox.count - 1)
+    ui.connectButton.click()
     panel.until(lambda: panel.workspace.isConnected, "the engine", START_S)
-    panel.ui.casesPath.currentPath = str(tmp_path / "cases.csv")
-    panel.ui.addCasesButton.click()
     return panel
 
 
@@ -73,7 +66,10 @@ def settle(driver):
 
 def annotate(driver, truth, clicks=2):
     """First click inside, then corrections, one orientation after the other; returns the first Dice."""
-    driver.click(driver.world(None, inside(truth)), VIEWS[0])
+    centre = driver.world(None, inside(truth))
+    for view in driver.host.views.values():
+        view.jumpTo(centre)
+    driver.click(centre, VIEWS[0])
     settle(driver)
     first = dice(driver.workspace.currentMask(), truth)
     for number in range(clicks):
@@ -100,74 +96,119 @@ def next_case(driver):
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_the_whole_story(started, test_data, artifacts, tmp_path):
-    import slicer
-
     driver = started
+    list_the_cases(driver, test_data)
     driver.ui.nextCaseButton.click()
     wait(driver, lambda: driver.session.isOpen, "the first case")
+    driver.picture(artifacts, "2-case-open")
     first_shown = {}
     for number in range(5):
         truth = reference(test_data, driver.session.caseId)
-        first_shown[driver.session.caseId] = annotate(driver, truth)
+        first_shown[driver.session.caseId] = annotate(driver, truth, clicks=0 if number == 0 else 2)
         if number == 0:
-            undo_and_scribble(driver, truth)
-            driver.picture(artifacts, "story-1-annotating")
-            kill_and_restart(driver)
+            the_first_case(driver, truth, artifacts)
         accept_reference(driver, truth)
         if number < 4:
             next_case(driver)
     driver.ui.confirmButton.click()
     wait(driver, lambda: driver.session.isConfirmed, "the fifth confirmation")
-    wait(driver, lambda: "training" in driver.ui.learningSection.text, "the episode")
-    driver.picture(artifacts, "story-2-training")
+    driver.picture(artifacts, "6-confirmed")
+    wait(driver, lambda: "training: epoch" in driver.ui.learningLabel.text, "the episode", EPISODE_S)
+    driver.picture(artifacts, "7-training")
     wait(driver, lambda: driver.widget.learningPanel.state.phase not in ("training", "checking"),
          "the decision", EPISODE_S)  # fmt: skip
     state = driver.widget.learningPanel.state
     assert state.phase == "promoted", state.sentence
     wait(driver, lambda: driver.ui.episodesTable.rowCount == 1, "the table")
-    driver.picture(artifacts, "story-3-promoted")
+    driver.picture(artifacts, "8-promoted")
     driver.ui.nextCaseButton.click()
     wait(driver, lambda: driver.session.isOpen and driver.session.caseId not in first_shown, "the next case")
+    assert "New weights are in use: version 1" in driver.said
     truth = reference(test_data, driver.session.caseId)
     adapted = annotate(driver, truth, clicks=0)
     assert driver.session.weightsVersion == 1
-    mask = driver.workspace.currentMask()
+    driver.picture(artifacts, "9-better-first-proposal")
     roll_back(driver)
     driver.ui.resetButton.click()
     settle(driver)
     base = annotate(driver, truth, clicks=0)
     assert driver.session.weightsVersion == 0
     assert adapted > base, f"first proposal {base:.3f} before, {adapted:.3f} after the episode"
-    save_and_reload(driver, tmp_path, slicer)
-    assert dice(driver.workspace.currentMask(), truth) == pytest.approx(base)
-    assert mask.any() and driver.ui.casesTable.rowCount == CASES
-    driver.picture(artifacts, "story-4-reloaded")
+    accept_reference(driver, truth)
+    next_case(driver)
+    the_plots(driver, artifacts)
+    save_and_reload(driver, test_data, tmp_path)
+
+
+def list_the_cases(driver, test_data):
+    """As a user: choose the dataset's folder, press Add."""
+    folder = test_data / "Task04_Hippocampus"
+    driver.ui.casesPath.currentPath = str(folder)
+    driver.ui.addCasesButton.click()
+    assert driver.ui.casesTable.rowCount == len(list((folder / "imagesTr").glob("*.nii.gz")))
+    driver.ui.casesPath.currentPath = "~/data/Task04_Hippocampus"  # for the pictures
+
+
+def the_first_case(driver, truth, artifacts):
+    """Everything that can be done to a case, and a crash in the middle of it."""
+    driver.picture(artifacts, "3-first-click")
+    undo_and_scribble(driver, truth)
+    lasso_and_negative_click(driver, truth)
+    driver.picture(artifacts, "4-corrected")
+    kill_and_restart(driver, artifacts)
+
+
+def the_plots(driver, artifacts):
+    from charts import draw_chart
+
+    plots = driver.widget.learningPanel.plots
+    wait(driver, lambda: len(plots._statistics) == 6, "the statistics")
+    assert plots._statistics[-1].first_shown_dice > plots._statistics[-2].first_shown_dice
+    charts = {chart.GetTitle(): chart for chart in plots.charts()}
+    draw_chart(charts["Quality of the first proposal"], artifacts / "plot-first-proposal.png")
+    draw_chart(charts["Training loss"], artifacts / "plot-training-loss.png")
 
 
 def undo_and_scribble(driver, truth):
     before = driver.workspace.currentMask()
     centre = inside(truth)
     driver.press("C")
-    view = driver.host.views["Red"]
+    view = driver.host.views["Yellow"]
     view.jumpTo(driver.world(None, centre))
     x, y = view.toXY(driver.world(None, centre))
-    view.drag([(x - 8, y), (x, y), (x + 8, y)])
+    view.drag([(x - 24, y), (x - 8, y + 3), (x + 8, y + 3), (x + 24, y)])
     settle(driver)
     driver.press("Ctrl+Z")
     settle(driver)
     assert np.array_equal(driver.workspace.currentMask(), before)
     driver.press("Ctrl+Y")
     settle(driver)
+
+
+def lasso_and_negative_click(driver, truth):
+    """Around the target in the axial view; then a right click on what does not belong to it."""
+    slice_k = inside(truth)[0]
+    view = driver.host.views["Red"]
+    driver.press("L")
+    view.drag([view.toXY(driver.world(None, (slice_k, j, i))) for j, i in outline(truth[slice_k])])
+    settle(driver)
     driver.press("O")
+    shown = driver.workspace.currentMask()
+    wrong = np.argwhere((shown > truth)[slice_k])
+    j, i = wrong[0] if len(wrong) else (4, 4)
+    driver.click(driver.world(None, (slice_k, j, i)), button="Right")
+    settle(driver)
+    assert [p.timed.prompt.positive for p in driver.session.prompts] == [True, True, True, False]
 
 
-def kill_and_restart(driver):
+def kill_and_restart(driver, artifacts):
     """The engine dies at the worst moment: nothing is lost, Restart goes on."""
     driver.host.spin(1.0)
     mask, prompts = driver.workspace.currentMask(), len(driver.session.prompts)
     os.kill(driver.widget.campaignPanel.process.pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
     wait(driver, lambda: driver.ui.connectButton.text == "Restart", "noticing")
     assert np.array_equal(driver.workspace.currentMask(), mask)
+    driver.picture(artifacts, "5-engine-lost")
     driver.ui.connectButton.click()
     wait(driver, lambda: driver.workspace.isConnected and driver.session.isOpen, "the engine", START_S)
     settle(driver)
@@ -181,15 +222,24 @@ def roll_back(driver):
     wait(driver, lambda: driver.widget.learningPanel.state.weights_version == 0, "rolling back")
 
 
-def save_and_reload(driver, tmp_path, slicer):
-    case = driver.session.caseId
+def save_and_reload(driver, test_data, tmp_path):
+    """An unfinished case, a saved scene, an empty one, and everything is back."""
+    import slicer
+
+    case, rows = driver.session.caseId, driver.ui.casesTable.rowCount
+    annotate(driver, reference(test_data, case), clicks=1)
+    mask, prompts = driver.workspace.currentMask(), len(driver.session.prompts)
     driver.host.spin(1.0)
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)
     slicer.mrmlScene.Clear(False)
     driver.host.spin(0.2)
+    assert not driver.ui.casesTable.rowCount and driver.session.image is None
     slicer.util.loadScene(path)
     wait(driver, lambda: driver.session.isOpen and driver.session.caseId == case, "the reloaded case")
+    assert np.array_equal(driver.workspace.currentMask(), mask) and mask.any()
+    assert len(driver.session.prompts) == prompts and driver.ui.casesTable.rowCount == rows
+    assert "6 of" in driver.ui.casesLabel.text
 
 
 def test_a_wrong_token_and_a_wrong_address_are_told_in_words(started):

@@ -163,7 +163,7 @@ class HttpEngineClient:
 
     def save_draft(self, draft: Draft) -> Call[None]:
         """Keep the open case's unconfirmed work; a newer draft replaces one still waiting to be sent."""
-        kept = replace(draft, mask=draft.mask.copy())
+        kept = replace(draft, mask=codec.own_mask(draft.mask))
         call: Call[None] = self._calls.start("keep the draft")
         with self._draft_mutex:
             waiting = self._waiting_draft
@@ -175,7 +175,7 @@ class HttpEngineClient:
 
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision; answered only after the record is durable, with its hash."""
-        kept = replace(confirmation, mask=confirmation.mask.copy())
+        kept = replace(confirmation, mask=codec.own_mask(confirmation.mask))
         return self._do("confirm the case", lambda: self._bench.confirm(kept))
 
     # -- learning ------------------------------------------------------------------------------------------

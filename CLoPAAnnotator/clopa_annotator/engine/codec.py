@@ -18,7 +18,7 @@ from clopa_annotator.engine.messages import (
 )
 from clopa_annotator.errors import EngineError, VersionMismatch
 from clopa_annotator.session.wire import prompts_to_wire, timed_from_wire
-from clopa_annotator.types import CaseRef, CaseState, GateDecision, PromptKind, WeightsVersion
+from clopa_annotator.types import CaseRef, CaseState, GateDecision, Mask, PromptKind, WeightsVersion
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -105,6 +105,11 @@ def version_from_wire(row: Any) -> WeightsVersion:
     """The inverse of `version_to_wire`."""
     decision = row.get("decision")
     return _plain(WeightsVersion, row, decision=_plain(GateDecision, decision) if decision else None)
+
+
+def own_mask(mask: Mask) -> Mask:
+    """A mask that nobody else changes: a copy, unless it is read-only, which is its giver's promise."""
+    return mask.copy() if mask.flags.writeable else mask
 
 
 def draft_to_wire(draft: Draft) -> tuple[Row, dict[str, npt.NDArray[Any]]]:

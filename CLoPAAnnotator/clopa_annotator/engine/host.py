@@ -205,6 +205,7 @@ class Engine:
             campaign_id=self._campaign_id(),
             annotator=who.name,
             is_owner=who.role == "owner",
+            free_places=self.sessions.free,
         )
 
     @property

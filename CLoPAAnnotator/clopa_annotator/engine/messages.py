@@ -37,6 +37,7 @@ class EngineInfo:
         annotator: identity that the token stands for; empty if the engine leaves it to the client.
         is_owner: whether the token may roll back, train and change settings.
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
+        free_places: how many more images it can hold open; None if the engine does not say.
     """
 
     api_version: int
@@ -51,6 +52,7 @@ class EngineInfo:
     annotator: str = ""
     is_owner: bool = True
     campaign_id: str = ""
+    free_places: int | None = None
 
 
 @dataclass(frozen=True)

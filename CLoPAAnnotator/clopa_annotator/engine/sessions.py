@@ -94,6 +94,11 @@ class SessionTable:
         """Number of open sessions."""
         return len(self._table)
 
+    @property
+    def free(self) -> int:
+        """Number of places left."""
+        return max(self._max - len(self._table), 0)
+
     def open(
         self,
         owner: str,
