@@ -12,6 +12,7 @@ import torch
 from engine_support import OTHER, OWNER, Running, a_model, an_image, make_campaign, serving
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 from nnInteractive.inference.remote.remote_session import (
+    ServerAtCapacityError,
     SessionExpiredError,
     nnInteractiveRemoteInferenceSession,
 )
@@ -124,3 +125,87 @@ def test_a_lost_session_is_told_in_the_stock_clients_own_words(client) -> None:
     client._http.headers["X-Lease-Token"] = "gone"
     with pytest.raises(SessionExpiredError):
         client.reset_interactions()
+
+
+# -- the calls of the napari plugin (napari-nninteractive 2.5.4), in its order ---------------------------
+
+
+def connect_as_napari(running: Running, key: str = OWNER) -> nnInteractiveRemoteInferenceSession:
+    session = nnInteractiveRemoteInferenceSession(server_url=running.url, api_key=key)
+    session.set_do_autozoom(True)
+    return session
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float64, np.float32])
+def test_napari_opens_an_image_of_any_type_and_learns_what_it_may_offer(
+    running: Running, dtype: type[np.generic]
+) -> None:
+    with connect_as_napari(running) as session:
+        voxels = np.clip(an_image().voxels, 0, 255).astype(dtype)
+        session.set_image(voxels[np.newaxis], {"spacing": [2.0, 0.9, 0.8]})
+        session.set_target_buffer(np.zeros(voxels.shape, np.uint8))
+        offered = session.supported_interactions
+        assert all(offered[name] for name in ("points", "bbox2d", "scribble", "lasso"))
+        assert session.license and session.supports_undo
+        assert session.preferred_scribble_thickness[0] > 0
+        assert session.add_point_interaction((15, 18, 14), True, True) is not None
+
+
+def test_napari_collects_prompts_and_predicts_when_told(running: Running) -> None:
+    with connect_as_napari(running) as session:
+        voxels = an_image().voxels
+        buffer = np.zeros(voxels.shape, np.uint8)
+        session.set_image(voxels[np.newaxis], {"spacing": [2.0, 0.9, 0.8]})
+        session.set_target_buffer(buffer)
+        assert session.add_point_interaction((15, 18, 14), True, False) is None
+        assert session.add_bbox_interaction([[12, 20], [13, 22], [14, 15]], True, False) is None
+        assert not buffer.any()
+        changed = session._predict()
+        assert changed is not None and buffer.any()
+        inside = tuple(slice(low, high) for low, high in changed)
+        assert buffer[inside].sum() == buffer.sum(), "the plugin looks at the changed box only"
+
+
+def test_napari_draws_loads_undoes_and_takes_a_case_up_again(running: Running) -> None:
+    crop = np.zeros((1, 8, 8), np.uint8)
+    crop[0, 2:6, 3] = 1
+    box = [[15, 16], [14, 22], [10, 18]]
+    voxels = an_image().voxels
+    buffer = np.zeros(voxels.shape, np.uint8)
+    with connect_as_napari(running) as session:
+        session.set_image(voxels[np.newaxis], {"spacing": [2.0, 0.9, 0.8]})
+        session.set_target_buffer(buffer)
+        session.add_scribble_interaction(crop, True, True, interaction_bbox=box)
+        before = buffer.copy()
+        session.add_lasso_interaction(crop, False, True, interaction_bbox=box)
+        assert session.undo() is True
+        np.testing.assert_array_equal(buffer, before)
+        assert session.undo() is False, "a single level, as upstream"
+        session.reset_interactions()
+        assert not buffer.any()
+        session.add_initial_seg_interaction(before, run_prediction=True)
+        kept = (buffer > 0).astype(np.uint8)
+    assert kept.any()
+    with connect_as_napari(running) as again:
+        again.set_image(voxels[np.newaxis], {"spacing": [2.0, 0.9, 0.8]})
+        fresh = np.zeros(voxels.shape, np.uint8)
+        again.set_target_buffer(fresh)
+        again.add_initial_seg_interaction(kept, run_prediction=False)
+        np.testing.assert_array_equal(fresh, kept)
+        assert again.add_point_interaction((15, 18, 14), True, True) is not None
+
+
+def test_napari_is_told_of_a_wrong_key_and_of_a_full_engine_in_ways_that_it_knows(
+    running: Running,
+) -> None:
+    with pytest.raises(httpx.HTTPStatusError) as wrong:
+        connect_as_napari(running, "x" * 40)
+    assert wrong.value.response.status_code == 401
+    sessions: list[nnInteractiveRemoteInferenceSession] = []
+    try:
+        with pytest.raises(ServerAtCapacityError):
+            for _ in range(running.engine.settings.stock_sessions + 1):
+                sessions.append(connect_as_napari(running))
+    finally:
+        for session in sessions:
+            session.close()
