@@ -18,7 +18,15 @@ import psutil
 import pytest
 
 from clopa_annotator.engine.processes import ProgressTail
-from clopa_annotator.engine.signals import OWNER, TRAINER, ProcessId, YieldFlag, read_process, write_process
+from clopa_annotator.engine.signals import (
+    HEARTBEAT,
+    OWNER,
+    TRAINER,
+    ProcessId,
+    YieldFlag,
+    read_process,
+    write_process,
+)
 from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
 from clopa_annotator.errors import EpisodeError
 
@@ -26,8 +34,10 @@ TRAINER_SCRIPT = textwrap.dedent(
     """
     import json, os, sys, time
     from pathlib import Path
+    from clopa_annotator.engine import signals
     from clopa_annotator.engine.trainer import Leash
 
+    signals.STALE_S = 4.0
     job, mode, grace = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     attempt = len(list(job.glob("attempt*")))
     (job / f"attempt{attempt}").touch()
@@ -139,6 +149,20 @@ def test_training_stands_still_while_a_click_is_answered(supervise, job: Path) -
     before = steps(job)
     time.sleep(0.5)
     assert steps(job) <= before + 1
+    supervisor.click_ends()
+    wait_for(lambda: steps(job) > before + 2, "training to go on")
+
+
+def test_training_stands_still_however_long_a_click_takes(supervise, job: Path) -> None:
+    supervisor = supervise()
+    supervisor.run(job)
+    wait_for(lambda: steps(job) > 2, "steps")
+    supervisor.click_begins()
+    time.sleep(0.3)
+    before, seen = steps(job), (job / HEARTBEAT).stat().st_mtime
+    time.sleep(6.0)
+    assert steps(job) <= before + 1, "longer than the flag of a dead engine would count"
+    assert (job / HEARTBEAT).stat().st_mtime > seen, "who waits is not hung"
     supervisor.click_ends()
     wait_for(lambda: steps(job) > before + 2, "training to go on")
 

@@ -124,13 +124,6 @@ class YieldFlag:
         busy, since = _LAYOUT.unpack_from(self._map, 0)
         return bool(busy) and 0 <= time.time() - since < STALE_S
 
-    def wait_until_lowered(self, poll_s: float = 0.002) -> float:
-        """Sleep while it is raised; returns the seconds slept."""
-        start = time.monotonic()
-        while self.raised:
-            time.sleep(poll_s)
-        return time.monotonic() - start
-
     def close(self) -> None:
         """Unmap; idempotent."""
         self._map.close()

@@ -147,6 +147,12 @@ class Supervisor:
             if self._flag is not None:
                 self._flag.set(self._busy > 0)
 
+    def _keep_flag_fresh(self) -> None:
+        """A click may take a CPU minutes; only the flag of a dead engine is to look old."""
+        with self._mutex:
+            if self._busy > 0 and self._flag is not None:
+                self._flag.set(True)
+
     def let_go(self) -> None:
         """Begin to end the process, at the engine's end; the job stays to be resumed. Does not wait."""
         self._closing.set()
@@ -225,6 +231,7 @@ class Supervisor:
         reason = "The training process ended without a result."
         while process is not None and self._running(process):
             self._report(job, tail)
+            self._keep_flag_fresh()
             verdict = self._verdict(job, process)
             if verdict is not None:
                 reason = verdict

@@ -34,6 +34,7 @@ from clopa_annotator.types import EpisodeResult, GateDecision
 
 logger = logging.getLogger(__name__)
 
+_LOOK_S = 0.002
 ORPHANED = 70
 """Exit status of a trainer whose owner went away; the job can be resumed."""
 
@@ -85,8 +86,9 @@ class Leash:
     def yield_to(self) -> None:
         """Wait while a click is being answered; to be called often, for instance between layers."""
         self._alive()
-        if self._flag.raised:
-            self._flag.wait_until_lowered()
+        while self._flag.raised:
+            time.sleep(_LOOK_S)
+            self._alive()
 
     def _alive(self) -> None:
         now = time.monotonic()
