@@ -17,6 +17,8 @@ from CLoPAAnnotatorLib.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
 
+Line = tuple[tuple[str, str, str], str, bool]
+"""Texts, colour of the state, and whether the case is open."""
 FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
 WORDS = {
     CaseState.TODO: "to do",
@@ -44,6 +46,7 @@ class CasesPanel:
         self.askForFile = lambda: str(
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
+        self._lines: list[Line] = []
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
         table.setColumnCount(3)
@@ -119,19 +122,25 @@ class CasesPanel:
     # -- showing -------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Write the table anew."""
+        """Write what has changed: a list of a thousand cases must not be written for each confirmation."""
         table, workspace = self.ui.casesTable, self._workspace
         selected = self.selectedCase()
         sources = workspace.state.sources
+        lines = [self._line(source.caseId) for source in sources]
         table.blockSignals(True)
-        table.setRowCount(len(sources))
-        for row, source in enumerate(sources):
-            self._fillRow(row, source.caseId)
-            if source.caseId == (selected or workspace.session.caseId):
-                table.selectRow(row)
+        if table.rowCount != len(lines):
+            table.setRowCount(len(lines))
+        changed = [row for row, line in enumerate(lines) if self._lines[row : row + 1] != [line]]
+        for row in changed:
+            self._fillRow(row, lines[row])
+        self._lines = lines
+        ids = [source.caseId for source in sources]
+        if (selected or workspace.session.caseId) in ids:
+            table.selectRow(ids.index(selected or workspace.session.caseId))
         table.blockSignals(False)
-        table.resizeColumnToContents(0)
-        table.resizeColumnToContents(1)
+        if changed:
+            table.resizeColumnToContents(0)
+            table.resizeColumnToContents(1)
         done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
@@ -140,7 +149,7 @@ class CasesPanel:
         )
         self.refreshButtons()
 
-    def _fillRow(self, row: int, caseId: str) -> None:
+    def _line(self, caseId: str) -> Line:
         workspace = self._workspace
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
@@ -150,11 +159,15 @@ class CasesPanel:
         note = known.note if known is not None else ""
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
-        for column, text in enumerate((caseId, words, note)):
+        return (caseId, words, note), STATE_COLOURS[state.value], caseId == workspace.session.caseId
+
+    def _fillRow(self, row: int, line: Line) -> None:
+        texts, colour, isOpen = line
+        for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
             if column == 1:
-                item.setForeground(qt.QBrush(qt.QColor(STATE_COLOURS[state.value])))
-            if caseId == workspace.session.caseId:
+                item.setForeground(qt.QBrush(qt.QColor(colour)))
+            if isOpen:
                 font = item.font()
                 font.setBold(True)
                 item.setFont(font)

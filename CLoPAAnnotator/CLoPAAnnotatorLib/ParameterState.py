@@ -17,6 +17,8 @@ class ParameterState:
 
     def __init__(self, parameterNode: Callable[[], Any]) -> None:
         self._node = parameterNode
+        self._sourcesText = ""
+        self._sources: tuple[CaseSource, ...] = ()  # what was read last: it is asked for often
 
     def _text(self, name: str, otherwise: str = "") -> str:
         return self._node().GetParameter(name) or otherwise
@@ -64,13 +66,10 @@ class ParameterState:
     @property
     def sources(self) -> tuple[CaseSource, ...]:
         """The list of cases."""
-        try:
-            rows = json.loads(self._text("Cases", "[]"))
-            return tuple(
-                CaseSource(r["case"], Path(r["path"]) if r["path"] else None, r["node"]) for r in rows
-            )
-        except (ValueError, KeyError, TypeError):
-            return ()  # written by something else than this module; an empty list can be filled again
+        text = self._text("Cases", "[]")
+        if text != self._sourcesText:
+            self._sourcesText, self._sources = text, _read(text)
+        return self._sources
 
     @sources.setter
     def sources(self, sources: tuple[CaseSource, ...]) -> None:
@@ -101,3 +100,11 @@ class ParameterState:
     @segmentation.setter
     def segmentation(self, node: Any) -> None:
         self._node().SetNodeReferenceID(SEGMENTATION, node.GetID() if node is not None else None)
+
+
+def _read(text: str) -> tuple[CaseSource, ...]:
+    try:
+        rows = json.loads(text)
+        return tuple(CaseSource(r["case"], Path(r["path"]) if r["path"] else None, r["node"]) for r in rows)
+    except (ValueError, KeyError, TypeError):
+        return ()  # written by something else than this module; an empty list can be filled again

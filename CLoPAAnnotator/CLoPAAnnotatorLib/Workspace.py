@@ -108,8 +108,8 @@ class Workspace:
         elif event.name == "connection" and event.data.get("up", True) and self.isLost:
             self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
         said = Sentences.ofEvent(event)
-        if said is not None:
-            self.say(*said)
+        if said is not None and not (event.name == "connection" and self.isLost):
+            self.say(*said)  # a lost engine has been told already, with what to do
         for listener in self.listeners.events:
             listener(event)
 

@@ -164,6 +164,15 @@ class SliceView:
     def dragRAS(self, path: Sequence[Sequence[float]], button: str = "Left", **modifiers: bool) -> None:
         self.drag([self.toXY(point) for point in path], button, **modifiers)
 
+    def sharpScreenshot(self, path: str, pixels: int) -> None:
+        """What the view shows, drawn with so many pixels; afterwards it is as it was."""
+        size, field = self._window.GetSize(), self.node.GetFieldOfView()
+        self.resize(pixels, pixels)
+        self.node.SetFieldOfView(*field)
+        self.screenshot(path)
+        self.resize(*size)
+        self.node.SetFieldOfView(*field)
+
     def screenshot(self, path: str) -> None:
         self.forceRender()
         grab = vtk.vtkWindowToImageFilter()

@@ -67,11 +67,11 @@ class Driver:
         self.host.spin(0.05)
         panel = window.grab().toImage()
         views = []
-        for view in self.host.views.values():
-            path = str(Path(self.host.temporaryPath) / f"{view.name}.png")
-            view.screenshot(path)
-            views.append(qt.QImage(path))
         side = panel.height() // 2
+        for view, pixels in zip(self.host.views.values(), (2 * side, side - 4, side - 4), strict=True):
+            path = str(Path(self.host.temporaryPath) / f"{view.name}.png")
+            view.sharpScreenshot(path, pixels)
+            views.append(qt.QImage(path))
         sheet = qt.QImage(panel.width() + 3 * side + 24, panel.height(), qt.QImage.Format_RGB32)
         sheet.fill(qt.QColor(32, 34, 38))
         painter = qt.QPainter(sheet)

@@ -190,3 +190,19 @@ def test_the_next_image_is_made_ready_while_the_user_looks(driver, folder):
     driver.workspace._prefetch.now()
     driver.until(lambda: "case 1" in driver.client.campaign.cases, "the next image")
     assert driver.session.caseId == "case 0"
+
+
+def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
+    from CLoPAAnnotatorLib.CaseSources import CaseSource
+
+    panel, written = driver.widget.casesPanel, []
+    fill = panel._fillRow
+    panel._fillRow = lambda row, line: written.append(row) or fill(row, line)
+    driver.workspace.addSources(tuple(CaseSource(f"case {n}", None, "none") for n in range(1000)))
+    assert len(written) == 1000 and driver.ui.casesTable.rowCount == 1000
+    written.clear()
+    from clopa_annotator.engine.messages import CaseRow
+    from clopa_annotator.types import CaseState
+
+    driver.workspace.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
+    assert written == [7] and states(driver)[7] == "skipped"

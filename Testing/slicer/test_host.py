@@ -81,8 +81,11 @@ def test_a_screenshot_is_written(host, tmp_path):
 
     volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).random((20, 30, 40)).astype(np.float32))
     slicer.util.setSliceViewerLayers(background=volume, fit=True)
-    host.views["Red"].screenshot(str(tmp_path / "red.png"))
+    view = host.views["Red"]
+    before = view.toRAS(100, 120)
+    view.sharpScreenshot(str(tmp_path / "red.png"), 700)
     assert (tmp_path / "red.png").stat().st_size > 1000
+    assert view.toRAS(100, 120) == pytest.approx(before), "the view is as it was"
 
 
 def calls_of_qt(path):

@@ -1,0 +1,38 @@
+"""Take the pictures of the documents anew: the story's test, then its pictures to where they are shown.
+
+    python Testing/slicer/take_pictures.py
+
+Run it with the Python that ``scripts/test.py`` has set up (``.venv``); CONTRIBUTING says where the cases go.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TAKEN = REPOSITORY / "build" / "screenshots"
+SCREENSHOTS = {"4-corrected.png": "annotating.png", "8-promoted.png": "learning.png"}
+"""Which pictures are also those of the README and of Slicer's extension catalogue."""
+
+
+def main() -> int:
+    settings = {"QT_QPA_PLATFORM": "offscreen", "CLOPA_ARTIFACTS": str(TAKEN)}
+    if sys.platform.startswith("linux"):
+        settings["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
+    story = str(Path(__file__).with_name("test_story.py"))
+    command = [sys.executable, "-m", "pytest", story, "-k", "whole_story", "-q"]
+    code = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **settings}, check=False).returncode
+    if code == 0:
+        for picture in sorted((REPOSITORY / "docs" / "pictures").glob("*.png")):
+            shutil.copyfile(TAKEN / picture.name, picture)
+        for name, shown_as in SCREENSHOTS.items():
+            shutil.copyfile(TAKEN / name, REPOSITORY / "Resources" / "Screenshots" / shown_as)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
