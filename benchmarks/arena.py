@@ -77,13 +77,14 @@ def run_task(task: Task) -> str:
 def plans(options: argparse.Namespace) -> dict[str, StreamPlan]:
     """The streams; the unseen hippocampus cases are among those that tuning leaves alone."""
     volumes = str(options.out / "volumes")
-    size = {"keep": options.cases, "keep_test": options.test, "volumes": volumes, "seed": options.seed}
     found = {}
     for name in options.streams:
         if name == "hippocampus":
-            found[name] = StreamPlan(str(options.data), limit=48, test_limit=24, **size)
+            where, size, keep = str(options.data), (48, 24), (options.cases, options.test)
         else:
-            found[name] = StreamPlan(f"generated:{name}", limit=24, test_limit=16, **size)
+            keep = (options.generated_cases, options.generated_test)
+            where, size = f"generated:{name}", (24, 16)
+        found[name] = StreamPlan(where, None, None, *size, volumes, options.seed, *keep)
     return found
 
 
@@ -142,15 +143,15 @@ def studies(options: argparse.Namespace) -> list[Study]:
 
 
 def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | Study]:
-    """The most telling first: a stopped arena has every method on every stream once, then the claims."""
+    """The most telling first: the first stream once, the claims, the others once, then permutations."""
     first = campaigns[0].stream
 
     def stage(work: Unit | Study) -> int:
         if isinstance(work, Study):
             return 3 if work.method in BASELINES else 1
         if work.permutation == 0:
-            return 0
-        return 2 if work.stream == first else 4
+            return 0 if work.stream == first else 2
+        return 4 if work.stream == first else 5
 
     return sorted([*campaigns, *extras], key=stage)
 
@@ -201,6 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--permutations", type=int, default=3)
     parser.add_argument("--cases", type=int, default=10, help="length of a stream")
     parser.add_argument("--test", type=int, default=8, help="unseen cases")
+    parser.add_argument("--generated-cases", type=int, default=10, help="the same for generated streams")
+    parser.add_argument("--generated-test", type=int, default=8)
     parser.add_argument("--clicks", type=int, default=20, help="corrections per unseen case")
     parser.add_argument("--stream-clicks", type=int, default=5, help="most corrections in the stream")
     parser.add_argument("--studies", action=argparse.BooleanOptionalAction, default=True)

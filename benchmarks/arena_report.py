@@ -81,19 +81,25 @@ def _cell(value: object) -> str:
 def _about(
     out: Path, campaigns: Sequence[Unit], finished: Sequence[Unit], studies: Sequence[Study], command: str
 ) -> str:
-    settings, plan = campaigns[0].settings, campaigns[0].stream
+    settings = campaigns[0].settings
+    kept = {_stream_name(unit): (unit.stream.keep, unit.stream.keep_test) for unit in campaigns}
+    sizes = ", ".join(f"{stream} {cases} and {unseen}" for stream, (cases, unseen) in kept.items())
     missing = [Path(unit.out).name for unit in campaigns if not unit.finished]
     calls = (out / "calls.txt").read_text(encoding="utf-8") if (out / "calls.txt").exists() else ""
     lines = [
         f"    {command}",
-        f"{plan.keep} cases per stream, {plan.keep_test} unseen cases, {settings.clicks} corrections per "
-        f"unseen case and at most {settings.stream_clicks} per case of the stream, schedule "
-        f"`{settings.schedule}`, base model `{Path(settings.model).name}`, seed {settings.seed}.",
+        f"Cases and unseen cases: {sizes}. {settings.clicks} corrections per unseen case and at most "
+        f"{settings.stream_clicks} per case of the stream, schedule `{settings.schedule}`, base model "
+        f"`{Path(settings.model).name}`, seed {settings.seed}.",
         f"{len(finished)} of {len(campaigns)} campaigns and {sum(s.finished for s in studies)} of "
         f"{len(studies)} studies are finished." + (f" Missing: {', '.join(missing)}." if missing else ""),
         "\n".join(f"* {line}" for line in calls.splitlines()),
     ]
     return "\n\n".join(lines)
+
+
+def _stream_name(unit: Unit) -> str:
+    return Path(unit.out).name.split("-")[0]
 
 
 def _overall(comparison: Comparison) -> str:
