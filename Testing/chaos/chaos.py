@@ -178,8 +178,8 @@ def injure(engine: EngineProcess, proxy: CuttingProxy, rng: random.Random, tally
     tally.injuries[kind] += 1
 
 
-def run(folder: Path, kills: int, seed: int) -> tuple[Tally, list[str]]:
-    """Injure until ``kills`` processes were killed; the tally, and what was found wrong."""
+def run(folder: Path, kills: int, seed: int, minutes: float = 600.0) -> tuple[Tally, list[str]]:
+    """Injure until ``kills`` processes were killed or time is up; the tally, and what was found wrong."""
     rng, tally, stop = random.Random(seed), Tally(), threading.Event()
     campaign = make_campaign(folder / "campaign", a_model(folder / "model"))
     engine = EngineProcess(campaign, episode_s=3.0).start()
@@ -190,10 +190,12 @@ def run(folder: Path, kills: int, seed: int) -> tuple[Tally, list[str]]:
     people.append(Lead("Lea", proxy.url, engine.token, folder / "spool" / "Lea", tally, stop))
     for person in people:
         person.start()
-    while tally.killed < kills:
+    end = time.monotonic() + 60 * minutes
+    while tally.killed < kills and time.monotonic() < end:
         wait_for_a_click(tally)
         time.sleep(rng.uniform(0.0, 1.0))
         injure(engine, proxy, rng, tally)
+        print(f"{tally.killed} killed, {dict(tally.injuries)}, {tally.clicks} clicks", flush=True)
     wait_for_a_click(tally)
     stop.set()
     for person in people:
@@ -262,11 +264,12 @@ def impure(campaign: Path, tally: Tally) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop injuring after this long")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        tally, wrong = run(Path(folder), given.kills, given.seed)
+        tally, wrong = run(Path(folder), given.kills, given.seed, given.minutes)
         print(
             f"{tally.killed} processes killed, {dict(tally.injuries)}, in {time.monotonic() - began:.0f} s; "
             f"{tally.clicks} clicks, {tally.swaps} swaps, first masks of {len({v for v, *_ in tally.first})} "

@@ -74,6 +74,7 @@ def test_a_process_that_goes_on_computing_is_left(tmp_path: Path) -> None:
 
 def test_a_process_that_is_ready_in_time_ends_by_itself(tmp_path: Path) -> None:
     assert end(tmp_path, 0.5, "in time").returncode == 5
+    assert not (tmp_path / STACKS).exists(), "nothing was stuck"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the library call that holds the lock is POSIX")

@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -58,9 +59,16 @@ class Ending:
         self._mutex.release()
 
     def done(self) -> None:
-        """Everything is let go of, and nothing will hold up the interpreter's own end."""
+        """Everything is let go of."""
         self._done.set()
         faulthandler.cancel_dump_traceback_later()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        # Windows keeps a file that is open; an empty one says as much as none.
+        with suppress(OSError):
+            if (self._logs / STACKS).stat().st_size == 0:
+                (self._logs / STACKS).unlink()
 
     def _see_through(self, reason: str) -> None:
         # First the timer: even a logger may be held by a thread that is stuck.
@@ -70,6 +78,7 @@ class Ending:
             logger.info("The engine ends: %s.", reason)
             if not self._done.wait(self._patience_s):
                 logger.warning("Something is still being computed; the engine ends without waiting for it.")
+                self._tidy()
                 leave()
 
 

@@ -114,12 +114,10 @@ def _serve(
     try:
         server.run(sockets=[listener])
         engine.close(PATIENCE_S)
-    except BaseException:
+    finally:
         ending.done()
-        raise
     if threading.current_thread() is threading.main_thread():
         leave()
-    ending.done()
 
 
 def _letting_go(server: uvicorn.Server, engine: Engine) -> Callable[[], None]:
