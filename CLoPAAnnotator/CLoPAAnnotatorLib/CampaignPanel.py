@@ -158,7 +158,11 @@ class CampaignPanel:
         self.address = url
         self._isConnecting = True
         self._say(tr("Connecting …"), "calm")
-        client = self.makeClient(url, token, self._settings.spool)
+        try:
+            client = self.makeClient(url, token, self._settings.spool)
+        except ClopaError as error:
+            self._refused(error)
+            return
         self._workspace.connectTo(client, self._connected, self._refused)
         self.refresh()
 

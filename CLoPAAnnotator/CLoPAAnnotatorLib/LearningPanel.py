@@ -185,7 +185,8 @@ class LearningPanel:
         bar.setVisible(running or state.phase in ("waiting", "idle", "paused"))
         if running:
             bar.maximum, bar.value = max(state.epochs, 1), state.epoch
-            bar.setFormat(tr("epoch %v of %m") if state.phase == "training" else tr("checking"))
+            training = tr("epoch %v of %m") if state.epochs else tr("starting")
+            bar.setFormat(training if state.phase == "training" else tr("checking"))
         else:
             bar.maximum, bar.value = max(state.needed, 1), min(state.gathered, max(state.needed, 1))
             bar.setFormat(tr("%v of %m cases"))

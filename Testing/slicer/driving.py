@@ -58,12 +58,20 @@ class Driver:
     def press(self, keys):
         self.host.press(keys)
 
+    def panelPicture(self, folder: Path, name: str):
+        """The panel alone."""
+        window = self.host.mainWindow
+        window.resize(440, 420)
+        self.host.spin(0.05)
+        window.grab().save(str(folder / f"{name}.png"))
+
     def picture(self, folder: Path, name: str):
         """The panel and the slice views side by side, as one picture."""
         import qt
 
         window = self.host.mainWindow
-        window.resize(440, max(680, window.centralWidget().sizeHint.height()))
+        panel = window.centralWidget()  # in Slicer it is in a scroll area, which gives wrapped lines their height
+        window.resize(440, max(680, panel.sizeHint.height(), panel.heightForWidth(440)))
         self.host.spin(0.05)
         panel = window.grab().toImage()
         views = []

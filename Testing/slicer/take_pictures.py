@@ -15,6 +15,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TAKEN = REPOSITORY / "build" / "screenshots"
+PICTURES = (
+    *("1-start", "2-case-open", "3-first-click", "4-corrected", "5-engine-lost", "6-confirmed"),
+    *("7-training", "8-promoted", "9-better-first-proposal", "plot-first-proposal"),
+)
 SCREENSHOTS = {"4-corrected.png": "annotating.png", "8-promoted.png": "learning.png"}
 """Which pictures are also those of the README and of Slicer's extension catalogue."""
 
@@ -27,8 +31,8 @@ def main() -> int:
     command = [sys.executable, "-m", "pytest", story, "-k", "whole_story", "-q"]
     code = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **settings}, check=False).returncode
     if code == 0:
-        for picture in sorted((REPOSITORY / "docs" / "pictures").glob("*.png")):
-            shutil.copyfile(TAKEN / picture.name, picture)
+        for name in PICTURES:
+            shutil.copyfile(TAKEN / f"{name}.png", REPOSITORY / "docs" / "pictures" / f"{name}.png")
         for name, shown_as in SCREENSHOTS.items():
             shutil.copyfile(TAKEN / name, REPOSITORY / "Resources" / "Screenshots" / shown_as)
     return code

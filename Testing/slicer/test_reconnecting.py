@@ -8,7 +8,7 @@ from driving import a_ball
 
 from clopa_annotator.engine.fake import FakeEngineClient
 from clopa_annotator.engine.fake_campaign import FakeCampaign
-from clopa_annotator.errors import VersionMismatch, WrongToken
+from clopa_annotator.errors import EngineError, VersionMismatch, WrongToken
 from clopa_annotator.types import Event
 
 CENTRE = (15, 20, 25)
@@ -54,6 +54,16 @@ def test_waiting_for_an_engine_can_be_cancelled(panel):
     assert panel.ui.connectButton.text == "Cancel" and not panel.ui.serverUrl.enabled
     panel.ui.connectButton.click()
     assert panel.ui.connectButton.text == "Connect" and panel.ui.serverUrl.enabled
+
+
+def test_packages_that_cannot_be_installed_are_told_beside_the_button(panel):
+    def refuse(*_args):
+        raise EngineError("The packages httpx could not be installed: no network.")
+
+    use_server(panel, None)
+    panel.widget.campaignPanel.makeClient = refuse
+    panel.ui.connectButton.click()
+    assert "no network" in panel.ui.engineLabel.text and panel.ui.connectButton.text == "Connect"
 
 
 def test_an_engine_that_dies_between_clicks_stops_every_button_and_click(driver):

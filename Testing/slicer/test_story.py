@@ -46,7 +46,7 @@ def started(panel, engine_python, model, tmp_path, artifacts):
     ui = panel.ui
     ui.campaignPath.currentPath = "~/campaigns/hippocampus"
     ui.annotatorName.text = "Dr. Example"
-    panel.picture(artifacts, "1-start")
+    panel.panelPicture(artifacts, "1-start")
     (tmp_path / "campaigns").mkdir()  # the test's home
     if model:
         ui.modelBox.addItem("the test's", model)
