@@ -23,7 +23,7 @@ class ctkCollapsibleButton(qt.QWidget):
         self._text, self._collapsed = "", False
         self._hidden: list[Any] = []
         self.setContentsMargins(4, HEADER_HEIGHT + 4, 4, 4)
-        self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Maximum)
+        self.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Preferred)
 
     def _get_text(self) -> str:
         return self._text
