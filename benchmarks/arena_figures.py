@@ -49,7 +49,7 @@ def dice_figure(path: Path, final: Mapping[str, Mapping[str, Sequence[CaseCurve]
         for axes, (stream, methods) in zip(panels[0], final.items(), strict=True):
             for method, curves in methods.items():
                 axes.plot(np.mean([c.dice for c in curves], axis=0), label=method, **looks[method])
-            axes.set(title=stream, xlabel="corrections", ylim=(0, 1))
+            axes.set(title=stream, xlabel="corrections")
             axes.xaxis.get_major_locator().set_params(integer=True)
         panels[0][0].set_ylabel("Dice on unseen cases")
         _finish(figure, panels[0], path)
@@ -64,13 +64,14 @@ def trajectory_figure(path: Path, tasks: Sequence[Task]) -> None:
             for row in task.rows:
                 if row.trajectory is None:
                     continue
-                counts = range(row.trajectory.n_cases + 1)
-                values = (row.trajectory.base, *row.trajectory.values)
+                # One more count than cases: the version of the last case would else be a vertical line.
+                counts = range(row.trajectory.n_cases + 2)
+                values = (row.trajectory.base, *row.trajectory.values, row.trajectory.values[-1])
                 axes.step(counts, values, where="post", label=row.method, **looks[row.method])
                 if row.nos is not None:
                     axes.plot(row.nos, values[row.nos], "o", color=looks[row.method]["color"])
             axes.axhline(task.threshold, color="#1b2430", lw=0.8, ls=":")
-            axes.set(title=task.name, xlabel="cases received", ylim=(0, 1))
+            axes.set(title=task.name, xlabel="cases received")
             axes.xaxis.get_major_locator().set_params(integer=True)
         panels[0][0].set_ylabel("Dice nAUC on unseen cases")
         _finish(figure, panels[0], path)
@@ -82,8 +83,10 @@ def _finish(figure: Any, panels: Sequence[Any], path: Path) -> None:
         for axes in panels
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=5, bbox_to_anchor=(0.5, 0))
-    figure.tight_layout(rect=(0, 0.06 + 0.05 * ((len(handles) - 1) // 5), 1, 1))
+    columns = 2 * len(panels)
+    rows = -(-len(handles) // columns)
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=columns, fontsize=8)
+    figure.tight_layout(rect=(0, 0.03 + 0.055 * rows, 1, 1))
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
