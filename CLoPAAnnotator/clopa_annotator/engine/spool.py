@@ -75,7 +75,8 @@ class Spool:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(confirmation_id.encode()).hexdigest()[:32]
-        known = sorted(self._folder.glob(f"*-{digest}{SUFFIX}"))
+        # One pattern for all: pathlib remembers tens of thousands of them, compiled.
+        known = sorted(p for p in self._folder.glob(f"*{SUFFIX}") if p.name.endswith(f"-{digest}{SUFFIX}"))
         path = known[0] if known else self._folder / f"{self._next():08d}-{digest}{SUFFIX}"
         if not known:
             write_bytes(path, message)
