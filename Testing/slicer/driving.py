@@ -70,7 +70,7 @@ class Driver:
         import qt
 
         window = self.host.mainWindow
-        panel = window.centralWidget()  # in Slicer it is in a scroll area, which gives wrapped lines their height
+        panel = window.centralWidget()  # in Slicer a scroll area gives wrapped lines their height
         window.resize(440, max(680, panel.sizeHint.height(), panel.heightForWidth(440)))
         self.host.spin(0.05)
         panel = window.grab().toImage()
