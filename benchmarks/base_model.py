@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from clopa_annotator.episode.prompting import (
 )
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.metrics import dice
+from clopa_annotator.evaluation.orientation import view_across
 from clopa_annotator.geometry import Geometry, box_slices
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume
 from clopa_annotator.session.local import LocalSession
@@ -39,6 +40,7 @@ from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.types import Image, MaskPrompt, PointPrompt, Prompt
 
 ORGANS = {"liver": 5, "spleen": 1, "right kidney": 2, "aorta": 52, "vertebra T12": 32}
+KINDS = ("clicks", "positive click", "box", "lasso", "scribble")
 VALIDATION_SEED = 990_000
 """Volumes of this seed are never trained on: training uses seeds below a thousand times its own."""
 
@@ -77,21 +79,21 @@ def annotate(
     return scores, seconds, kept
 
 
-def picture(path: Path, rows: list[tuple[str, np.ndarray, np.ndarray, dict[str, np.ndarray]]]) -> None:
-    """First and last mask (red) and reference (green) in the plane with most of the reference."""
+def picture(path: Path, rows: list[tuple[str, Image, np.ndarray, dict[str, np.ndarray]]]) -> None:
+    """First and last mask (red) and reference (green), in the plane that shows most of it, anterior up."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, len(rows), figsize=(2.4 * len(rows), 5), squeeze=False)
-    for column, (title, voxels, target, kept) in enumerate(rows):
-        k = int(target.sum((1, 2)).argmax())
+    for column, (title, image, target, kept) in enumerate(rows):
+        k, turned = int(target.sum((1, 2)).argmax()), view_across(image.geometry, 0).apply
         for row, when in enumerate(("first", "last")):
             axis, mask = axes[row][column], kept.get(when, kept["first"])
-            low, high = np.quantile(voxels[k], (0.01, 0.99))
-            axis.imshow(voxels[k], cmap="gray", vmin=low, vmax=high)
-            axis.contour(target[k], [0.5], colors="lime", linewidths=1)
+            low, high = np.quantile(image.voxels[k], (0.01, 0.99))
+            axis.imshow(turned(image.voxels[k]), cmap="gray", vmin=low, vmax=high)
+            axis.contour(turned(target[k]), [0.5], colors="lime", linewidths=1)
             if mask[k].any():
-                axis.contour(mask[k], [0.5], colors="red", linewidths=1)
+                axis.contour(turned(mask[k]), [0.5], colors="red", linewidths=1)
             axis.set_title(f"{title}\n{when}: {dice(mask, target.astype(np.uint8)):.2f}", fontsize=7)
             axis.axis("off")
     figure.tight_layout()
@@ -108,7 +110,7 @@ def hippocampus(model: LoadedModel, data: Path, out: Path, limit: int | None) ->
         curves.append(scores)
         times += seconds
         if len(rows) < 8:
-            rows.append((case.case_id, image.voxels, target > 0, kept))
+            rows.append((case.case_id, image, target > 0, kept))
     picture(out / "hippocampus.png", rows)
     mean = np.mean(curves, axis=0)
     return {
@@ -134,18 +136,18 @@ def real_cases(data: Path, part: str) -> list[tuple[str, Image, np.ndarray]]:
     ]
 
 
-def per_prompt(model: LoadedModel, data: Path, out: Path, part: str) -> dict[str, Any]:
+def per_prompt(model: LoadedModel, data: Path, out: Path, part: str, kinds: Sequence[str]) -> dict[str, Any]:
     """Dice after each kind of first prompt and after five edits."""
     table: dict[str, Any] = {}
     rows = []
     for name, image, target in real_cases(data, part):
         table[name] = {"voxels": int(target.sum())}
-        for kind in ("clicks", "positive click", "box", "lasso", "scribble"):
+        for kind in kinds:
             scores, seconds, kept = annotate(model, image, target, kind, 5, name)
             table[name][kind] = [round(scores[0], 3), round(scores[-1], 3)]
             table[name][f"{kind}, median s"] = round(float(np.median(seconds)), 2)
             if kind == "clicks":
-                rows.append((name, image.voxels, target, kept))
+                rows.append((name, image, target, kept))
     picture(out / f"{part}.png", rows)
     return table
 
@@ -262,6 +264,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--parts", default="prompts,hippocampus,organs,tumours")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="first prompts for organs and tumours")
     parser.add_argument("--limit", type=int, help="most hippocampus cases")
     parser.add_argument("--volumes", type=int, default=50, help="generated volumes for the prompts part")
     parser.add_argument("--threads", type=int, default=2)
@@ -275,7 +278,7 @@ def main() -> None:
         elif part == "hippocampus":
             result = hippocampus(model, given.data, given.out, given.limit)
         else:
-            result = per_prompt(model, given.data, given.out, part)
+            result = per_prompt(model, given.data, given.out, part, given.kinds.split(","))
         (given.out / f"{part}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         print(part, json.dumps(result, indent=2), flush=True)
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from clopa_annotator.config import CampaignConfig
+from clopa_annotator.config import DEFAULT_STRATEGY, CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
@@ -72,7 +72,7 @@ class SimulationSettings:
     """
 
     model: str = "bundled"
-    strategy: str = "clopa-cn"
+    strategy: str = DEFAULT_STRATEGY
     schedule: str = "quick"
     clicks: int = 10
     stream_clicks: int | None = None
@@ -250,7 +250,9 @@ def _train(campaign: Campaign, job: Path, run: _Run) -> tuple[EpisodeResult, Gat
 
 
 def _versions_to_test(campaign: Campaign, which: str) -> list[int]:
-    versions = [v.number for v in campaign.registry.versions() if v.decision is None or v.decision.promoted]
+    # Negative numbers are provisional: learned between clicks and replaced by the next episode's version.
+    known = [v for v in campaign.registry.versions() if v.number >= 0]
+    versions = [v.number for v in known if v.decision is None or v.decision.promoted]
     last = campaign.registry.current().number
     return {"all": versions, "ends": sorted({0, last}), "last": [last]}[which]
 

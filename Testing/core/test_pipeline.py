@@ -273,7 +273,7 @@ def test_sessions_of_a_campaign_answer_with_the_version_in_use(
 
 def test_settings_are_in_the_campaign_folder_in_plain_text(campaign: Campaign) -> None:
     text = (campaign.folder / "campaign.json").read_text(encoding="utf-8")
-    assert json.loads(text)["settings"]["strategy"] == "clopa-cn"
+    assert json.loads(text)["settings"]["strategy"] == campaign.config.strategy
 
 
 def test_the_same_case_is_held_out_whether_learning_waits_for_the_episode_or_not() -> None:
