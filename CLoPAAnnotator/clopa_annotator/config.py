@@ -26,8 +26,8 @@ STRATEGIES = (
 )
 SCHEDULES = ("quick", "paper", "brief")
 DEFAULT_STRATEGY = "clopa-all"
-"""On the small bundled model every parameter pays (``docs/results/``). Choose "clopa-cn" for large weights such
-as the official ones, where a version would be as large as the model."""
+"""On the small bundled model every parameter pays (``docs/results/``). Choose "clopa-cn" for large weights
+such as the official ones, where a version would be as large as the model."""
 
 
 @dataclass(frozen=True)
