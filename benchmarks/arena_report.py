@@ -147,11 +147,11 @@ def _episodes(runs: Iterable[Run]) -> str:
     rows = []
     for run in runs:
         values = {row.version: row.dice_nauc for row in summarise_versions(run.curves)}
-        used = [e for e in run.summary.episodes if e.promoted and e.version in values]
         if 0 not in values or not run.summary.episodes:
             continue
-        first = values[used[0].version or 0] if used and used[0] is run.summary.episodes[0] else values[0]
-        last = values[used[-1].version or 0] if used else values[0]
+        used = [e.version or 0 for e in run.summary.episodes if e.promoted]
+        first = values.get(used[0], math.nan) if run.summary.episodes[0].promoted else values[0]
+        last = values[used[-1]] if used else values[0]
         done = f"{len(used)} of {len(run.summary.episodes)}"
         seconds = f"{fmean(e.seconds for e in run.summary.episodes):.0f}"
         rows.append([run.summary.dataset, name_of(run), values[0], first, last, done, seconds])

@@ -566,3 +566,20 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         StepSettings("lion")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="autocast"):
         StepSettings(autocast="bf16")  # type: ignore[arg-type]
+
+
+def test_whoever_puts_the_registered_version_back_gets_it_and_not_what_was_learned_since() -> None:
+    model = a_model()
+    image, mask = a_case()
+    strategy = Oaims(model, an_encoder(), BOTH)
+    before = [p.detach().clone() for p in model.network.parameters()]
+    strategy.start_case()
+    strategy.after_confirm(image, (PointPrompt((8, 8, 8)),), mask)
+    assert model.version < 0
+    with torch.no_grad():  # what a swap to version 0 does: to roll back, or to measure it
+        for parameter, value in zip(model.network.parameters(), before, strict=True):
+            parameter.copy_(value)
+    model.version = 0
+    strategy.start_case()
+    assert model.version == 0 and strategy.weights.persistent.version == 0
+    assert all(torch.equal(p, b) for p, b in zip(model.network.parameters(), before, strict=True))

@@ -122,8 +122,13 @@ class OnlineWeights:
                 raise
 
     def _notice_swap(self) -> bool:
-        """Go on from weights that someone else put into the network since; True if someone did."""
-        if self.model.version in {self._registered.version, self._persistent.version, *self._within}:
+        """Go on from weights that someone else put into the network since; True if someone did.
+
+        A registered version counts as someone else's once something newer persists: who puts it back, to
+        roll back or to measure it, does not want what was learned since.
+        """
+        ours = {version for version in self._within if version < 0}
+        if self.model.version in {self._persistent.version, *ours}:
             return False
         self._adopt()
         return True
