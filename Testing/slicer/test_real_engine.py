@@ -90,8 +90,12 @@ def test_the_lead_trains_pauses_cancels_rolls_back_and_exports(engine, tmp_path)
 
     until(lambda: "Licence: " in ui.weightsLabel.text, "the licence")
     confirm_another(engine, 0)
+    refusals: list[str] = []
+    show = learning._refused
+    # The next event's state may replace the sentence at once, so what was said is noted as it is shown.
+    learning._refused = lambda error: (show(error), refusals.append(ui.learningLabel.text))
     ui.trainButton.click()
-    until(lambda: "at least two" in ui.learningLabel.text, "the refusal")
+    until(lambda: any("at least two" in said for said in refusals), "the refusal")
     confirm_another(engine, 1)
     ui.pauseButton.click()
     until(lambda: "paused" in ui.learningLabel.text, "pausing")
@@ -104,8 +108,8 @@ def test_the_lead_trains_pauses_cancels_rolls_back_and_exports(engine, tmp_path)
         confirm_another(engine, number)
     ui.trainButton.click()
     until(lambda: learning.state.phase == "promoted", "the decision")
-    until(lambda: ui.episodesTable.rowCount == 2, "the table")
-    assert ui.episodesTable.item(0, 1).text() == "promoted"
+    table = ui.episodesTable
+    until(lambda: table.rowCount == 2 and table.item(0, 1).text() == "promoted", "the table")
     confirm_another(engine, 4)
     until(lambda: "version 1" in ui.weightsLabel.text, "the swap")
     until(lambda: ui.versionBox.count == 2, "the versions")
