@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import slicer
@@ -20,6 +21,8 @@ COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", 
 TELLING = {"learning", "episode_progress", "promoted", "rejected", "episode_failed", "swapped", "rolled_back",
            "confirmed", "case_changed", "gap"}  # fmt: skip
 LIST_CHANGING = TELLING - {"episode_progress"}
+READING_S = 8.0
+"""How long a refusal stays before the next state may replace it: events often follow within milliseconds."""
 MOOD_OF_PHASE = {"promoted": "good", "rejected": "warning", "failed": "error", "cancelled": "warning"}
 
 
@@ -64,6 +67,7 @@ class LearningPanel:
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(22)
         ui.weightsLabel.setStyleSheet(TITLE)
+        self._readUntil = 0.0
         self._wire()
         workspace.listeners.events.append(self._heard)
         workspace.listeners.engine.append(self._engineChanged)
@@ -85,9 +89,11 @@ class LearningPanel:
         return self._workspace.link.client
 
     def _ask(self, call: Call[LearningState]) -> None:
+        self._readUntil = 0.0
         call.then(self._show, self._refused)
 
     def _refused(self, error: ClopaError) -> None:
+        self._readUntil = time.monotonic() + READING_S
         self.ui.learningLabel.text = str(error)
         self.ui.learningLabel.setStyleSheet(MOODS["warning"])
 
@@ -155,8 +161,9 @@ class LearningPanel:
             return
         ui.pauseButton.checked = state.paused
         ui.swapAtOnce.checked = state.swap_policy == "at once"
-        ui.learningLabel.text = self.sentence(state)
-        ui.learningLabel.setStyleSheet(MOODS[MOOD_OF_PHASE.get(state.phase, "calm")])
+        if running or time.monotonic() >= self._readUntil:
+            ui.learningLabel.text = self.sentence(state)
+            ui.learningLabel.setStyleSheet(MOODS[MOOD_OF_PHASE.get(state.phase, "calm")])
         self._showBar(state)
         self._showWeights(state)
         ui.learningSection.text = tr("4  Learning: {phase}").format(phase=tr(state.phase))

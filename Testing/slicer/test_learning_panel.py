@@ -113,6 +113,16 @@ def test_training_too_early_is_refused_in_words(driver):
     driver.until(lambda: "at least two" in driver.ui.learningLabel.text, "the refusal")
 
 
+def test_a_refusal_can_be_read_although_the_next_event_follows_at_once(driver):
+    driver.ui.trainButton.click()
+    driver.until(lambda: "at least two" in driver.ui.learningLabel.text, "the refusal")
+    driver.widget.learningPanel._engineChanged()
+    driver.host.spin(0.3)
+    assert "at least two" in driver.ui.learningLabel.text
+    driver.ui.pauseButton.click()
+    driver.until(lambda: "paused" in driver.ui.learningLabel.text, "what was asked for next")
+
+
 def test_an_annotator_who_is_not_the_owner_cannot_steer(driver):
     from dataclasses import replace
 
