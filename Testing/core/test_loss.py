@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clopa_annotator.episode.loss import cross_entropy, dice_and_cross_entropy, soft_dice
+from clopa_annotator.episode.loss import (
+    cross_entropy,
+    dice_and_cross_entropy,
+    entropy_near_prompts,
+    soft_dice,
+)
 
 
 def logits_of(probability: torch.Tensor) -> torch.Tensor:
@@ -59,3 +64,31 @@ def test_deep_supervision_weighs_coarser_stages_half_as_much() -> None:
         2 * dice_and_cross_entropy(fine, target) + dice_and_cross_entropy(coarse, target[:, ::2, ::2, ::2])
     ) / 3
     torch.testing.assert_close(both, expected)
+
+
+def an_input(*prompts: tuple[int, tuple[slice, ...], float]) -> torch.Tensor:
+    """A network input of 9^3 whose prompt channels hold ``value`` in each given box."""
+    inputs = torch.zeros(1, 8, 9, 9, 9)
+    for channel, box, value in prompts:
+        inputs[0, channel][box] = value
+    return inputs
+
+
+def test_entropy_near_prompts_counts_the_newest_prompts_surroundings_only() -> None:
+    flat_box = (slice(4, 5), slice(3, 6), slice(3, 6))
+    logits, target = torch.zeros(1, 2, 9, 9, 9), torch.zeros(1, 9, 9, 9)
+    logits[0, 1, 0] = 50.0  # wrong by far, but four planes away from the box
+    near = entropy_near_prompts(logits, target, an_input((2, flat_box, 1.0)), reach=2)
+    assert float(near) == pytest.approx(math.log(2), abs=1e-6)
+    logits[0, 1, 4, 4, 4] = 50.0  # one wrong voxel of the 5 x 7 x 7 around the box
+    near = entropy_near_prompts(logits, target, an_input((2, flat_box, 1.0)), reach=2)
+    assert float(near) == pytest.approx((244 * math.log(2) + 50) / 245, rel=1e-5)
+
+
+def test_entropy_near_prompts_forgets_older_prompts_and_the_mask_before() -> None:
+    here = (slice(0, 1),) * 3
+    logits, target = torch.zeros(1, 2, 9, 9, 9), torch.ones(1, 9, 9, 9)
+    older = an_input((4, here, 0.98**2), (1, here, 1.0))
+    assert float(entropy_near_prompts(logits, target, older, reach=1)) == 0.0
+    pair = an_input((5, here, 0.98), (4, here, 1.0))
+    assert float(entropy_near_prompts(logits, target, pair, reach=1)) == pytest.approx(math.log(2))

@@ -71,15 +71,17 @@ def save_state(
         scaler: a GradScaler or None.
         order: fingerprint of the job, see `fingerprint`.
     """
-    tensors = {f"now/{n}": p.detach().cpu().clone() for n, p in parameters.items()}
+    tensors: dict[str, Tensor] = {f"now/{n}": p for n, p in parameters.items()}
     tensors |= {f"best/{n}": t for n, t in state.best.items()}
-    tensors |= {f"mean/{n}": t.detach().cpu() for n, t in state.mean.items()}
+    tensors |= {f"mean/{n}": t for n, t in state.mean.items()}
     for name, parameter in parameters.items():
         kept = optimiser.state.get(parameter, {})
-        tensors |= {f"{k}/{name}": kept[k].detach().cpu().clone() for k in _ADAM if k in kept}
+        tensors |= {f"{k}/{name}": kept[k] for k in _ADAM if k in kept}
     about = {k: v for k, v in vars(state).items() if k not in ("best", "mean")}
     about |= {"order": order, "scaler": scaler.state_dict() if scaler is not None else None}
-    write_bytes(path, bytes(save(tensors, metadata={"state": json.dumps(about)})))
+    # The format knows one layout; training may use another (`layout`).
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    write_bytes(path, bytes(save(plain, metadata={"state": json.dumps(about)})))
 
 
 def load_state(

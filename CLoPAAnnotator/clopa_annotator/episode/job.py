@@ -34,6 +34,7 @@ from clopa_annotator.episode.folder import (
     write_job,
     write_result,
 )
+from clopa_annotator.episode.layout import training_layout
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
 from clopa_annotator.episode.sampling import Replay, Sampler
@@ -91,7 +92,7 @@ def run_job(
 
     try:
         model = model or load_model(job.model_folder, device)
-        with _threads(job.settings.threads), _borrowed(model.network):
+        with _threads(job.settings.threads), _borrowed(model.network), training_layout(model.network):
             result = _train(job, reader, model, Hooks(should_stop, yield_to, tell), replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"

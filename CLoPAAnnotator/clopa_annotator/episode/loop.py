@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from clopa_annotator.episode.encoding import EncodingRules, PromptCanvas
-from clopa_annotator.episode.loss import dice_and_cross_entropy
+from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompting import Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 from clopa_annotator.types import MaskPrompt
@@ -79,6 +79,8 @@ class WindowSettings:
     micro_batch: int = 0
     criterion: Criterion = dice_and_cross_entropy
     follow: bool = True
+    emphasis: float = 0.0
+    reach: int = 6
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batch < 0:
@@ -245,8 +247,15 @@ def _forward(
         output = network(inputs)
     with torch.set_grad_enabled(backward):
         summed = settings.criterion(output, target).sum()
-    margin = (output if isinstance(output, Tensor) else output[0]).detach()
+        finest = output if isinstance(output, Tensor) else output[0]
+        if settings.emphasis:
+            summed = summed + settings.emphasis * _near(finest, target, inputs, settings)
+    margin = finest.detach()
     return summed, margin[:, 1] > margin[:, 0]
+
+
+def _near(logits: Tensor, target: Tensor, inputs: Tensor, settings: WindowSettings) -> Tensor:
+    return entropy_near_prompts(logits, target, inputs, settings.reach).sum()
 
 
 def _dice(r: _Running) -> float:

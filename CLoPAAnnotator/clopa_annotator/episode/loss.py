@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 SMOOTH = 1e-5
+_NEWEST_TWO = 0.97
+"""Intensity above which only the two newest prompts are: a correction is up to two clicks."""
 
 
 def soft_dice(logits: Tensor, target: Tensor) -> Tensor:
@@ -36,6 +38,27 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     per_voxel = functional.binary_cross_entropy_with_logits(_margin(logits), target.float(), reduction="none")
     return per_voxel.flatten(1).mean(1)
+
+
+def entropy_near_prompts(logits: Tensor, target: Tensor, inputs: Tensor, reach: int) -> Tensor:
+    """Mean cross-entropy over the voxels around each sample's newest prompts, (batch,) float32.
+
+    A flat box is one voxel in seventy of its patch; averaged over the patch, what it asks for hardly counts.
+
+    Args:
+        logits, target: as in `soft_dice`.
+        inputs: (batch, 8, k, j, i) network input in the session's encoding: prompts from channel 2 on, each
+            weaker than the next one by the session's decay of 0.98.
+        reach: voxels along each axis that belong to a prompt beyond what it covers.
+    """
+    newest = (inputs[:, 2:] > _NEWEST_TWO).any(1, keepdim=True).to(logits.dtype)
+    for axis in range(3):
+        size = [1, 1, 1]
+        size[axis] = 2 * reach + 1
+        newest = functional.max_pool3d(newest, size, stride=1, padding=[n // 2 for n in size])
+    near = newest[:, 0].flatten(1).float()
+    per_voxel = functional.binary_cross_entropy_with_logits(_margin(logits), target.float(), reduction="none")
+    return (per_voxel.flatten(1) * near).sum(1) / near.sum(1).clamp(min=1)
 
 
 def dice_and_cross_entropy(output: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ class Trainer:
                 losses = [self._update(next(batches)) for _ in range(self._settings.updates if epoch else 0)]
                 with self._average.applied():
                     score = self._validate(batches)
-                    candidate = {n: p.detach().cpu().clone() for n, p in self._parameters.items()}
+                    candidate = {n: _copy(p) for n, p in self._parameters.items()}
                 self._close_epoch(losses, score, candidate)
         finally:
             prefetcher.close()
@@ -249,6 +249,10 @@ class Trainer:
             phase, self._epoch, self._settings.epochs, done, total, loss, val, self.seconds, eta_s, note
         )
         self._hooks.on_progress(progress)
+
+
+def _copy(parameter: Tensor) -> Tensor:
+    return parameter.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def dice_auc(curve: Sequence[float], steps: int) -> float:

@@ -131,7 +131,8 @@ def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tens
     copies: dict[int, Tensor] = {}
     for tensor in weights.values():
         if tensor.data_ptr() not in copies:
-            copies[tensor.data_ptr()] = tensor.detach().cpu().to(dtype).clone()
+            copy = tensor.detach().cpu().to(dtype).clone(memory_format=torch.contiguous_format)
+            copies[tensor.data_ptr()] = copy
     return {name: copies[tensor.data_ptr()] for name, tensor in weights.items()}
 
 

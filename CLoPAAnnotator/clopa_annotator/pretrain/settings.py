@@ -33,6 +33,8 @@ class PretrainSettings:
         weight_decay: of AdamW.
         averaging: decay of the moving average of the weights that is exported.
         clip: largest norm of the gradient.
+        emphasis: weight of a further cross-entropy around the newest prompts, so that a box bounds and a
+            negative click removes; see `episode.loss.entropy_near_prompts`.
         deep_supervision: train every decoder stage (only the finest is used afterwards).
         processes: training processes, see `peers`; each draws ``batch`` volumes per window. 0 takes two on
             a CPU, which is faster there than two threads, and one on a GPU.
@@ -57,6 +59,7 @@ class PretrainSettings:
     weight_decay: float = 1e-3
     averaging: float = 0.999
     clip: float = 2.0
+    emphasis: float = 0.0
     deep_supervision: bool = True
     processes: int = 0
     workers: int = 1

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clopa_annotator.episode.layout import train_channels_last
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.pretrain.checkpoint import load_network
 from clopa_annotator.pretrain.network import build_network
@@ -52,6 +53,7 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
     if settings.start and not (out / STATE).is_file():
         _start_from(network, Path(settings.start))
     network = network.to(device)
+    train_channels_last(network)
     optimiser = torch.optim.AdamW(
         network.parameters(),
         settings.learning_rate,

@@ -86,7 +86,7 @@ class Trainer:
             samples,
             MixedPrompter(s.prompts),
             state.rng,
-            WindowSettings(steps, rules, self._autocast),
+            WindowSettings(steps, rules, self._autocast, emphasis=s.emphasis),
             backward=True,
             on_step=lambda _: self._update(steps),
         )
