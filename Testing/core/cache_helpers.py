@@ -1,20 +1,34 @@
-"""Small campaigns for the cache's tests."""
+"""Small campaigns for the cache's tests.
+
+A test module takes a fixture from here by assigning it to a name of its own: an import would look unused, and
+be shadowed by the argument of every test.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore
+from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt
 
 SHAPE = (7, 9, 11)
 OBLIQUE = (0.0, -1.0, 0.0, 0.8, 0.0, -0.6, 0.6, 0.0, 0.8)
+
+relaxed = settings(deadline=None, max_examples=40)
+
+masks = nps.arrays(np.uint8, nps.array_shapes(min_dims=3, max_dims=3, max_side=7), elements=st.integers(0, 1))
 
 
 @contextmanager
@@ -76,3 +90,62 @@ def flip_bit(path: Path, bit: int) -> None:
     content = bytearray(path.read_bytes())
     content[(bit // 8) % len(content)] ^= 1 << (bit % 8)
     path.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign with two cases, three versions, a mark and a draft."""
+    folder = tmp_path_factory.mktemp("sound") / "campaign"
+    with a_campaign(folder) as store:
+        store.reopen("case 1", "B", "border")
+        store.save_draft(CaseDraft("case 1", a_mask(3)))
+    return folder
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path):
+    with a_quick_folder(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def campaign(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "campaign"))
+
+
+def verified(folder: Path):
+    with CampaignStore.open(folder, writer=True) as store:
+        return store.verify(), store.confirmed(), {c.case_id: c for c in store.cases()}
+
+
+def pick(folder: Path, what: str) -> Path:
+    pattern = {
+        "campaign": "campaign.json",
+        "case": "cases/case-1*/case.json",
+        "image": "images/*/image.json",
+        "mark": "cases/*/m*.json",
+        "mask b2nd": "cases/case-1*/v*/mask.b2nd",
+        "mask nrrd": "cases/case-1*/v*/mask.seg.nrrd",
+        "record": "cases/case-1*/v*/record.json",
+        "voxels": "images/*/voxels.b2nd",
+        "draft": "drafts/*.json",
+    }[what]
+    return sorted(folder.glob(pattern))[0]
+
+
+class Broken:
+    """A hook that raises an error at one kind of step, from the moment it is armed."""
+
+    def __init__(self) -> None:
+        self.step, self.number = "", 0
+
+    def __call__(self, step: str, path: Path) -> None:
+        if step == self.step:
+            raise OSError(self.number, os.strerror(self.number), str(path))
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with a_store(tmp_path / "campaign") as store:
+        store.add_case("case one", an_image(), source="one.nii.gz")
+        yield store
