@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_online import same, values
 
 from clopa_annotator.experts.features import captured_input
 from clopa_annotator.geometry import Geometry
@@ -34,14 +35,6 @@ def a_case() -> tuple[Image, Mask]:
     mask = np.zeros((30, 40, 26), np.uint8)
     mask[10:20, 12:26, 8:18] = 1
     return Image((rng.normal(50, 5, mask.shape) + 20 * mask).astype(np.float32), Geometry(mask.shape)), mask
-
-
-def values(model: LoadedModel) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.network.parameters()]
-
-
-def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def a_spec() -> StrategySpec:
