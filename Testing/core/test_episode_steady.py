@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_episode
 import torch
-from tiny_episode import QUICK, tiny_job, tiny_model, tiny_reader
+from tiny_episode import QUICK, delta_of, tiny_job, tiny_reader
 from torch import nn
 
-from clopa_annotator.delta import DeltaInfo, pack_delta, unpack_delta
+from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.parameters import select
@@ -21,29 +21,13 @@ from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.trainer import generated_sample
 from clopa_annotator.types import EpisodeResult
 
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return tiny_model(tmp_path_factory.mktemp("models") / "model")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+loaded, one_thread = tiny_episode.loaded, tiny_episode.one_thread
 
 
 def run(folder: Path, model: LoadedModel, *, val: tuple[int, ...] = (), **changes: Any) -> EpisodeResult:
     parent = changes.pop("parent_delta", None)
     job = tiny_job(folder, replace(QUICK, **changes), val=val, parent_delta=parent)
     return run_job(job, tiny_reader(), model=model)
-
-
-def delta_of(result: EpisodeResult) -> dict[str, torch.Tensor]:
-    assert result.delta_path is not None, result.reason
-    return unpack_delta(result.delta_path.read_bytes())[1]
 
 
 def distance(result: EpisodeResult, origin: dict[str, torch.Tensor]) -> float:

@@ -6,13 +6,16 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from clopa_annotator.delta import unpack_delta
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.progress import Progress
@@ -20,7 +23,7 @@ from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.geometry import BoundsKji, Geometry, box_slices
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.random_model import write_random_model
-from clopa_annotator.types import CaseRef, EpisodeRequest, Image, Mask, Split
+from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, Image, Mask, Split
 
 PATCH = (16, 16, 16)
 QUICK = EpisodeSettings(
@@ -99,6 +102,28 @@ def tiny_job(
     request = EpisodeRequest(1, 5, Split(train, val), seed=seed)
     cases = tiny_reader().refs
     return write_job(folder, request, settings, cases, folder.parent / "model", parent_delta, campaign=folder)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return tiny_model(tmp_path_factory.mktemp("models") / "model")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(folder: Path, model: LoadedModel, **keywords: Any) -> EpisodeResult:
+    return run_job(folder, tiny_reader(), model=model, **keywords)
+
+
+def delta_of(result: EpisodeResult) -> dict[str, torch.Tensor]:
+    assert result.delta_path is not None, result.reason
+    return unpack_delta(result.delta_path.read_bytes())[1]
 
 
 if __name__ == "__main__":
