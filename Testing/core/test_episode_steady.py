@@ -1,4 +1,4 @@
-"""Options of an episode (anchor, averaging, replay, patience): off, nothing changes; on, they do as told."""
+"""Options of an episode (anchor, averaging, replay, patience, `step_after`): off, nothing changes; on, they obey."""
 
 from __future__ import annotations
 
@@ -170,3 +170,28 @@ def test_patience_ends_an_episode_that_no_longer_improves(tmp_path: Path, loaded
 
 def test_without_held_out_cases_patience_never_ends(tmp_path: Path, loaded: LoadedModel) -> None:
     assert run(tmp_path / "job", loaded, patience=1, epochs=3).updates == 6
+
+
+def test_stepping_after_each_pass_steps_as_often_as_the_window_is_long(
+    tmp_path: Path, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+    step = torch.optim.Adam.step
+
+    def counted(self: torch.optim.Adam) -> None:
+        nonlocal taken
+        taken += 1
+        step(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counted)
+    counts = []
+    for after in ("window", "pass"):
+        taken = 0
+        assert run(tmp_path / after, loaded, steps=3, step_after=after).updates == 4
+        counts.append(taken)
+    assert counts == [4, 12]
+
+
+def test_a_window_of_one_pass_is_the_same_whenever_it_steps(tmp_path: Path, loaded: LoadedModel) -> None:
+    window, each = (run(tmp_path / a, loaded, steps=1, step_after=a) for a in ("window", "pass"))
+    assert all(torch.equal(v, delta_of(each)[n]) for n, v in delta_of(window).items())

@@ -14,6 +14,7 @@ GROUPS = ("in", "cn", "stem", "heads", "last", "decoder", "all")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "learning_rate_schedule": ("constant", "linear"),
+    "step_after": ("window", "pass"),
     "patch_centre": ("paper", "session"),
     "anchor_to": ("parent", "base"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
@@ -68,6 +69,8 @@ class EpisodeSettings:
         updates: optimiser steps in an epoch.
         batch: samples in an update.
         steps: forward passes per sample: the initial prompts and ``steps - 1`` corrections.
+        step_after: "window" changes the weights once per sample, by the mean gradient of its ``steps`` passes
+            (paper); "pass" after each of them: more and noisier steps for the same computing.
         patch_centre: "paper" cuts one patch around a foreground or background voxel (1:1) and keeps it;
             "session" hands the whole image (or ``region`` patches of it) to the loop, which centres each
             step's patch on the newest prompt, so that training meets the padding that inference meets.
@@ -102,6 +105,7 @@ class EpisodeSettings:
     updates: int = 50
     batch: int = 2
     steps: int = 6
+    step_after: Literal["window", "pass"] = "window"
     patch_centre: Literal["paper", "session"] = "paper"
     region: float = 2.0
     foreground: float = 0.5

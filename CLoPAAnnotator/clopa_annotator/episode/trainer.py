@@ -139,9 +139,23 @@ class Trainer:
     def _update(self, batch: Batch) -> float:
         learning_rate = self._set_learning_rate()
         self._optimiser.zero_grad(set_to_none=True)
-        result = self._window(batch, backward=True)
+        if self._settings.step_after == "pass":
+            result = self._window(batch, True, lambda _: self._step(learning_rate, self._settings.steps))
+        else:
+            result = self._window(batch, True)
+            self._step(learning_rate)
+        self._state.updates += 1
+        self._average.add(self._state.updates)
+        self._updates_here += 1
+        self._tell("training", loss=result.loss)
+        return result.loss
+
+    def _step(self, learning_rate: float, factor: int = 1) -> None:
+        """Change the weights by the gradient so far, times ``factor``, and begin a new one."""
         if self._scaler is not None:
             self._scaler.unscale_(self._optimiser)
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        torch._foreach_mul_(gradients, float(factor))  # the window divides its loss by its steps
         if self._settings.gradient_clip > 0:
             nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.gradient_clip)
         if self._scaler is not None:
@@ -149,12 +163,8 @@ class Trainer:
             self._scaler.update()
         else:
             self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
         self._anchor.pull(learning_rate)
-        self._state.updates += 1
-        self._average.add(self._state.updates)
-        self._updates_here += 1
-        self._tell("training", loss=result.loss)
-        return result.loss
 
     def _set_learning_rate(self) -> float:
         rate = self._settings.learning_rate
@@ -174,7 +184,9 @@ class Trainer:
             scores += [dice_auc(curve, self._settings.steps) for curve in curves]
         return sum(scores) / len(scores) if scores else None
 
-    def _window(self, batch: Batch, backward: bool) -> WindowResult:
+    def _window(
+        self, batch: Batch, backward: bool, on_step: Callable[[int], None] | None = None
+    ) -> WindowResult:
         """One interaction window; done again with less memory if it ran out."""
         samples = on_device(batch, self._device)
         while True:
@@ -194,6 +206,7 @@ class Trainer:
                     settings,
                     backward=backward,
                     on_microstep=self._between_microsteps,
+                    on_step=on_step,
                     scaler=self._scaler if backward else None,
                 )
             except (RuntimeError, MemoryError) as error:
