@@ -3,67 +3,21 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import tiny_session
 import torch
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
+from tiny_session import SHAPE, a_walk, an_image
 
-from clopa_annotator.errors import ConfigError, ImageError, NoImage, PredictionFailed
+from clopa_annotator.errors import ConfigError, ImageError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
-from clopa_annotator.session.model import load_model
-from clopa_annotator.session.random_model import write_random_model
 from clopa_annotator.session.upstream import REFINEMENT_SEED, Core
-from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt, ScribblePrompt
+from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt
 
-SHAPE = (70, 66, 40)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.set_num_threads(1)
-    return write_random_model(tmp_path_factory.mktemp("model"), features=(8, 16, 32))
-
-
-@pytest.fixture(scope="module")
-def loaded(folder):
-    return load_model(folder, "cpu")
-
-
-@pytest.fixture
-def session(loaded):
-    session = LocalSession(loaded)
-    session.set_image(an_image())
-    return session
-
-
-def an_image(shape=SHAPE, seed=0):
-    voxels = np.random.default_rng(seed).normal(100, 30, shape).astype(np.float32)
-    voxels[20:45, 20:45, 10:30] += 120
-    return Image(voxels, Geometry(shape))
-
-
-def a_drawing(seed=0):
-    return (np.random.default_rng(seed).random((1, 20, 12)) < 0.4).astype(np.uint8)
-
-
-def a_walk():
-    """Prompts of every kind; the box and the lasso are large enough for zoom and refinement."""
-    mask = np.zeros(SHAPE, np.uint8)
-    mask[22:40, 25:40, 12:25] = 1
-    large = np.ones((1, 60, 38), np.uint8)
-    return (
-        PointPrompt((30, 30, 20)),
-        PointPrompt((66, 3, 38), False),
-        BoxPrompt(((32, 33), (2, 64), (1, 40))),
-        ScribblePrompt(a_drawing(), ((30, 31), (20, 40), (12, 24))),
-        LassoPrompt(large, ((35, 36), (3, 63), (1, 39)), False),
-        MaskPrompt(mask),
-        PointPrompt((0, 0, 0)),
-        ScribblePrompt(a_drawing(1), ((50, 51), (20, 40), (12, 24)), False),
-    )
+folder, loaded, session = tiny_session.folder, tiny_session.loaded, tiny_session.session
 
 
 def ask_bare(bare, prompt):
@@ -80,21 +34,6 @@ def ask_bare(bare, prompt):
         if isinstance(prompt, LassoPrompt):
             add = bare.add_lasso_interaction
         add(prompt.mask, prompt.positive, interaction_bbox=[list(b) for b in prompt.bounds_kji])
-
-
-def insides(session):
-    """Everything that a later prediction depends on, compared bit by bit."""
-    core = session._core
-    interactions = core.interactions
-    values = interactions.numpy() if isinstance(interactions, torch.Tensor) else interactions[:]
-    return (
-        values.tobytes(),
-        core.buffer.tobytes(),
-        core.current_interaction_intensity,
-        frozenset(core._dirty_channels),
-        core.queue,
-        session.prompts,
-    )
 
 
 def test_the_same_prompts_give_the_same_voxels_as_nninteractives_own_session(folder, session):
@@ -130,124 +69,6 @@ def test_prompts_given_together_predict_once_like_the_bare_session_without_run_p
     for index, prompt in enumerate(together):
         bare.add_point_interaction(prompt.position_kji, prompt.positive, run_prediction=index == 2)
     assert (mask == buffer).all()
-
-
-@pytest.mark.parametrize("storage", ["tensor", "blosc2"])
-def test_undo_and_redo_restore_every_channel_bit_by_bit(loaded, monkeypatch, storage):
-    monkeypatch.setattr(Core, "AUTO_TENSOR_MAX_VOXELS", 0 if storage == "blosc2" else 2**27)
-    session = LocalSession(loaded)
-    session.set_image(an_image())
-    assert session._core._interactions_storage_resolved == storage
-    seen = [insides(session)]
-    for prompt in (*a_walk()[:4], "reset", a_walk()[5], a_walk()[7]):
-        if prompt == "reset":
-            session.reset()
-        else:
-            session.add_prompt(prompt)
-        seen.append(insides(session))
-    for expected in seen[-2::-1]:
-        session.undo()
-        assert insides(session) == expected
-    for expected in seen[1:]:
-        session.redo()
-        assert insides(session) == expected
-    assert not session.can_redo
-
-
-def test_undo_restores_the_channels_when_the_intensity_had_to_be_scaled_down(session):
-    session.add_prompt(PointPrompt((30, 30, 20)))
-    session._core.current_interaction_intensity = 65_000.0
-    before = insides(session)
-    session.add_prompt(PointPrompt((40, 30, 20), False))
-    session.add_prompt(PointPrompt((41, 30, 20), False))
-    assert session._core.current_interaction_intensity < 10_000
-    session.undo()
-    session.undo()
-    assert insides(session) == before
-
-
-def test_a_prediction_after_undo_is_the_one_that_would_have_come_without_the_detour(session):
-    straight = [session.add_prompt(p).mask for p in (a_walk()[0], a_walk()[3])][-1]
-    session.reset()
-    session.add_prompt(a_walk()[0])
-    session.add_prompt(a_walk()[2])
-    session.undo()
-    assert (session.add_prompt(a_walk()[3]).mask == straight).all()
-
-
-def test_the_oldest_steps_are_dropped_beyond_the_levels(loaded):
-    session = LocalSession(loaded, undo_levels=2)
-    session.set_image(an_image((40, 40, 40)))
-    masks = [session.add_prompt(PointPrompt((20, 20, 10 + n))).mask for n in range(4)]
-    session.undo()
-    assert (session.undo().mask == masks[1]).all()
-    assert not session.can_undo
-
-
-@contextmanager
-def failing_at(network, call, error):
-    """Let the network raise ``error`` at its ``call``-th call from now, counting from one."""
-    calls = []
-
-    def hook(module, inputs):
-        calls.append(1)
-        if len(calls) == call:
-            raise error
-
-    handle = network.register_forward_pre_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (MemoryError(), "out of memory"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory"),
-        (
-            RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
-            "out of memory",
-        ),
-        (ValueError("strange"), "ValueError: strange"),
-    ],
-)
-@pytest.mark.parametrize("call", [1, 2])
-def test_a_failure_in_the_middle_of_a_prediction_leaves_every_channel_as_it_was(
-    session, loaded, error, words, call
-):
-    session.add_prompt(PointPrompt((30, 30, 20)))
-    session.add_prompt(PointPrompt((31, 30, 20)))
-    session.undo()
-    before = insides(session)
-    proposal = session.proposal
-    box_with_zoom = a_walk()[2]
-    with failing_at(loaded.network, call, error), pytest.raises(PredictionFailed, match=words):
-        session.add_prompts((PointPrompt((5, 5, 5), False), MaskPrompt(a_walk()[5].mask), box_with_zoom))
-    assert insides(session) == before
-    assert session.proposal is proposal and session.can_redo
-
-
-def test_an_interrupt_rolls_back_and_goes_on_to_the_caller(session, loaded):
-    session.add_prompt(PointPrompt((30, 30, 20)))
-    before = insides(session)
-    with failing_at(loaded.network, 1, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
-        session.add_prompt(PointPrompt((3, 3, 3)))
-    assert insides(session) == before
-
-
-def test_a_full_memory_at_a_new_image_keeps_the_old_one(session, monkeypatch):
-    session.add_prompt(PointPrompt((30, 30, 20)))
-    before = insides(session)
-
-    def no_room(self, *_):
-        raise MemoryError
-
-    monkeypatch.setattr(Core, "_new_interactions_array", no_room)
-    with pytest.raises(ImageError, match="not enough memory"):
-        session.set_image(an_image(seed=3))
-    assert insides(session) == before
 
 
 def test_an_image_that_is_constant_inside_its_nonzero_region_is_refused(session):
@@ -326,52 +147,3 @@ def test_bf16_on_the_cpu_agrees_with_fp32_on_nearly_every_voxel(loaded):
 def test_impossible_settings_are_refused(loaded, options, words):
     with pytest.raises(ConfigError, match=words):
         LocalSession(loaded, **options)
-
-
-def fail_at(monkeypatch, name, call):
-    """Let ``Core.name`` run out of memory at its ``call``-th call from now, counting from one."""
-    calls, real = [], getattr(Core, name)
-
-    def method(self, *arguments):
-        calls.append(1)
-        if len(calls) == call:
-            raise MemoryError
-        return real(self, *arguments)
-
-    monkeypatch.setattr(Core, name, method)
-
-
-@pytest.mark.parametrize("way", ["undo", "redo"])
-@pytest.mark.parametrize(("name", "call"), [("content", 2), ("restore", 2), ("content", 4)])
-def test_an_undo_or_redo_that_fails_in_the_middle_changes_nothing(session, monkeypatch, way, name, call):
-    for prompt in (PointPrompt((30, 30, 20)), a_walk()[2], a_walk()[3]):
-        session.add_prompt(prompt)
-    session.reset()
-    session.undo()
-    if way == "undo":
-        session.redo()
-    before, proposal = insides(session), session.proposal
-    steps = len(session._history.back), len(session._history.forward)
-    with monkeypatch.context() as patch:
-        fail_at(patch, name, call)
-        with pytest.raises(PredictionFailed, match="out of memory"):
-            getattr(session, way)()
-    assert insides(session) == before and session.proposal is proposal
-    assert steps == (len(session._history.back), len(session._history.forward))
-    getattr(session, way)()
-
-
-def test_when_even_the_way_back_fails_the_case_is_closed_instead_of_going_on_half(
-    session, loaded, monkeypatch
-):
-    session.add_prompt(PointPrompt((30, 30, 20)))
-    fail_at(monkeypatch, "restore", 1)
-    with (
-        failing_at(loaded.network, 1, ValueError("strange")),
-        pytest.raises(PredictionFailed, match="Open it again"),
-    ):
-        session.add_prompt(PointPrompt((3, 3, 3)))
-    with pytest.raises(NoImage):
-        _ = session.proposal
-    session.set_image(an_image())
-    assert not session.proposal.mask.any()
