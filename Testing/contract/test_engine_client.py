@@ -10,7 +10,8 @@ import pytest
 import torch
 from engine_contract import EngineContract
 from engine_support import OTHER, OWNER, Running, a_model, make_campaign, serving
-from session_contract import CENTRE, SessionContract, an_image, box_contains_all_changes
+from session_contract import SessionContract
+from session_examples import CENTRE, an_image, box_contains_all_changes
 
 from clopa_annotator.engine.client import HttpEngineClient
 from clopa_annotator.engine.host import EngineSettings
