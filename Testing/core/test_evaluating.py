@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_campaign import tiny_dataset, tiny_model_folder
+import tiny_campaign
+from tiny_campaign import tiny_dataset
 
 import clopa_annotator.evaluating as evaluating
 from clopa_annotator.cli import main
@@ -19,10 +20,7 @@ from clopa_annotator.evaluation.runner import Job
 from clopa_annotator.evaluation.tables import read_clicks
 from clopa_annotator.permutations import _Log
 
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
+model_folder = tiny_campaign.model_folder
 
 
 @pytest.fixture(scope="module")

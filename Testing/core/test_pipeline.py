@@ -4,57 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_campaign
 import torch
-from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset, tiny_model_folder
+from tiny_campaign import confirm_case, confirm_five, scores, tiny_config
 
-import clopa_annotator.checking as checking
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.episode.folder import read_job, read_result
-from clopa_annotator.errors import EpisodeError, RegistryError
+from clopa_annotator.episode.folder import read_job
+from clopa_annotator.errors import RegistryError
 from clopa_annotator.jobs import will_be_held_out
 from clopa_annotator.pipeline import Campaign, run_episode_job
 from clopa_annotator.scheduler import SchedulerSettings, due
 from clopa_annotator.types import PointPrompt, Split
 
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
-    return tiny_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture
-def campaign(tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    make_episodes_tiny(monkeypatch)
-    with Campaign.create(tmp_path / "campaign", tiny_config(model_folder), device="cpu") as made:
-        yield made
-
-
-def confirm_five(campaign: Campaign, dataset: MsdDataset) -> None:
-    for number in range(5):
-        confirm_case(campaign, dataset, number)
-
-
-def scores(monkeypatch: pytest.MonkeyPatch, before: float, after: float) -> list[tuple[str, int]]:
-    """Let the gate see these scores; returns which case was scored with which side's weights."""
-    seen: list[tuple[str, int]] = []
-
-    def score(model: object, case: checking.HeldOutCase, clicks: int, seed: int) -> float:
-        version = model.version  # type: ignore[attr-defined]
-        seen.append((case.case_id, version))
-        return after if version else before
-
-    monkeypatch.setattr(checking, "score_case", score)
-    return seen
+model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
 
 def live_weights(campaign: Campaign) -> dict[str, torch.Tensor]:
@@ -181,67 +147,6 @@ def test_a_static_campaign_never_trains(tmp_path: Path, model_folder: Path, data
         confirm_five(campaign, dataset)
         assert campaign.next_episode() is None
         assert campaign.next_episode(final_one=True) is None
-
-
-def test_a_stopped_episode_ends_without_a_version_and_can_be_run_again(
-    campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    confirm_five(campaign, dataset)
-    scores(monkeypatch, before=0.4, after=0.6)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
-    result, decision = run_episode_job(job, device="cpu", should_stop=lambda: True)
-    assert result.status == "cancelled" and not decision.promoted
-    assert campaign.adopt(job) is None
-    assert campaign.registry.current().number == 0
-
-
-def test_an_ended_job_is_not_run_twice(
-    campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    confirm_five(campaign, dataset)
-    seen = scores(monkeypatch, before=0.4, after=0.6)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
-    first = run_episode_job(job, device="cpu")
-    scored = len(seen)
-    assert run_episode_job(job, device="cpu") == first
-    assert len(seen) == scored
-    version = campaign.adopt(job)
-    assert campaign.adopt(job) == version, "adopting twice gives the same version"
-    assert len(campaign.registry.versions()) == 2
-
-
-def test_a_check_that_was_killed_is_done_again(
-    campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
-
-    def killed(*_: object) -> float:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(checking, "score_case", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_episode_job(job, device="cpu")
-    ended = read_result(job)
-    assert ended is not None and ended[1] is None, "trained, not checked"
-    with pytest.raises(EpisodeError, match="not been checked"):
-        campaign.adopt(job)
-    scores(monkeypatch, before=0.4, after=0.6)
-    assert run_episode_job(job, device="cpu")[1].promoted
-
-
-def test_adopting_a_job_that_runs_is_refused(campaign: Campaign, dataset: MsdDataset) -> None:
-    confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    with pytest.raises(EpisodeError, match="has not ended"):
-        campaign.adopt(campaign.prepare_job(request))
 
 
 def test_another_base_model_is_refused(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset, tiny_model_folder
+import tiny_campaign
+from tiny_campaign import confirm_case
 
 import clopa_annotator.checking as checking
 from clopa_annotator.datasets import MsdDataset
@@ -18,22 +18,7 @@ from clopa_annotator.errors import EpisodeError
 from clopa_annotator.jobs import hold_back_if_overtaken
 from clopa_annotator.pipeline import Campaign, run_episode_job
 
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
-    return tiny_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture
-def campaign(tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    make_episodes_tiny(monkeypatch)
-    with Campaign.create(tmp_path / "campaign", tiny_config(model_folder), device="cpu") as made:
-        yield made
+model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
 
 def prepared(campaign: Campaign, dataset: MsdDataset) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import clopa_annotator.checking as checking
 from clopa_annotator import strategies
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import MsdDataset, PhantomSpec, write_phantom_dataset
@@ -58,3 +60,38 @@ def confirm_case(campaign: Campaign, dataset: MsdDataset, number: int, suffix: s
     campaign.store.add_case(case.case_id, image)
     changed = mask if not suffix else np.roll(mask, 1, axis=0)
     return campaign.confirm(Confirmation(f"id-{number}{suffix}", case.case_id, changed, annotator="Ann"))
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
+    return tiny_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
+    make_episodes_tiny(monkeypatch)
+    with Campaign.create(tmp_path / "campaign", tiny_config(model_folder), device="cpu") as made:
+        yield made
+
+
+def confirm_five(campaign: Campaign, dataset: MsdDataset) -> None:
+    for number in range(5):
+        confirm_case(campaign, dataset, number)
+
+
+def scores(monkeypatch: pytest.MonkeyPatch, before: float, after: float) -> list[tuple[str, int]]:
+    """Let the gate see these scores; returns which case was scored with which side's weights."""
+    seen: list[tuple[str, int]] = []
+
+    def score(model: object, case: checking.HeldOutCase, clicks: int, seed: int) -> float:
+        version = model.version  # type: ignore[attr-defined]
+        seen.append((case.case_id, version))
+        return after if version else before
+
+    monkeypatch.setattr(checking, "score_case", score)
+    return seen
