@@ -22,7 +22,7 @@ from clopa_annotator.engine.tokens import Identity, TokenBook
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.session.random_model import write_random_model
-from clopa_annotator.types import Image
+from clopa_annotator.types import Confirmation, Image, PointPrompt, ScribblePrompt, TimedPrompt
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
 BOOK = {
@@ -37,6 +37,14 @@ def an_image(seed: int = 0, shape: tuple[int, int, int] = (40, 36, 32)) -> Image
     voxels = rng.normal(100, 10, shape).astype(np.int16)
     voxels[10:22, 12:24, 8:20] += 60
     return Image(voxels, Geometry(shape, (0.8, 0.9, 2.0), (10.0, -5.0, 3.5)))
+
+
+def a_confirmation(name: str = "one") -> Confirmation:
+    region = ScribblePrompt(np.ones((1, 2, 2), np.uint8), ((0, 1), (0, 2), (0, 2)))
+    prompts = (TimedPrompt(PointPrompt((1, 2, 3)), 0.5), TimedPrompt(region, 1.5))
+    return Confirmation(
+        name, "Fall ä/1", np.eye(3, dtype=np.uint8)[None], prompts, "Ada", 12.0, 3, 0.5, "note"
+    )
 
 
 def a_model(folder: Path) -> Path:
