@@ -2,11 +2,14 @@
 
     python benchmarks/arena.py --data DIR --out DIR [--model FOLDER] [--permutations 3] [--cases 10]
                                [--test 8] [--clicks 20] [--workers 2] [--minutes M] [--report-only]
+    python benchmarks/arena.py --data DIR --out DIR --streams hippocampus --no-studies --strategies A,B
+    python benchmarks/arena.py --data DIR --out DIR --only studies --study-names worst-first,50-clicks
 
 ``--data`` is the hippocampus dataset of the Medical Segmentation Decathlon; the vessel tree and the lesion
 are generated. Every strategy sees the same cases, unseen cases and seeds. What strategies have in common (the
 base's curves, equal episodes) is computed once, see `clopa_annotator.recall`. The command can be stopped and
-started again; ``arena.md`` reports on what is finished and says what is missing.
+started again; ``arena.md`` reports on what is finished and says what is missing. A call for a part of it runs
+that part; the report then covers it and whatever else lies finished in the folder from the same options.
 
 Permutation p is tested with inference run p: other clicks each time. Every weights version is tested for the
 first permutation (the trajectories), the last version for the others and for what learns from each click.
@@ -17,17 +20,18 @@ from __future__ import annotations
 import argparse
 import logging
 import platform
+import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
 import torch
 from arena_report import write_report
-from arena_studies import STUDIES, Study, run_study
+from arena_studies import TOPICS, Domain, Study, run_study
 
 from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.evaluation.tables import replace_text
@@ -39,7 +43,6 @@ STREAMS = ("hippocampus", "vessels", "lesion")
 TOLERANCE_MM = {"hippocampus": 1.0, "vessels": 1.0, "lesion": 2.0}
 NOT_IN_THE_TABLES = ("ia-sa", "tsca")
 """Ten updates per click cost an hour per stream; they are measured with OAIMS' own protocol instead."""
-BASELINES = ("IA+SA", "TSCA")
 FIRST = ("static", "clopa-cn", "clopa-all", "oaims-pi", "clopa-in", "pi-then-clopa", "evosam", "oaims")
 """The order; clopa-2phase comes last, when the episodes of clopa-in that it begins with are there."""
 
@@ -76,16 +79,16 @@ def run_task(task: Task) -> str:
 
 def plans(options: argparse.Namespace) -> dict[str, StreamPlan]:
     """The streams; the unseen hippocampus cases are among those that tuning leaves alone."""
-    volumes = str(options.out / "volumes")
-    found = {}
-    for name in options.streams:
-        if name == "hippocampus":
-            where, size, keep = str(options.data), (48, 24), (options.cases, options.test)
-        else:
-            keep = (options.generated_cases, options.generated_test)
-            where, size = f"generated:{name}", (24, 16)
-        found[name] = StreamPlan(where, None, None, *size, volumes, options.seed, *keep)
-    return found
+    return {name: _plan(options, name) for name in options.streams}
+
+
+def _plan(options: argparse.Namespace, name: str) -> StreamPlan:
+    if name == "hippocampus":
+        where, size, keep = str(options.data), (48, 24), (options.cases, options.test)
+    else:
+        where, size = f"generated:{name}", (24, 16)
+        keep = (options.generated_cases, options.generated_test)
+    return StreamPlan(where, None, None, *size, str(options.out / "volumes"), options.seed, *keep)
 
 
 def units(options: argparse.Namespace) -> list[Unit]:
@@ -131,24 +134,47 @@ def _methods(strategies: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def studies(options: argparse.Namespace) -> list[Study]:
-    """OAIMS' own protocol on the first stream, and the ridge statistics."""
-    name, plan = next(iter(plans(options).items()))
-    folder = options.out / "studies"
+    """Every topic's studies, on the first stream; those of two domains take `second_domain` too."""
+    names = (options.streams[0], second_domain(options))
+    # A study has its own sizes: how much of a stream the campaigns keep is nothing to it.
+    domains = tuple(Domain(n, replace(_plan(options, n), keep=None, keep_test=None)) for n in names)
     made = []
-    for method, clicking in (*STUDIES, ("ridge", "right")):
-        out = folder / f"{name}-{method}-{clicking}.json".replace(" ", "_").replace("%", "percent")
-        sizes = (options.study_cases, options.study_test, options.study_clicks, 3)
-        made.append(Study(method, clicking, options.model, plan, *sizes, str(out), options.seed))
+    for name, topic in TOPICS.items():
+        for method in topic.methods:
+            file = f"{names[0]}-{name}-{method}.json".replace(" ", "_").replace(",", "")
+            study = Study(
+                topic=name,
+                method=method,
+                clicking=topic.clicking,
+                order=topic.order,
+                model=options.model,
+                domains=domains[: topic.domains],
+                cases=options.study_cases,
+                tests=options.study_test,
+                clicks=options.study_clicks if topic.clicks is None else topic.clicks,
+                stream_clicks=options.study_stream_clicks,
+                out=str(options.out / "studies" / file),
+                seed=options.seed,
+                recall=str(options.out / "recall"),
+            )
+            made.append(study)
     return made
+
+
+def second_domain(options: argparse.Namespace) -> str:
+    """The domain that studies of two domains add to the first stream; a generated one needs no data."""
+    if options.second_domain:
+        return str(options.second_domain)
+    return next(name for name in ("lesion", "vessels") if name != options.streams[0])
 
 
 def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | Study]:
     """The most telling first: the first stream once, the claims, the others once, then permutations."""
-    first = campaigns[0].stream
+    first = campaigns[0].stream if campaigns else None
 
     def stage(work: Unit | Study) -> int:
         if isinstance(work, Study):
-            return 3 if work.method in BASELINES else 1
+            return 3 if work.topic == "baselines" else 1
         if work.permutation == 0:
             return 0 if work.stream == first else 2
         return 4 if work.stream == first else 5
@@ -156,30 +182,48 @@ def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | 
     return sorted([*campaigns, *extras], key=stage)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Everything that is not finished, then the report."""
-    for plan in plans(options).values():
-        plan.draw()  # generated volumes are written once, before the processes start
-    campaigns, extras = units(options), studies(options) if options.studies else []
-    order = in_order(campaigns, extras)
-    until = time.time() + 60 * options.minutes
-    todo = [Task(work, options.device, until) for work in order if not work.finished]
+def chosen(options: argparse.Namespace) -> list[Unit | Study]:
+    """What this call is about, in the order in which it is run."""
+    campaigns, extras = units(options), studies(options)
+    if options.only == "studies":
+        campaigns = []
+    if options.only == "campaigns" or not options.studies:
+        extras = []
+    return in_order(campaigns, [study for study in extras if study.topic in options.study_names])
+
+
+def run(options: argparse.Namespace, command: str) -> None:
+    """Everything that is chosen and not finished, then the report, which names the command."""
+    works = chosen(options)
     started = time.time()
+    todo = [Task(work, options.device, started + 60 * options.minutes) for work in works if not work.finished]
     if not options.report_only:
+        _draw_once(todo)  # generated volumes are written once, before the processes start
         for done, (task, failure) in enumerate(spread(todo, run_task, options.workers), start=1):
             minutes = (time.time() - started) / 60
             print(f"{done}/{len(todo)} {minutes:5.1f} min  {task.name}  {failure}", flush=True)
-        _note(options.out, started, len(todo))
-    write_report(options.out, campaigns, extras, " ".join(["python", *sys.argv]))
+        _note(options.out, started, len(todo), command)
+    shown = [unit for unit in units(options) if unit in works or unit.finished]
+    extras = [study for study in studies(options) if study in works or study.finished]
+    write_report(options.out, shown, extras, command)
 
 
-def _note(out: Path, started: float, tasks: int) -> None:
-    """A line about this call: when, where, how long."""
+def _draw_once(todo: Sequence[Task]) -> None:
+    found = []
+    for task in todo:
+        found += [d.plan for d in task.work.domains] if isinstance(task.work, Study) else [task.work.stream]
+    for plan in dict.fromkeys(found):
+        plan.draw()
+
+
+def _note(out: Path, started: float, tasks: int, command: str) -> None:
+    """A line about this call: what, when, where, how long."""
     path = out / "calls.txt"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     line = (
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.system()}, {platform.machine()}, torch "
-        f"{torch.__version__}, {tasks} tasks, {(time.time() - started) / 60:.1f} minutes\n"
+        f"{torch.__version__}, {tasks} tasks, {(time.time() - started) / 60:.1f} minutes: "
+        f"`{command}`\n"
     )
     replace_text(path, before + line)
 
@@ -187,18 +231,39 @@ def _note(out: Path, started: float, tasks: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    _campaign_options(parser)
+    _study_options(parser)
+    options = parser.parse_args(arguments)
+    if options.second_domain == options.streams[0]:
+        parser.error("the second domain must not be the first stream")
+    if options.only == "studies" and not options.studies:
+        parser.error("--only studies and --no-studies leave nothing to run")
+    given = sys.argv[1:] if arguments is None else arguments
+    run(options, shlex.join(["python", "benchmarks/arena.py", *given]))
+
+
+def _names_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """A reader of lists of names; one that is unknown is refused before hours are spent."""
+    every = list(known)
 
     def names(text: str) -> list[str]:
+        unknown = [name for name in text.split(",") if name not in every]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {', '.join(every)}")
         return text.split(",")
 
+    return names
+
+
+def _campaign_options(parser: argparse.ArgumentParser) -> None:
     every = [s for s in strategy_names() if s not in NOT_IN_THE_TABLES]
     parser.add_argument("--data", type=Path, required=True, help="Task04_Hippocampus")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--schedule", default="brief")
-    parser.add_argument("--strategies", type=names, default=every)
-    parser.add_argument("--streams", type=names, default=list(STREAMS))
+    parser.add_argument("--strategies", type=_names_of(strategy_names()), default=every)
+    parser.add_argument("--streams", type=_names_of(STREAMS), default=list(STREAMS))
     parser.add_argument("--permutations", type=int, default=3)
     parser.add_argument("--cases", type=int, default=10, help="length of a stream")
     parser.add_argument("--test", type=int, default=8, help="unseen cases")
@@ -206,15 +271,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--generated-test", type=int, default=8)
     parser.add_argument("--clicks", type=int, default=20, help="corrections per unseen case")
     parser.add_argument("--stream-clicks", type=int, default=5, help="most corrections in the stream")
-    parser.add_argument("--studies", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--study-cases", type=int, default=8)
-    parser.add_argument("--study-test", type=int, default=6)
-    parser.add_argument("--study-clicks", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes with one thread each")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin nothing new after so long")
-    parser.add_argument("--report-only", action="store_true")
-    run(parser.parse_args(arguments))
+    parser.add_argument("--only", choices=("campaigns", "studies"), help="run only these")
+    parser.add_argument("--report-only", action="store_true", help="run nothing")
+
+
+def _study_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    topics = list(TOPICS)
+    add("--studies", action=argparse.BooleanOptionalAction, default=True)
+    add("--study-names", type=_names_of(topics), default=topics, help=f"of {', '.join(topics)}")
+    add("--study-cases", type=int, default=8, help="to learn from, of each domain")
+    add("--study-test", type=int, default=6, help="unseen cases of each domain")
+    add("--study-clicks", type=int, default=9, help="corrections per unseen case; 50-clicks gives 49")
+    add("--study-stream-clicks", type=int, default=3, help="corrections per case of the stream")
+    add("--second-domain", choices=STREAMS, help="default: lesion, or vessels where lesion is the first")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
 
 from arena_figures import dice_figure, picture_figure, trajectory_figure
 from arena_studies import Study
+from arena_study_tables import study_counts, study_section
+from arena_text import table
 
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.evaluation import comparison_page
@@ -23,7 +23,6 @@ from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace
 from clopa_annotator.permutations import Unit
 
 SHOWN_CLICKS = (0, 1, 3, 5, 10, 20)
-STUDY_CLICKS = (0, 4, 9)
 
 
 def write_report(out: Path, campaigns: Sequence[Unit], studies: Sequence[Study], command: str) -> None:
@@ -34,27 +33,35 @@ def write_report(out: Path, campaigns: Sequence[Unit], studies: Sequence[Study],
         campaigns: every unit, finished or not.
         studies: every study, finished or not.
         command: how the arena was called.
+
+    Raises:
+        ClopaError: nothing is finished.
     """
     finished = [unit for unit in campaigns if unit.finished]
-    if not finished:
-        raise ClopaError("No campaign is finished yet, so there is nothing to report.")
+    if not finished and not any(study.finished for study in studies):
+        raise ClopaError("No campaign is finished yet, and no study either: there is nothing to report.")
+    parts = ["# Arena", _about(out, campaigns, finished, studies, command)]
+    if finished:
+        parts += _campaigns(out, finished)
+    parts.append("## OAIMS' own protocol\n\n" + study_section(studies))
+    replace_text(out / "arena.md", "\n\n".join(part.rstrip() for part in parts) + "\n")
+
+
+def _campaigns(out: Path, finished: Sequence[Unit]) -> list[str]:
+    """The sections about campaigns; also writes their comparison and the figures."""
     comparison = compare_runs([Path(unit.out) for unit in finished], out / "comparison")
     runs = {unit.out: _read(unit) for unit in finished}
-    parts = [
-        "# Arena",
-        _about(out, campaigns, finished, studies, command),
+    final = {task.name: _final(task, runs.values()) for task in comparison.tasks}
+    dice_figure(out / "dice-by-corrections.png", final)
+    trajectory_figure(out / "trajectories.png", comparison.tasks)
+    picture_figure(out / "proposals.png", _pictured(comparison, runs.values()))
+    return [
         "## Over all streams\n\n" + _overall(comparison),
         comparison_page.markdown(comparison.tasks).removeprefix("# Comparison\n\n"),
         "## Dice by corrections\n\n" + _by_clicks(comparison, runs.values()),
         "## Episodes\n\n" + _episodes(runs.values()),
         "## Permutations\n\n" + _spread(comparison, runs.values()),
-        "## OAIMS' own protocol\n\n" + _studies(studies),
     ]
-    replace_text(out / "arena.md", "\n\n".join(part.rstrip() for part in parts) + "\n")
-    final = {task.name: _final(task, runs.values()) for task in comparison.tasks}
-    dice_figure(out / "dice-by-corrections.png", final)
-    trajectory_figure(out / "trajectories.png", comparison.tasks)
-    picture_figure(out / "proposals.png", _pictured(comparison, runs.values()))
 
 
 def _read(unit: Unit) -> Run:
@@ -67,35 +74,46 @@ def name_of(run: Run) -> str:
     return " · ".join(filter(None, (run.summary.strategy, run.summary.variant)))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [f"| {' | '.join(header)} |", "|" + "|".join(["---", *["---:"] * (len(header) - 1)]) + "|"]
-    return "\n".join([*lines, *(f"| {' | '.join(_cell(c) for c in row)} |" for row in rows)])
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.3f}"
-    return "–" if value is None else str(value)
-
-
 def _about(
     out: Path, campaigns: Sequence[Unit], finished: Sequence[Unit], studies: Sequence[Study], command: str
 ) -> str:
-    settings = campaigns[0].settings
-    kept = {_stream_name(unit): (unit.stream.keep, unit.stream.keep_test) for unit in campaigns}
-    sizes = ", ".join(f"{stream} {cases} and {unseen}" for stream, (cases, unseen) in kept.items())
-    missing = [Path(unit.out).name for unit in campaigns if not unit.finished]
+    """The command, what was run and what is missing."""
+    missing = [work for work in (*campaigns, *studies) if not work.finished]
+    named = ", ".join(Path(work.out).stem for work in missing)
     calls = (out / "calls.txt").read_text(encoding="utf-8") if (out / "calls.txt").exists() else ""
     lines = [
         f"    {command}",
-        f"Cases and unseen cases: {sizes}. {settings.clicks} corrections per unseen case and at most "
-        f"{settings.stream_clicks} per case of the stream, schedule `{settings.schedule}`, base model "
-        f"`{Path(settings.model).name}`, seed {settings.seed}.",
+        _settings(campaigns) if campaigns else "No campaign was asked for.",
         f"{len(finished)} of {len(campaigns)} campaigns and {sum(s.finished for s in studies)} of "
-        f"{len(studies)} studies are finished." + (f" Missing: {', '.join(missing)}." if missing else ""),
+        f"{len(studies)} studies are finished." + (f" Missing: {named}." if missing else ""),
+        "\n".join(f"* {line}" for line in _what_was_run(campaigns, studies)),
         "\n".join(f"* {line}" for line in calls.splitlines()),
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
+
+
+def _settings(campaigns: Sequence[Unit]) -> str:
+    settings = campaigns[0].settings
+    kept = {_stream_name(unit): (unit.stream.keep, unit.stream.keep_test) for unit in campaigns}
+    sizes = ", ".join(f"{stream} {cases} and {unseen}" for stream, (cases, unseen) in kept.items())
+    return (
+        f"Cases and unseen cases: {sizes}. {settings.clicks} corrections per unseen case and at most "
+        f"{settings.stream_clicks} per case of the stream, schedule `{settings.schedule}`, base model "
+        f"`{Path(settings.model).name}`, seed {settings.seed}."
+    )
+
+
+def _what_was_run(campaigns: Sequence[Unit], studies: Sequence[Study]) -> list[str]:
+    """A line per stream with its methods, finished permutations of those asked for; a line of studies."""
+    found: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for unit in campaigns:
+        method = " · ".join(filter(None, (unit.settings.strategy, unit.settings.variant)))
+        found[_stream_name(unit)][method].append(unit.finished)
+    lines = [
+        f"{stream}, permutations: " + ", ".join(f"{m} {sum(f)} of {len(f)}" for m, f in methods.items())
+        for stream, methods in found.items()
+    ]
+    return [*lines, "studies: " + (study_counts(studies) or "none asked for")]
 
 
 def _stream_name(unit: Unit) -> str:
@@ -116,7 +134,7 @@ def _overall(comparison: Comparison) -> str:
     order = sorted(full, key=lambda m: (fmean(places[m]), -fmean(area[m])))
     rows = [(m, f"{fmean(places[m]):.2f}", wins[m], fmean(area[m])) for m in order]
     note = "Mean place over streams and metrics, significant wins in all, mean Dice nAUC over the streams."
-    return note + "\n\n" + _table(["method", "mean place", "wins", "Dice nAUC"], rows)
+    return note + "\n\n" + table(["method", "mean place", "wins", "Dice nAUC"], rows)
 
 
 def _final(task: Task, runs: Iterable[Run]) -> dict[str, tuple[CaseCurve, ...]]:
@@ -137,7 +155,7 @@ def _by_clicks(comparison: Comparison, runs: Iterable[Run]) -> str:
             [method, *(fmean(c.dice[n] for c in curves) for n in clicks)]
             for method, curves in _final(task, listed).items()
         ]
-        parts.append(f"{task.name}\n\n" + _table(["corrections", *map(str, clicks)], rows))
+        parts.append(f"{task.name}\n\n" + table(["corrections", *map(str, clicks)], rows))
     return "\n\n".join(parts)
 
 
@@ -158,7 +176,7 @@ def _episodes(runs: Iterable[Run]) -> str:
     note = (
         "Dice nAUC on the unseen cases, first permutation. An online method's seconds are its updates' alone."
     )
-    return note + "\n\n" + _table(header, sorted(rows, key=lambda r: (str(r[0]), str(r[1]))))
+    return note + "\n\n" + table(header, sorted(rows, key=lambda r: (str(r[0]), str(r[1]))))
 
 
 def _spread(comparison: Comparison, runs: Iterable[Run]) -> str:
@@ -178,41 +196,7 @@ def _spread(comparison: Comparison, runs: Iterable[Run]) -> str:
     ]
     note = "Dice nAUC at the end, mean and deviation over permutations; episodes that the gate refused."
     header = ["stream", "method", "permutations", "mean", "deviation", "refused"]
-    return note + "\n\n" + _table(header, rows)
-
-
-def _studies(studies: Sequence[Study]) -> str:
-    results = [json.loads(Path(s.out).read_text(encoding="utf-8")) for s in studies if s.finished]
-    online = [r for r in results if "dice" in r]
-    ridge = [r for r in results if "order_changes_weights_by" in r]
-    if not results:
-        return "No study is finished."
-    about = results[0]["study"]
-    note = (
-        f"{about['cases']} cases to learn from, {about['tests']} unseen ones, one click at a time in the "
-        "largest connected error, no gate. Dice after 1 (the localisation), 5 and 10 clicks."
-    )
-    rows = [_study_row(r, online) for r in online]
-    header = ["method", "clicks", "1", "5", "10", "to static", "seconds per click", "backward passes"]
-    return "\n\n".join([note, _table(header, rows), *(_ridge_line(r) for r in ridge)])
-
-
-def _study_row(result: Mapping[str, Any], online: Sequence[Mapping[str, Any]]) -> list[object]:
-    about, dice = result["study"], result["dice"]
-    shown = [dice[n] if n < len(dice) else math.nan for n in STUDY_CLICKS]
-    same = [r for r in online if r["study"]["clicking"] == about["clicking"]]
-    static = next((r for r in same if r["study"]["method"] == "static"), None)
-    gain = math.nan if static is None else fmean(dice) - fmean(static["dice"])
-    seconds = f"{result['seconds_per_click']:.2f}"
-    return [about["method"], about["clicking"], *shown, f"{gain:+.3f}", seconds, result["backward_passes"]]
-
-
-def _ridge_line(result: Mapping[str, Any]) -> str:
-    return (
-        f"Ridge head: {result['cases']} cases in the opposite order change its weights by "
-        f"{result['order_changes_weights_by']:.1e} of the largest. Adding a tenth expert changed the answers "
-        f"of {result['experts_changed_by_a_tenth']} of nine."
-    )
+    return note + "\n\n" + table(header, rows)
 
 
 def _pictured(comparison: Comparison, runs: Iterable[Run]) -> list[tuple[str, Run]]:

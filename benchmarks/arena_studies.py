@@ -3,36 +3,41 @@
 A study adapts the base model along a stream, one confirmation after another, without a gate (the paper has
 none), and is then measured on unseen cases with one localisation click and one corrective click per step in
 the largest connected error. A click is wrong where the study says so, in the stream and in the test alike.
+Its topic says what is asked: wrong clicks, a stream with its worst cases first, 50 clicks, two domains that
+alternate or follow one another.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
+from arena_ridge import ridge_study
 
+from clopa_annotator import __version__
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
+from clopa_annotator.evaluation.curves import CaseCurve, nauc
 from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
 from clopa_annotator.evaluation.tables import replace_text, to_json
-from clopa_annotator.experts.head import RidgeHead, solve_head
-from clopa_annotator.experts.library import ExpertLibrary
 from clopa_annotator.models import resolve
-from clopa_annotator.online.inputs import CanvasEncoder, rules_of
+from clopa_annotator.online.protocol import OnlineStrategy
 from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.online.settings import LossSettings, OaimsSettings, SparseSettings
 from clopa_annotator.permutations import StreamPlan
+from clopa_annotator.recall import Recall, case_id_of
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.strategies import OnlineSettings, StrategySpec, get_strategy
-from clopa_annotator.swap import apply_version
+from clopa_annotator.strategies import OnlineSettings, StrategySpec
+
+Order = Literal["given", "worst first", "in turn"]
 
 OAIMS = OaimsSettings()
 METHODS: dict[str, OnlineSettings | None] = {
@@ -49,45 +54,88 @@ CLICKING = {
     "40 % wrong": AnnotatorOptions(wrong_click_probability=0.4),
     "first four wrong": AnnotatorOptions(wrong_first=4),
 }
-STUDIES: tuple[tuple[str, str], ...] = (
-    *((method, "right") for method in list(METHODS)[:5]),
-    ("static", "40 % wrong"),
-    ("PI + MI", "40 % wrong"),
-    ("static", "first four wrong"),
-    ("PI + MI", "first four wrong"),
-    ("IA+SA", "right"),
-    ("TSCA", "right"),
-)
-"""Method and clicking of every study, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A question, and the studies that answer it: one for each method.
+
+    Attributes:
+        methods: of `METHODS`, or "ridge".
+        clicking: one of `CLICKING`.
+        order: how the stream is put in order, see `stages`.
+        domains: how many domains the stream is made of.
+        clicks: corrections per unseen case; None leaves it to the arena's option.
+    """
+
+    methods: tuple[str, ...]
+    clicking: str = "right"
+    order: Order = "given"
+    domains: int = 1
+    clicks: int | None = None
+
+
+TOPICS = {
+    "clicks": Topic(("static", "PI", "MI", "PI + MI", "PI + MI, no CCG")),
+    "40-percent-wrong": Topic(("static", "PI + MI"), clicking="40 % wrong"),
+    "first-four-wrong": Topic(("static", "PI + MI"), clicking="first four wrong"),
+    # Static learns nothing, so an order of the stream cannot change it: "clicks" has its curve.
+    "worst-first": Topic(("PI", "PI + MI"), order="worst first"),
+    "50-clicks": Topic(("static", "PI + MI"), clicks=49),
+    "mixed-domains": Topic(("static", "PI", "PI + MI"), domains=2),
+    "return": Topic(("static", "PI"), order="in turn", domains=2),
+    "ridge": Topic(("ridge",)),
+    "baselines": Topic(("IA+SA", "TSCA")),
+}
+"""The most telling first. The localisation is a click too: 49 corrections make the paper's 50 clicks."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where a domain's cases come from; ``name`` is what the report calls it."""
+
+    name: str
+    plan: StreamPlan
+
+    def draw(self, cases: int, tests: int) -> tuple[list[LabelledCase], list[LabelledCase]]:
+        """The first cases of its stream and of its unseen cases."""
+        stream, unseen = self.plan.draw()
+        return stream[:cases], unseen[:tests]
 
 
 @dataclass(frozen=True)
 class Study:
-    """One study: a method of `METHODS` with a way of clicking of `CLICKING`, or "ridge".
+    """One study: a method of a topic.
 
     Attributes:
-        method: what learns.
-        clicking: how it is clicked.
+        topic: the question, a name of `TOPICS`.
+        method: what learns, of `METHODS`, or "ridge".
+        clicking: how it is clicked, of `CLICKING`.
+        order: how the stream is put in order, see `stages`.
         model: base model.
-        plan: stream and unseen cases.
-        cases: length of the stream.
-        tests: unseen cases.
+        domains: one, or two whose cases alternate or follow one another.
+        cases: of each domain, to learn from.
+        tests: unseen cases of each domain.
         clicks: corrections per unseen case.
         stream_clicks: corrections per case of the stream.
         out: file of the result.
         seed: of the clicks.
+        recall: folder of the base's curves, which studies share.
     """
 
+    topic: str
     method: str
     clicking: str
+    order: Order
     model: str
-    plan: StreamPlan
+    domains: tuple[Domain, ...]
     cases: int
     tests: int
     clicks: int
     stream_clicks: int
     out: str
-    seed: int = 0
+    seed: int
+    recall: str
 
     @property
     def finished(self) -> bool:
@@ -98,9 +146,10 @@ class Study:
             return False
 
     def about(self) -> dict[str, Any]:
-        """What decides about the result."""
-        content = {k: v for k, v in asdict(self).items() if k != "out"}
-        content["plan"] = {k: v for k, v in content["plan"].items() if k != "volumes"}
+        """What decides about the result; where folders lie does not."""
+        content = {k: v for k, v in asdict(self).items() if k not in ("out", "recall")}
+        for domain in content["domains"]:
+            del domain["plan"]["volumes"]
         return dict(json.loads(json.dumps(content)))
 
 
@@ -108,110 +157,128 @@ def run_study(study: Study, device: str) -> None:
     """Run a study and write its result."""
     started = time.perf_counter()
     model = load_model(resolve(study.model), device)
-    stream, unseen = study.plan.draw()
-    stream, unseen = stream[: study.cases], unseen[: study.tests]
-    found = _ridge(model, stream, study) if study.method == "ridge" else _online(model, stream, unseen, study)
+    if study.method == "ridge":
+        stream, _ = study.domains[0].draw(study.cases, 0)
+        found = ridge_study(model, stream, Path(study.out).with_suffix(""), study.seed)
+    else:
+        found = _online(model, study)
     content = {"study": study.about(), **found, "seconds": time.perf_counter() - started}
     replace_text(Path(study.out), json.dumps(to_json(content), indent=1) + "\n")
 
 
-def _online(
-    model: LoadedModel, stream: Sequence[LabelledCase], unseen: Sequence[LabelledCase], study: Study
-) -> dict[str, Any]:
-    """Dice per click on the unseen cases, after one pass over the stream."""
-    settings = METHODS[study.method]
-    strategy = StrategySpec("study", "", online=settings).start_online(model)
+def stages(
+    order: Order, streams: Sequence[Sequence[LabelledCase]], score: Callable[[LabelledCase], float]
+) -> list[list[LabelledCase]]:
+    """Cases to learn from, in parts; the study is measured after each part.
 
-    def session() -> LocalSession | AdaptingSession:
-        plain = LocalSession(model, cpu_precision=best_cpu_precision())
-        return plain if strategy is None else AdaptingSession(plain, strategy)
-
-    learned = ProtocolSettings(clicks=study.stream_clicks, keep=())
-    for case in stream if strategy is not None else ():
-        annotating = session()
-        _one(annotating, case, learned, study, study.seed)
-        annotating.after_confirm(case.read()[1])  # type: ignore[union-attr]
-        annotating.close()
-    measured = ProtocolSettings(clicks=study.clicks, keep=())
-    curves, seconds = [], []
-    for case in unseen:
-        curve = _one(session(), case, measured, study, study.seed + 1)
-        curves.append(curve.dice)
-        seconds += [s for s in curve.seconds if s > 0]
-    mean = [fmean(values) for values in zip(*curves, strict=True)]
-    passes = 0 if strategy is None else sum(u.backward_passes for u in strategy.history)
-    return {"dice": mean, "cases": curves, "seconds_per_click": fmean(seconds), "backward_passes": passes}
+    Args:
+        order: "given" takes the streams' cases by turns, "worst first" puts those in the order of their
+            score, the lowest first, and "in turn" takes one stream after the other, each a part of its own.
+        streams: of each domain.
+        score: how well the base does on a case; asked for "worst first" only.
+    """
+    if order == "in turn":
+        return [list(stream) for stream in streams]
+    cases = [case for group in zip_longest(*streams) for case in group if case is not None]
+    return [sorted(cases, key=score) if order == "worst first" else cases]
 
 
-def _one(
-    session: LocalSession | AdaptingSession,
-    case: LabelledCase,
-    protocol: ProtocolSettings,
-    study: Study,
-    seed: int,
-) -> Any:
-    image, mask = case.read()
-    rng = case_rng(seed, 0, case.case_id)
-    annotator = SimulatedAnnotator(rng, "oaims", CLICKING[study.clicking])
-    return run_case(session, image, mask, annotator, protocol, case_id=case.case_id)
-
-
-def _ridge(model: LoadedModel, stream: Sequence[LabelledCase], study: Study) -> dict[str, Any]:
-    """Does the head forget, and does a tenth expert change the nine?"""
-    forward, backward = _head(model, stream, study), _head(model, list(reversed(stream)), study)
-    settings = get_strategy("evosam").online
-    one, _ = solve_head(forward.ridge, settings)  # type: ignore[arg-type]
-    other, _ = solve_head(backward.ridge, settings)  # type: ignore[arg-type]
-    largest = float(np.abs(one.weights).max())
-    library = Path(study.out).with_suffix("")
+def _online(model: LoadedModel, study: Study) -> dict[str, Any]:
+    """Dice per click on the unseen cases of each domain met so far, after each part of the stream."""
+    drawn = [domain.draw(study.cases, study.tests) for domain in study.domains]
+    names = {
+        case: domain.name for domain, (stream, _) in zip(study.domains, drawn, strict=True) for case in stream
+    }
+    base = _Annotating(model, study, None)
+    parts = stages(study.order, [stream for stream, _ in drawn], lambda case: nauc(base.in_stream(case).dice))
+    # Only now: the order is the base's, and from here on the weights move.
+    online = _Annotating(
+        model, study, StrategySpec("study", "", online=METHODS[study.method]).start_online(model)
+    )
+    received: list[LabelledCase] = []
+    measured = []
+    for part in parts:
+        for case in part:
+            online.learn(case)
+        received += part
+        counts = {d.name: sum(names[case] == d.name for case in received) for d in study.domains}
+        for domain, (_, unseen) in zip(study.domains, drawn, strict=True):
+            if counts[domain.name]:
+                curves = [online.unseen(case) for case in unseen]
+                measured.append(_measured(domain.name, counts, curves))
     return {
-        "cases": len(stream),
-        "order_changes_weights_by": float(np.abs(one.weights - other.weights).max()) / largest,
-        "experts_changed_by_a_tenth": _changed_experts(model, stream[0], library, study.seed),
+        "stream": [case.case_id for case in received],
+        "measured": measured,
+        "seconds_per_click": fmean(s for m in measured for s in m.pop("seconds")),
+        "backward_passes": online.backward_passes,
     }
 
 
-def _head(model: LoadedModel, stream: Sequence[LabelledCase], study: Study) -> RidgeHead:
-    """A head that saw the stream in this order, on the base's features."""
-    apply_version(model, model.base_state(), None, 0)
-    encoder = CanvasEncoder(rules_of(model.artifacts, model.patch_size_kji))
-    # Without corrections the inputs do not depend on what was learned before: order alone is compared.
-    settings = replace(get_strategy("evosam").online, corrections=0)  # type: ignore[type-var]
-    head = RidgeHead(model, encoder, settings)  # type: ignore[arg-type]
-    for case in stream:
+def _measured(domain: str, counts: dict[str, int], curves: Sequence[CaseCurve]) -> dict[str, Any]:
+    """One set of unseen cases; ``received`` says what the stream had brought until then."""
+    return {
+        "domain": domain,
+        "received": {name: count for name, count in counts.items() if count},
+        "dice": [fmean(values) for values in zip(*(c.dice for c in curves), strict=True)],
+        "cases": {c.case_id: c.dice for c in curves},
+        "seconds": [s for c in curves for s in c.seconds if s > 0],
+    }
+
+
+class _Annotating:
+    """Annotates a study's cases, with a strategy that learns or, with None, with the base as it is."""
+
+    def __init__(self, model: LoadedModel, study: Study, strategy: OnlineStrategy | None) -> None:
+        self._model = model
+        self._study = study
+        self._strategy = strategy
+        self._recall = Recall(Path(study.recall))
+
+    @property
+    def backward_passes(self) -> int:
+        """So far, over stream and unseen cases."""
+        return 0 if self._strategy is None else sum(u.backward_passes for u in self._strategy.history)
+
+    def in_stream(self, case: LabelledCase) -> CaseCurve:
+        """A case of the stream with the base."""
+        return self._base(case, self._study.stream_clicks, self._study.seed)
+
+    def learn(self, case: LabelledCase) -> None:
+        """Annotate and confirm a case of the stream; without a strategy there is nothing to do."""
+        if self._strategy is None:
+            return
+        session = AdaptingSession(self._plain(), self._strategy)
+        self._curve(session, case, self._study.stream_clicks, self._study.seed)
+        session.after_confirm(case.read()[1])
+        session.close()
+
+    def unseen(self, case: LabelledCase) -> CaseCurve:
+        """An unseen case; it is not confirmed."""
+        clicks, seed = self._study.clicks, self._study.seed + 1
+        if self._strategy is None:
+            return self._base(case, clicks, seed)
+        return self._curve(AdaptingSession(self._plain(), self._strategy), case, clicks, seed)
+
+    def _base(self, case: LabelledCase, clicks: int, seed: int) -> CaseCurve:
+        """The base's curve is the same in every study with these clicks: it is computed once."""
+        key = {
+            "code": __version__,
+            "weights": f"{self._model.model_hash} on {self._model.device.type}, {best_cpu_precision()}",
+            "case": case_id_of(case),
+            "clicking": ["oaims", seed, asdict(CLICKING[self._study.clicking])],
+            "clicks": clicks,
+        }
+        return self._recall.curve(key, lambda: self._curve(self._plain(), case, clicks, seed))
+
+    def _plain(self) -> LocalSession:
+        return LocalSession(self._model, cpu_precision=best_cpu_precision())
+
+    def _curve(
+        self, session: LocalSession | AdaptingSession, case: LabelledCase, clicks: int, seed: int
+    ) -> CaseCurve:
         image, mask = case.read()
-        first = SimulatedAnnotator(case_rng(study.seed, 0, case.case_id), "oaims").initial(mask)
-        head.start_case()
-        head.after_confirm(image, first, mask, len(first))
-    return head
-
-
-def _changed_experts(model: LoadedModel, case: LabelledCase, folder: Path, seed: int) -> int:
-    """How many of nine experts answer with other voxels after a tenth was added."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    library = ExpertLibrary.create(folder, model.model_hash)
-    rng = np.random.default_rng(seed)
-    base = model.base_state()
-    norms = [name for name in base if "norm" in name or base[name].ndim == 1]
-
-    def add(number: int) -> str:
-        scale = 1 + 0.2 * rng.standard_normal()
-        delta = {name: base[name] * scale for name in norms}
-        return library.add(f"expert {number}", delta, licence=model.licence).expert_id
-
-    names = [add(number) for number in range(9)]
-    before = [_answer(model, library, name, case) for name in names]
-    add(9)
-    after = [_answer(model, ExpertLibrary.open(folder), name, case) for name in names]
-    return sum(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-def _answer(model: LoadedModel, library: ExpertLibrary, name: str, case: LabelledCase) -> Any:
-    apply_version(model, model.base_state(), library.delta(name), 1)
-    image, mask = case.read()
-    session = LocalSession(model, cpu_precision=best_cpu_precision())
-    session.set_image(image)
-    first = SimulatedAnnotator(case_rng(0, 0, case.case_id), "oaims").initial(mask)
-    return session.add_prompts(first).mask.copy()
+        annotator = SimulatedAnnotator(
+            case_rng(seed, 0, case.case_id), "oaims", CLICKING[self._study.clicking]
+        )
+        protocol = ProtocolSettings(clicks=clicks, keep=())
+        return run_case(session, image, mask, annotator, protocol, case_id=case.case_id)
