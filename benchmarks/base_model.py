@@ -235,6 +235,7 @@ def drawn(make: Callable[..., Any]) -> Callable[..., dict[str, float]]:
         return {
             "drawn voxels inside": share(inside, mask),
             "in its plane, not beyond it": share(mask & plane, inside),
+            "the target's own, not beyond it": share(target & plane, inside),
             "dice in its plane": dice((mask & plane).astype(np.uint8), (target & plane).astype(np.uint8)),
             "dice": dice(mask.astype(np.uint8), target.astype(np.uint8)),
         }

@@ -1,4 +1,4 @@
-"""Options of an episode (anchor, averaging, replay, patience, `step_after`): off, nothing changes; on, they obey."""
+"""Options of an episode (anchor, averaging, replay, patience, steps): off, nothing changes; on, they obey."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +83,14 @@ def test_a_rough_mask_resembles_its_target_but_is_not_it() -> None:
         rough = rough_mask(a_ball(), np.random.default_rng(seed))
         scores.append(2 * (rough & a_ball()).sum() / (rough.sum() + a_ball().sum()))
     assert 0.3 < np.mean(scores) < 0.95
+
+
+def test_some_rough_masks_leak_far_beyond_their_target() -> None:
+    """Smoothing and a shift of two voxels stay near the target; a leak is what a - click is for."""
+    target = a_ball()
+    far = ndimage.distance_transform_edt(~target) > 5
+    leaks = [(rough_mask(target, np.random.default_rng(seed)) & far).sum() for seed in range(60)]
+    assert 6 <= sum(n > 30 for n in leaks) <= 40
 
 
 def test_the_mixed_annotator_uses_every_way_to_start_and_to_correct() -> None:

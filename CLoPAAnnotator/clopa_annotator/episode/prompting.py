@@ -225,7 +225,7 @@ def scribble_in_slice(region: Region, rng: np.random.Generator, positive: bool) 
 
 
 def rough_mask(target: Region, rng: np.random.Generator) -> Region:
-    """The target as another tool might deliver it: smoothed, shifted, with a piece missing or too much."""
+    """The target as another tool might deliver it: smoothed, shifted, with a piece missing or a leak beside it."""
     bounds = bounding_box(target)
     if bounds is None:
         return target.copy()
@@ -240,4 +240,17 @@ def rough_mask(target: Region, rng: np.random.Generator) -> Region:
         cut = int(rng.integers(*bounds[axis]))
         keep = np.arange(target.shape[axis]) < cut
         rough = rough & np.expand_dims(keep, tuple(a for a in range(3) if a != axis))
+    if rng.random() < 0.45:
+        rough = rough | _leak(target, rng)
     return np.asarray(rough, dtype=np.bool_)
+
+
+def _leak(target: Region, rng: np.random.Generator) -> Region:
+    """A bump of three to nine voxels' radius that begins in or near the target: what a - click is for."""
+    start = uniform_voxel(target, rng) or (0, 0, 0)
+    away = rng.standard_normal(3)
+    centre = np.array(start) + away / np.linalg.norm(away) * rng.uniform(4, 16)
+    radii = rng.uniform(3, 9, size=3)
+    k, j, i = np.ogrid[tuple(slice(n) for n in target.shape)]
+    distance = sum(((x - c) / r) ** 2 for x, c, r in zip((k, j, i), centre, radii, strict=True))
+    return np.asarray(distance < 1)
