@@ -5,82 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
+import engine_lines
 import httpx
 import numpy as np
 import pytest
-from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, an_image, make_campaign, serving
+from engine_lines import CLICK, add_case, add_version, confirm
+from engine_support import ANNOTATOR, OWNER, Running, an_image, make_campaign, serving
 from nnInteractive.inference.remote.remote_session import nnInteractiveRemoteInferenceSession
 
 from clopa_annotator.engine.serve import tls_from
-from clopa_annotator.engine.spool import confirmation_message
 from clopa_annotator.engine.transport import Transport, TransportSettings
-from clopa_annotator.errors import (
-    CaseTaken,
-    ConfirmationConflict,
-    EngineUnreachable,
-    InputError,
-    NotPermitted,
-    StorageFull,
-    UnknownVersion,
-)
+from clopa_annotator.errors import EngineUnreachable, InputError, UnknownVersion
 from clopa_annotator.session.remote import RemoteSession
-from clopa_annotator.session.wire import geometry_to_wire
-from clopa_annotator.types import CaseState, Confirmation, GateDecision, PointPrompt
+from clopa_annotator.types import PointPrompt
 
-CLICK = PointPrompt((15, 18, 14))
-BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def running(model: Path, tmp_path: Path) -> Iterator[Running]:
-    with serving(make_campaign(tmp_path / "campaign", model)) as running:
-        yield running
-
-
-@pytest.fixture
-def lines(running: Running) -> Iterator[dict[str, Transport]]:
-    lines = {
-        name: Transport(running.url, token)
-        for name, token in (("Ada", OWNER), ("Bob", ANNOTATOR), ("Eve", OTHER))
-    }
-    yield lines
-    for line in lines.values():
-        line.close()
-
-
-def add_case(line: Transport, case_id: str, seed: int = 0) -> None:
-    image = an_image(seed)
-    line.exchange(
-        "cases/add",
-        {"case_id": case_id, "geometry": geometry_to_wire(image.geometry)},
-        {"image": image.voxels},
-    )
-
-
-def confirm(
-    line: Transport, case_id: str, name: str, value: int = 1, based_on: int | None = 0
-) -> dict[str, object]:
-    mask = np.zeros(an_image().voxels.shape, np.uint8)
-    mask[5:9, 5:9, 5:9] = value
-    message = confirmation_message(Confirmation(name, case_id, mask), based_on)
-    return line.send("confirm", message, "application/octet-stream")[0]["ref"]
-
-
-def add_version(running: Running, factor: float) -> int:
-    """A promoted version whose norms are scaled."""
-    campaign = running.engine.campaign
-    base = campaign.model.base_state()
-    tensors = {n: p * factor for n, p in base.items() if "norm" in n}
-    version = campaign.registry.add_tensors(tensors, parent=0, parameter_group="in")
-    return campaign.registry.promote(version.number, BETTER).number
+model, running, lines = engine_lines.model, engine_lines.running, engine_lines.lines
 
 
 def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
@@ -155,63 +96,6 @@ def test_weights_at_once_reach_an_open_case(running: Running, lines: dict[str, T
     assert session.add_prompt(CLICK).weights_version == 0
 
 
-def test_a_case_in_somebodys_hands_is_told_and_refused(lines: dict[str, Transport]) -> None:
-    add_case(lines["Ada"], "case 1")
-    lines["Bob"].exchange("cases/take", {"case_id": "case 1"})
-    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
-    assert (row["owner"], row["state"]) == ("Bob", CaseState.IN_PROGRESS.value)
-    for path in ("cases/take", "cases/skip", "cases/withdraw"):
-        with pytest.raises(CaseTaken, match="Bob is working on this case"):
-            lines["Eve"].exchange(path, {"case_id": "case 1", "reason": "mine"})
-    lines["Bob"].exchange("cases/leave", {"case_id": "case 1"})
-    lines["Eve"].exchange("cases/take", {"case_id": "case 1"})
-
-
-def test_two_confirmations_of_one_case_are_both_kept_and_flagged(lines: dict[str, Transport]) -> None:
-    add_case(lines["Ada"], "case 1")
-    first = confirm(lines["Bob"], "case 1", "from Bob")
-    second = confirm(lines["Eve"], "case 1", "from Eve")
-    assert (first["case_version"], second["case_version"]) == (1, 2)
-    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
-    assert row["state"] == CaseState.NEEDS_REVIEW.value
-    (line,) = lines["Ada"].exchange("statistics", {})[0]["statistics"]
-    assert line["annotator"] == "Eve"
-
-
-def test_a_confirmation_belongs_to_the_token_whatever_it_says(
-    running: Running, lines: dict[str, Transport]
-) -> None:
-    add_case(lines["Ada"], "case 1")
-    confirm(lines["Bob"], "case 1", "one")
-    (version,) = running.engine.campaign.store.versions("case 1")
-    assert version.annotator == "Bob"
-
-
-def test_a_confirmation_is_stored_once_and_a_conflicting_one_refused(
-    running: Running, lines: dict[str, Transport]
-) -> None:
-    add_case(lines["Ada"], "case 1")
-    assert confirm(lines["Bob"], "case 1", "one") == confirm(lines["Bob"], "case 1", "one")
-    with pytest.raises(ConfirmationConflict):
-        confirm(lines["Bob"], "case 1", "one", value=0)
-    assert len(running.engine.campaign.store.versions("case 1")) == 1
-
-
-def test_only_the_owner_steers(lines: dict[str, Transport]) -> None:
-    for path, meta in (
-        ("weights/rollback", {"version": 0}),
-        ("weights/activate", {"version": 0}),
-        ("weights/policy", {"policy": "at once"}),
-        ("episodes/start", {}),
-        ("episodes/pause", {"paused": True}),
-        ("episodes/cancel", {}),
-        ("export", {"format": "weights", "folder": "x"}),
-    ):
-        with pytest.raises(NotPermitted):
-            lines["Bob"].exchange(path, meta)
-    assert lines["Bob"].exchange("hello", {})[0]["engine"]["is_owner"] is False
-
-
 def test_exports_stay_in_the_campaign(running: Running, lines: dict[str, Transport]) -> None:
     add_case(lines["Ada"], "../case ä")
     confirm(lines["Ada"], "../case ä", "one")
@@ -279,30 +163,6 @@ def test_an_engine_can_be_spoken_to_over_tls(model: Path, tmp_path: Path) -> Non
         with pytest.raises(EngineUnreachable):
             stranger.exchange("hello", {})
         stranger.close()
-
-
-def test_a_full_disk_confirms_nothing_and_says_so(
-    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_case(lines["Ada"], "case 1")
-
-    def full(*_: object, **__: object) -> None:
-        raise StorageFull("There is no room on the disk; nothing was confirmed.")
-
-    monkeypatch.setattr(running.engine.campaign.store, "confirm", full)
-    with pytest.raises(StorageFull, match="no room"):
-        confirm(lines["Bob"], "case 1", "one")
-    monkeypatch.undo()
-    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
-
-
-def test_a_durable_confirmation_is_acknowledged_even_if_learning_fails(
-    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_case(lines["Ada"], "case 1")
-    monkeypatch.setattr(running.engine.desk, "confirmed", lambda: 1 / 0)
-    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
-    assert running.engine.events.since(0)[-1].name == "episode_failed"
 
 
 def test_a_strategy_learns_between_clicks_on_the_prediction_thread(model: Path, tmp_path: Path) -> None:
