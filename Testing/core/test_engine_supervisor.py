@@ -2,127 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import supervised
+from supervised import Recorder, steps, wait_for
 
-from clopa_annotator.engine.processes import ProgressTail
-from clopa_annotator.engine.signals import (
-    HEARTBEAT,
-    OWNER,
-    TRAINER,
-    ProcessId,
-    YieldFlag,
-    read_process,
-    write_process,
-)
-from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
+from clopa_annotator.engine.signals import HEARTBEAT, OWNER, TRAINER, ProcessId, read_process, write_process
 from clopa_annotator.errors import EpisodeError
 
-TRAINER_SCRIPT = textwrap.dedent(
-    """
-    import json, os, sys, time
-    from pathlib import Path
-    from clopa_annotator.engine import signals
-    from clopa_annotator.engine.trainer import Leash
-
-    signals.STALE_S = 4.0
-    job, mode, grace = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-    attempt = len(list(job.glob("attempt*")))
-    (job / f"attempt{attempt}").touch()
-    if mode == "crash once" and attempt == 0 or mode == "crash":
-        os._exit(3)
-    ballast = bytearray(300 << 20) if mode == "greedy" else b""
-    with Leash(job, grace) as leash:
-        steps = 0
-        while not (job / "finish").exists():
-            if mode == "hang":
-                time.sleep(60)
-            if mode == "deaf":
-                leash.yield_to()
-            elif leash.should_stop():
-                (job / "stopped").touch()
-                sys.exit(0)
-            leash.yield_to()
-            steps += 1
-            (job / "steps").write_text(str(steps))
-            with open(job / "progress.jsonl", "a") as file:
-                file.write(json.dumps({"step": steps}) + "\\n")
-            time.sleep(0.02)
-        (job / "result.json").write_text("{}")
-    """
-)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.rows: list[dict[str, object]] = []
-        self.ends: list[tuple[str, str, str]] = []
-        self.ended = threading.Event()
-
-    def progress(self, job: Path, row: dict[str, object]) -> None:
-        self.rows.append(row)
-
-    def end(self, job: Path, outcome: str, reason: str) -> None:
-        self.ends.append((job.name, outcome, reason))
-        self.ended.set()
-
-
-@pytest.fixture
-def heard() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    folder = tmp_path / "episodes" / "0001"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def supervise(tmp_path: Path, heard: Recorder) -> Iterator[Callable[..., Supervisor]]:
-    script = tmp_path / "trainer.py"
-    script.write_text(TRAINER_SCRIPT)
-    made: list[Supervisor] = []
-
-    def make(mode: str = "obey", grace_s: float = 30.0, **changes: object) -> Supervisor:
-        settings = SupervisorSettings(
-            command=lambda job: [sys.executable, str(script), str(job), mode, str(grace_s)],
-            poll_s=0.05,
-            ask_s=30.0,
-            backoff_s=0.05,
-            niceness=17,
-        )
-        made.append(Supervisor(replace(settings, **changes), heard.progress, heard.end))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
-def steps(job: Path) -> int:
-    text = (job / "steps").read_text() if (job / "steps").exists() else ""
-    return int(text or 0)
+heard, job, supervise = supervised.heard, supervised.job, supervised.supervise
 
 
 def test_a_job_is_seen_through_and_its_progress_told(supervise, heard: Recorder, job: Path) -> None:
@@ -285,33 +181,3 @@ def test_closing_ends_the_trainer_but_keeps_the_job(supervise, heard: Recorder, 
     assert not trainer.alive
     assert heard.ends == []
     assert not (job / "result.json").exists()
-
-
-def test_a_torn_or_half_written_line_is_no_progress(tmp_path: Path) -> None:
-    path = tmp_path / "progress.jsonl"
-    tail = ProgressTail(path)
-    assert tail.rows() == []
-    path.write_text('{"a": 1}\n{"b": \n[1]\n{"c"')
-    assert tail.rows() == [{"a": 1}]
-    with path.open("a") as file:
-        file.write(": 2}\n")
-    assert tail.rows() == [{"c": 2}]
-
-
-def test_a_flag_left_up_by_a_dead_engine_does_not_stop_training(
-    job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flag = YieldFlag(job)
-    flag.set(True)
-    assert flag.raised
-    later = time.time() + 3600
-    monkeypatch.setattr(time, "time", lambda: later)
-    assert not flag.raised
-    flag.close()
-
-
-def test_a_reused_process_number_is_not_the_same_process() -> None:
-    mine = ProcessId.of()
-    assert mine.alive
-    assert not ProcessId(mine.pid, mine.started - 100).alive
-    assert json.loads(json.dumps(mine.started)) == mine.started
