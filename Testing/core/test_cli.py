@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset, tiny_model_folder
+import tiny_campaign
+from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
 
 from clopa_annotator import __version__
 from clopa_annotator.cli import main
 from clopa_annotator.commands.output import without_nan
 from clopa_annotator.pipeline import Campaign
+
+model_folder = tiny_campaign.model_folder
 
 COMMANDS = (
     ("demo",),
@@ -32,11 +35,6 @@ COMMANDS = (
     ("export",),
     ("doctor",),
 )
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

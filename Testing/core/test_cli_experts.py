@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_campaign
 import torch
 from tiny_campaign import confirm_case, tiny_config, tiny_dataset, tiny_model_folder
 
@@ -15,12 +16,9 @@ from clopa_annotator.datasets.volumes import read_image, write_volume
 from clopa_annotator.experts.library import ExpertLibrary
 from clopa_annotator.pipeline import Campaign
 
+model_folder = tiny_campaign.model_folder
+
 CASES = 7
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_campaign import make_episodes_tiny, tiny_dataset, tiny_model_folder
+import tiny_campaign
+from tiny_campaign import make_episodes_tiny
 
 import clopa_annotator.measurement as measurement
 import clopa_annotator.simulation as simulation
@@ -20,15 +21,7 @@ from clopa_annotator.recall import Recall
 from clopa_annotator.simulation import SimulationSettings
 from clopa_annotator.types import BoxPrompt, PointPrompt, TimedPrompt
 
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
-    return tiny_dataset(tmp_path_factory.mktemp("dataset"), n=8)
+model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset
 
 
 @pytest.fixture

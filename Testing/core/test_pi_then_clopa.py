@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import tiny_campaign
 import torch
-from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset, tiny_model_folder
+from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
 
 from clopa_annotator import checking, strategies
 from clopa_annotator.datasets import MsdDataset
@@ -18,10 +19,7 @@ from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
 from clopa_annotator.pipeline import Campaign, run_episode_job
 from clopa_annotator.types import Confirmation, GateDecision
 
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model_folder(tmp_path_factory.mktemp("model"))
+model_folder = tiny_campaign.model_folder
 
 
 @pytest.fixture(scope="module")
