@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import torch
 from fastapi import FastAPI
-from nnInteractive.inference.server.app import make_app
 from starlette.routing import BaseRoute
 
 from clopa_annotator.engine.guard import Guard, GuardSettings
 from clopa_annotator.engine.host import Engine
+from clopa_annotator.engine.memory import give_back_freed_memory
 from clopa_annotator.engine.routes_cases import CaseRoutes
 from clopa_annotator.engine.routes_learning import LearningRoutes
 from clopa_annotator.engine.routes_session import SessionRoutes
@@ -31,6 +31,9 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: GuardSettings | N
             compares it in variable time.
         settings: what a request may cost.
     """
+    # Here, after the campaign has imported nnInteractive without what a session does not use (`lean`).
+    from nnInteractive.inference.server.app import make_app
+
     settings = settings or GuardSettings()
     model = engine.campaign.model
     app: FastAPI = make_app(
@@ -79,4 +82,10 @@ def _lifespan(app: FastAPI, engine: Engine):  # type: ignore[no-untyped-def]
 async def _sweep(engine: Engine) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
-        await asyncio.get_running_loop().run_in_executor(None, engine.sessions.sweep)
+        await asyncio.get_running_loop().run_in_executor(None, _tidy, engine)
+
+
+def _tidy(engine: Engine) -> None:
+    """Close the sessions of people who went away, and give back the memory that clicks left behind."""
+    engine.sessions.sweep()
+    give_back_freed_memory()
