@@ -22,15 +22,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 from nnInteractive.interaction.point import PointInteraction_stub
-from nnInteractive.trainer.nnInteractiveTrainer import nnInteractiveTrainer_stub
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from clopa_annotator.errors import ModelError, ModelNotPresent
 from clopa_annotator.geometry import Kji
+from clopa_annotator.session.lean import (
+    PlansManager,
+    nnInteractiveInferenceSession,
+    nnInteractiveTrainer_stub,
+)
 from clopa_annotator.session.upstream import hush
 
 logger = logging.getLogger(__name__)

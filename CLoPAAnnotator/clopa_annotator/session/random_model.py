@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nnInteractive.trainer.nnInteractiveTrainer import nnInteractiveTrainer_stub
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from clopa_annotator.session.lean import PlansManager, nnInteractiveTrainer_stub
 from clopa_annotator.session.model import CHECKPOINT_NAME
 
 CONFIGURATION = "3d_fullres"

@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from nnInteractive.inference import inference_session
-from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 from nnInteractive.interaction import point
 from nnInteractive.utils import crop
 from nnunetv2.utilities.label_handling import label_handling
@@ -27,6 +25,7 @@ from nnunetv2.utilities.label_handling import label_handling
 from clopa_annotator.errors import ImageError
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.session.checks import binary_mask
+from clopa_annotator.session.lean import inference_session, nnInteractiveInferenceSession
 from clopa_annotator.types import (
     BoxPrompt,
     LassoPrompt,
