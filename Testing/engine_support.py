@@ -59,6 +59,16 @@ def make_campaign(folder: Path, model: Path, size: int = 20, strategy: str = "cl
     return folder
 
 
+def confirm_three_cases(campaign: Campaign) -> None:
+    """Three cases, each confirmed with the bright box of `an_image`."""
+    for number in range(3):
+        image = an_image(number)
+        campaign.store.add_case(f"case {number}", image)
+        mask = np.zeros(image.voxels.shape, np.uint8)
+        mask[10:22, 12:24, 8:20] = 1
+        campaign.confirm(Confirmation(f"id {number}", f"case {number}", mask))
+
+
 @dataclass
 class Running:
     """A served engine."""

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from engine_process import SLOW, EngineProcess
-from engine_support import a_model, an_image, make_campaign
+from engine_support import a_model, an_image, confirm_three_cases, make_campaign
 
 from clopa_annotator.engine.ending import STACKS
 from clopa_annotator.engine.signals import TRAINER, read_process
@@ -23,7 +22,7 @@ from clopa_annotator.engine.transport import Transport, TransportSettings
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.session.remote import RemoteSession
-from clopa_annotator.types import Confirmation, PointPrompt
+from clopa_annotator.types import PointPrompt
 
 CLICK = PointPrompt((15, 18, 14))
 PROGRAM = """
@@ -51,12 +50,7 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
     """An engine with three confirmed cases, and episodes that take two minutes."""
     folder = make_campaign(tmp_path / "campaign", a_model(tmp_path / "model"))
     with Campaign.open(folder, device="cpu") as campaign:
-        for number in range(3):
-            image = an_image(number)
-            campaign.store.add_case(f"case {number}", image)
-            mask = np.zeros(image.voxels.shape, np.uint8)
-            mask[10:22, 12:24, 8:20] = 1
-            campaign.confirm(Confirmation(f"id {number}", f"case {number}", mask))
+        confirm_three_cases(campaign)
     engine = EngineProcess(folder, episode_s=120.0).start()
     yield engine
     if engine.process.poll() is None:

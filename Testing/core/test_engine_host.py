@@ -24,6 +24,22 @@ from clopa_annotator.types import PointPrompt
 model, running, lines = engine_lines.model, engine_lines.running, engine_lines.lines
 
 
+def open_and_click(stock: nnInteractiveRemoteInferenceSession, buffer: np.ndarray) -> None:
+    stock.set_image(an_image().voxels[None].astype(np.float32))
+    stock.set_target_buffer(buffer)
+    stock.add_point_interaction(CLICK.position_kji, True)
+
+
+def masks_by_version(sessions: list[RemoteSession]) -> dict[int, np.ndarray]:
+    """What each session shows after a click; the first has version 0, the next 1, and so on."""
+    masks = {}
+    for version, session in enumerate(sessions):
+        proposal = session.add_prompt(CLICK)
+        assert proposal.weights_version == version
+        masks[version] = proposal.mask
+    return masks
+
+
 def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
     running: Running, lines: dict[str, Transport]
 ) -> None:
@@ -31,9 +47,7 @@ def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
     sessions[0].set_image(an_image())
     stock = nnInteractiveRemoteInferenceSession(running.url, api_key=ANNOTATOR)
     buffer = np.zeros(an_image().voxels.shape, np.uint8)
-    stock.set_image(an_image().voxels[None].astype(np.float32))
-    stock.set_target_buffer(buffer)
-    stock.add_point_interaction(CLICK.position_kji, True)
+    open_and_click(stock, buffer)
     # The stock session computes in fp32, ours in bf16 where the CPU likes that: each is compared with itself.
     stock_base = buffer.copy()
     for factor in (1.3, 0.7):
@@ -41,11 +55,7 @@ def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
         sessions.append(RemoteSession(lines["Bob"]))
         sessions[-1].set_image(an_image())
     assert [s.weights_version for s in sessions] == [0, 1, 2]
-    pure = {}
-    for version, session in enumerate(sessions):
-        proposal = session.add_prompt(CLICK)
-        assert proposal.weights_version == version
-        pure[version] = proposal.mask
+    pure = masks_by_version(sessions)
     assert not np.array_equal(pure[0], pure[1]) and not np.array_equal(pure[1], pure[2])
 
     def click(version: int) -> None:
@@ -66,9 +76,7 @@ def test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure(
     for thread in threads:
         thread.join()
     assert not mixed
-    stock.set_image(an_image().voxels[None].astype(np.float32))
-    stock.set_target_buffer(buffer)
-    stock.add_point_interaction(CLICK.position_kji, True)
+    open_and_click(stock, buffer)
     assert not np.array_equal(buffer, stock_base)
     stock.close()
 

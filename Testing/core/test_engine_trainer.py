@@ -6,9 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-from engine_support import a_model, an_image, make_campaign
+from engine_support import a_model, confirm_three_cases, make_campaign
 
 from clopa_annotator.engine.episodes import (
     episode_row,
@@ -22,7 +21,7 @@ from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings, tr
 from clopa_annotator.episode.folder import read_result, write_job, write_result
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.pipeline import Campaign
-from clopa_annotator.types import Confirmation, EpisodeRequest, EpisodeResult, GateDecision, Split
+from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, Split
 
 TINY = EpisodeSettings(
     group="in",
@@ -41,12 +40,7 @@ TINY = EpisodeSettings(
 def job(tmp_path: Path) -> Path:
     folder = make_campaign(tmp_path / "campaign", a_model(tmp_path / "model"))
     with Campaign.open(folder, device="cpu") as campaign:
-        for number in range(3):
-            image = an_image(number)
-            campaign.store.add_case(f"case {number}", image)
-            mask = np.zeros(image.voxels.shape, np.uint8)
-            mask[10:22, 12:24, 8:20] = 1
-            campaign.confirm(Confirmation(f"id {number}", f"case {number}", mask))
+        confirm_three_cases(campaign)
         request = EpisodeRequest(1, 3, Split(train=(1, 2), val=(3,)), strategy="clopa-in")
         cases = campaign.store.confirmed()
         return write_job(
