@@ -73,3 +73,22 @@ def driver(panel):
 
     panel.connect(FakeEngineClient(FakeCampaign()))
     return panel
+
+
+@pytest.fixture
+def engine(panel, tmp_path, monkeypatch):
+    """The module, ready to connect to a real engine process whose campaign has a tiny network."""
+    pytest.importorskip("torch", reason="the engine needs torch")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "Testing"))
+    from double_engine import interpreter
+
+    from clopa_annotator.config import CampaignConfig
+    from clopa_annotator.pipeline import Campaign
+    from clopa_annotator.session.random_model import write_random_model
+
+    monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))
+    model = write_random_model(tmp_path / "model", patch_size_kji=(56, 56, 56), features=(4, 8, 8))
+    config = CampaignConfig("Real", 100, model=str(model), strategy="clopa-in")
+    Campaign.create(tmp_path / "campaign", config, device="cpu").close()
+    panel.ui.campaignPath.currentPath = str(tmp_path / "campaign")
+    return panel

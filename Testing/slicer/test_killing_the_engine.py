@@ -15,7 +15,6 @@ import time
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
 from driving import a_ball
 
 pytestmark = [
@@ -31,26 +30,15 @@ MOMENTS = ("during a click", "between clicks", "during confirm", "during an epis
 
 
 @pytest.fixture
-def story(panel, tmp_path, monkeypatch):
-    pytest.importorskip("torch", reason="the engine needs torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "Testing"))
+def story(engine, tmp_path):
     import slicer
-    from double_engine import interpreter
 
-    from clopa_annotator.config import CampaignConfig
-    from clopa_annotator.pipeline import Campaign
-    from clopa_annotator.session.random_model import write_random_model
-
-    monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))
-    model = write_random_model(tmp_path / "model", patch_size_kji=(56, 56, 56), features=(4, 8, 8))
-    config = CampaignConfig("Chaos", 100, model=str(model), strategy="clopa-in")
-    Campaign.create(tmp_path / "campaign", config, device="cpu").close()
+    panel = engine
     (tmp_path / "images").mkdir()
     for number in range(4 * ROUNDS + 4):
         node = slicer.util.addVolumeFromArray(a_ball(SHAPE, seed=number))
         slicer.util.saveNode(node, str(tmp_path / "images" / f"case {number:03d}.nrrd"))
         slicer.mrmlScene.RemoveNode(node)
-    panel.ui.campaignPath.currentPath = str(tmp_path / "campaign")
     story = Story(panel, tmp_path / "campaign")
     panel.ui.connectButton.click()
     story.wait(lambda: panel.workspace.isConnected, "the engine")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from conftest import REPOSITORY
 from driving import a_ball
 
 pytestmark = [
@@ -13,25 +12,6 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="the stand-in for the engine's interpreter is a shell script"),
 ]
 PATIENCE_S = 120
-
-
-@pytest.fixture
-def engine(panel, tmp_path, monkeypatch):
-    """The panel, ready to connect to a campaign with a tiny network."""
-    pytest.importorskip("torch", reason="the engine needs torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "Testing"))
-    from double_engine import interpreter
-
-    from clopa_annotator.config import CampaignConfig
-    from clopa_annotator.pipeline import Campaign
-    from clopa_annotator.session.random_model import write_random_model
-
-    monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))
-    model = write_random_model(tmp_path / "model", patch_size_kji=(56, 56, 56), features=(4, 8, 8))
-    config = CampaignConfig("Real", 100, model=str(model), strategy="clopa-in")
-    Campaign.create(tmp_path / "campaign", config, device="cpu").close()
-    panel.ui.campaignPath.currentPath = str(tmp_path / "campaign")
-    return panel
 
 
 def connect(panel):
