@@ -128,10 +128,7 @@ def test_the_whole_story(started, test_data, artifacts, tmp_path):
     adapted = annotate(driver, truth, clicks=0)
     assert driver.session.weightsVersion == 1
     driver.picture(artifacts, "9-better-first-proposal")
-    roll_back(driver)
-    driver.ui.resetButton.click()
-    settle(driver)
-    base = annotate(driver, truth, clicks=0)
+    base = first_proposal_of_the_base(driver, truth)
     assert driver.session.weightsVersion == 0
     assert adapted > base, f"first proposal {base:.3f} before, {adapted:.3f} after the episode"
     accept_reference(driver, truth)
@@ -220,6 +217,14 @@ def roll_back(driver):
     box.setCurrentIndex(box.findData(0))
     driver.ui.rollBackButton.click()
     wait(driver, lambda: driver.widget.learningPanel.state.weights_version == 0, "rolling back")
+
+
+def first_proposal_of_the_base(driver, truth):
+    """The same case again, with the base model."""
+    roll_back(driver)
+    driver.ui.resetButton.click()
+    settle(driver)
+    return annotate(driver, truth, clicks=0)
 
 
 def save_and_reload(driver, test_data, tmp_path):
