@@ -1,4 +1,4 @@
-"""Modules stay small enough to read in one sitting; the longest are printed."""
+"""Modules stay small enough to read in one sitting, tests too; the longest are printed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOTS = ("CLoPAAnnotator", "Testing/host", "benchmarks", "scripts")
+ROOTS = ("CLoPAAnnotator", "Testing", "benchmarks", "scripts")
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
-FILES = sorted(p for root in ROOTS for p in (REPOSITORY / root).rglob("*.py"))
+# The arena grew by a study at a time while it ran; its tests are to be split by study, and removed here.
+NOT_YET_SPLIT = {"Testing/core/test_arena.py"}
+FILES = sorted(
+    p
+    for root in ROOTS
+    for p in (REPOSITORY / root).rglob("*.py")
+    if p.relative_to(REPOSITORY).as_posix() not in NOT_YET_SPLIT
+)
 
 
 def docstring_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
