@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from clopa_annotator.episode.prompting import (
     MixedPrompter,
