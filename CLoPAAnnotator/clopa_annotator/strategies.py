@@ -192,7 +192,7 @@ def _start(settings: OnlineSettings, model: LoadedModel, encoder: CanvasEncoder)
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
     "paper": EpisodeSettings.paper,
     "quick": EpisodeSettings.quick,
-    "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=12, val_samples=4),
+    "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=8),
 }
 """Settings of episodes by the schedule's name; "brief" is for comparing many campaigns on one machine."""
 

@@ -144,21 +144,22 @@ class EpisodeSettings:
 
     @classmethod
     def quick(cls, group: str = "cn") -> EpisodeSettings:
-        """A few minutes at most per episode on two CPU cores, in the session's geometry.
+        """Two or three minutes per episode on two CPU cores without a unit for bf16, in the session's geometry.
 
-        The step is ten times the paper's and falls to zero: a hundred updates have to do what five hundred
-        do there. ``docs/results/hippocampus.md`` shows what it gives; other steps have not been compared
-        on the bundled model yet (``benchmarks/tuning.py`` is the command for it).
+        The step is ten times the paper's, falls to zero and is taken after every pass: 72 steps on 24
+        windows have to do what 500 windows do there. ``docs/results/hippocampus.md`` shows what it gives;
+        ``benchmarks/tuning.py`` compares other settings.
         """
         return cls(
             group=group,
             learning_rate=1e-2,
             learning_rate_schedule="linear",
             epochs=4,
-            updates=25,
-            steps=4,
+            updates=6,
+            steps=3,
+            step_after="pass",
             patch_centre="session",
-            val_samples=8,
+            val_samples=4,
         )
 
     def to_dict(self) -> dict[str, Any]:
