@@ -3,7 +3,8 @@
 ``python Testing/chaos/chaos.py --kills 200`` runs on a campaign of its own with a small random network and
 the scripted trainer. Two people annotate, a lead swaps weights back and forth and starts episodes. Engine and
 trainer are killed with SIGKILL at random moments, singly or together; besides, connections are cut in the
-middle of uploads and the disk fills up, which does not count as a kill. It ends with 1 unless
+middle of uploads and the disk fills up, which does not count as a kill. About two kills in five are the
+engine's, the rest the trainer's, most of them while it works on its job. It ends with 1 unless
 
 * every acknowledged confirmation is there, intact, once;
 * what could not be delivered at once was delivered later, once;
@@ -15,13 +16,13 @@ middle of uploads and the disk fills up, which does not count as a kill. It ends
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -29,145 +30,57 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaos_network import CuttingProxy
+from chaos_people import CLICK, Lead, Person, Tally
 from engine_process import DISK_FULL, EngineProcess
 from engine_support import a_model, an_image, make_campaign
 
 from clopa_annotator.cache.chunked import mask_hash
 from clopa_annotator.cache.store import CampaignStore
-from clopa_annotator.engine.client import HttpEngineClient
 from clopa_annotator.engine.processes import with_patience
 from clopa_annotator.engine.signals import TRAINER, read_process
-from clopa_annotator.engine.transport import TransportSettings
 from clopa_annotator.episode.folder import read_job
-from clopa_annotator.errors import ClopaError, EngineUnreachable
 from clopa_annotator.pipeline import Campaign
-from clopa_annotator.types import CaseRef, Confirmation, PointPrompt, Proposal
 
-CLICK = PointPrompt((15, 18, 14))
-
-
-@dataclass
-class Tally:
-    """What happened, from the annotators' side."""
-
-    acknowledged: dict[str, tuple[CaseRef, str]] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
-    first: Counter[tuple[int, int, str]] = field(default_factory=Counter)
-    swaps: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    clicks: int = 0
-    injuries: Counter[str] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def killed(self) -> int:
-        """Processes that were killed."""
-        return self.injuries["engine"] + self.injuries["trainer"] + 2 * self.injuries["both"]
+WORKING, STARTING, AWAY = "working", "starting", "away"
+CHANCES = {
+    WORKING: {"engine": 1.0, "trainer": 4.0, "both": 2.0, "network": 0.5},
+    STARTING: {"engine": 3.0, "trainer": 1.0, "network": 0.5, "disk": 0.5},
+    AWAY: {"engine": 3.0, "network": 0.5, "disk": 0.5},
+}
+"""How often each injury is chosen, by what the trainer is doing."""
+ENGINES = 0.4
+"""Above this share of the kills a trainer is waited for before the next engine is killed: that costs more."""
+EPISODE_S = 1.0
 
 
-class Person(threading.Thread):
-    """Opens cases, clicks, confirms; tries again after every failure."""
-
-    def __init__(
-        self, name: str, url: str, token: str, spool: Path, tally: Tally, stop: threading.Event
-    ) -> None:
-        super().__init__(name=name, daemon=True)
-        self.client = HttpEngineClient(
-            url, token, spool, TransportSettings(patience_s=3.0, quick_s=20.0, work_s=60.0)
-        )
-        self.tally, self.stop = tally, stop
-        self.rng = random.Random(name)
-
-    def ask(self, call: object) -> object:
-        box: dict[str, object] = {}
-        call.then(lambda r: box.update(result=r), lambda e: box.update(error=e))
-        while not box:
-            self.client.poll(0.05)
-        if "error" in box:
-            raise box["error"]
-        return box["result"]
-
-    def run(self) -> None:
-        number = 0
-        while not self.stop.is_set():
-            number += 1
-            case = f"{self.name} {number}"
-            while not self.stop.is_set():
-                try:
-                    self.annotate(case, number)
-                    break
-                except ClopaError as error:
-                    with self.tally.lock:
-                        self.tally.errors[type(error).__name__] += 1
-                    time.sleep(0.2)
-        self.settle()
-
-    def annotate(self, case: str, number: int) -> None:
-        self.ask(self.client.open_case(case, an_image(number % 7)))
-        for turn in range(self.rng.randrange(1, 4)):
-            answer = self.ask(self.client.add_prompts([CLICK]))
-            self.tally.clicks += 1
-            if turn == 0:
-                self.note(answer.proposal, number % 7)
-        mask = answer.proposal.mask.copy()
-        mask[0, 0, number % 30] = 1
-        confirmation = Confirmation(f"id {case}", case, mask, weights_version=answer.proposal.weights_version)
-        digest = mask_hash(mask)
-        try:
-            ref = self.ask(self.client.confirm(confirmation))
-        except EngineUnreachable:
-            with self.tally.lock:
-                self.tally.kept[confirmation.confirmation_id] = digest
-            return
-        with self.tally.lock:
-            self.tally.acknowledged[confirmation.confirmation_id] = (ref, digest)
-
-    def note(self, proposal: Proposal, image: int) -> None:
-        """Remember the first mask of a case, to be compared with its version's own at the end."""
-        with self.tally.lock:
-            self.tally.first[proposal.weights_version, image, mask_hash(proposal.mask)] += 1
-
-    def settle(self) -> None:
-        """Deliver what is still on the spool."""
-        for _ in range(60):
-            try:
-                self.ask(self.client.connect())
-                break
-            except ClopaError:
-                time.sleep(0.5)
-        self.client.close()
-
-
-class Lead(Person):
-    """Swaps weights back and forth, and starts episodes."""
-
-    def run(self) -> None:
-        while not self.stop.is_set():
-            self.stop.wait(self.rng.uniform(0.5, 3.0))
-            try:
-                versions = self.ask(self.client.weights())
-                self.ask(self.client.roll_back(self.rng.choice(versions).number))
-                self.tally.swaps += 1
-                if self.rng.random() < 0.3:
-                    self.ask(self.client.train_now())
-            except ClopaError as error:
-                with self.tally.lock:
-                    self.tally.errors[f"lead: {type(error).__name__}"] += 1
-        self.client.close()
+def find_trainer(engine: EngineProcess) -> tuple[str, psutil.Process | None]:
+    """The trainer, and whether it has its job in hands or is still starting."""
+    jobs = sorted((engine.campaign / "episodes").glob("[0-9]*"))
+    known = read_process(jobs[-1] / TRAINER) if jobs else None
+    working = known.process() if known else None
+    if working is not None:
+        return WORKING, working
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(engine.process.pid).children():
+            if any(part.endswith("scripted_trainer.py") for part in child.cmdline()):
+                return STARTING, child
+    return AWAY, None
 
 
 def injure(engine: EngineProcess, proxy: CuttingProxy, rng: random.Random, tally: Tally) -> None:
-    """One random injury."""
-    jobs = sorted((engine.campaign / "episodes").glob("[0-9]*"))
-    known = read_process(jobs[-1] / TRAINER) if jobs else None
-    trainer = known.process() if known else None
-    kinds = ["engine", "network", "disk"] if trainer is None else ["engine", "trainer", "both", "network"]
-    kind = rng.choice(kinds)
-    if kind in ("trainer", "both") and trainer is not None:
+    """One random injury; most fall on a trainer at work, at any moment of it."""
+    if tally.engines > ENGINES * tally.killed and wait_for_a_trainer(engine, 2 * tally.start_s):
+        # Longer than it trains: some get as far as their result, and their weights come into use.
+        time.sleep(rng.uniform(0.0, 3 * EPISODE_S))
+    state, trainer = find_trainer(engine)
+    kind = rng.choices([*CHANCES[state]], weights=[*CHANCES[state].values()])[0]
+    if kind in ("trainer", "both"):
         with_patience(trainer.kill)
     if kind in ("engine", "both"):
         engine.kill()
+        began = time.monotonic()
         engine.start()
+        tally.start_s = time.monotonic() - began
     elif kind == "network":
         proxy.cut_after(rng.choice([0, 200, 5_000, 60_000]))
     elif kind == "disk":
@@ -182,7 +95,7 @@ def run(folder: Path, kills: int, seed: int, minutes: float = 600.0) -> tuple[Ta
     """Injure until ``kills`` processes were killed or time is up; the tally, and what was found wrong."""
     rng, tally, stop = random.Random(seed), Tally(), threading.Event()
     campaign = make_campaign(folder / "campaign", a_model(folder / "model"))
-    engine = EngineProcess(campaign, episode_s=3.0).start()
+    engine = EngineProcess(campaign, episode_s=EPISODE_S).start()
     proxy = CuttingProxy(engine.port)
     people = [
         Person(name, proxy.url, engine.token, folder / "spool" / name, tally, stop) for name in ("Ada", "Bob")
@@ -215,6 +128,16 @@ def wait_for_a_click(tally: Tally, patience_s: float = 120.0) -> None:
     seen, end = tally.clicks, time.monotonic() + patience_s
     while tally.clicks == seen and time.monotonic() < end:
         time.sleep(0.02)
+
+
+def wait_for_a_trainer(engine: EngineProcess, patience_s: float) -> bool:
+    """Whether one gets to work in time; it starts about as quickly as an engine."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        if find_trainer(engine)[0] == WORKING:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def examine(campaign: Path, folder: Path, tally: Tally) -> list[str]:
@@ -271,7 +194,8 @@ def main() -> int:
         began = time.monotonic()
         tally, wrong = run(Path(folder), given.kills, given.seed, given.minutes)
         print(
-            f"{tally.killed} processes killed, {dict(tally.injuries)}, in {time.monotonic() - began:.0f} s; "
+            f"{tally.killed} processes killed, {tally.engines} of them engines, {dict(tally.injuries)}, "
+            f"in {time.monotonic() - began:.0f} s; "
             f"{tally.clicks} clicks, {tally.swaps} swaps, first masks of {len({v for v, *_ in tally.first})} "
             f"versions compared ({tally.first.total()}), "
             f"{len(tally.acknowledged)} confirmations acknowledged at once, {len(tally.kept)} kept and "
