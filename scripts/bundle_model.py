@@ -1,6 +1,9 @@
 """Put a pretrained model into the box: as float16, under Resources/Models/clopa-base.
 
-python scripts/bundle_model.py RUN/model
+python scripts/bundle_model.py RUN/model [--start FOLDER --share S] [--suffix -third]
+
+With ``--share 0.35`` the weights lie 35 % of the way from the model that the run started from to the one it
+ended with: a short run towards one ability then costs little of the others.
 
 Run it where the project is installed (`.venv` after scripts/test.py). The figures in docs/results/ belong to
 the model that lies there, so measure again afterwards.
@@ -13,9 +16,12 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
+
 from clopa_annotator.pretrain.checkpoint import export_model, load_network, read_design
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "docs" / "results" / "base-model"
 BUNDLED = REPOSITORY / "Resources" / "Models" / "clopa-base"
 
 
@@ -25,14 +31,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="folder 'model' of a run of clopa pretrain")
-    source = parser.parse_args().model
+    parser.add_argument("--start", type=Path, help="the model that this run started from")
+    parser.add_argument("--share", type=float, default=1.0, help="how far to go from there to MODEL")
+    parser.add_argument("--suffix", default="", help="added to the names of the curves and settings kept")
+    given = parser.parse_args()
+    source: Path = given.model
     network = load_network(source)
     design, rules = read_design(source)
     about = json.loads((source / "training.json").read_text("utf-8"))
+    if given.start is not None:
+        start = dict(load_network(given.start).named_parameters())
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.copy_(torch.lerp(start[name], parameter, given.share))
+        about["share"] = given.share
     folder = export_model(network.state_dict(), design, rules, BUNDLED, half=True, about=about)
     for name in ("curves.csv", "settings.json"):
         if (source.parent / name).is_file():
-            shutil.copyfile(source.parent / name, REPOSITORY / "docs" / "results" / "base-model" / name)
+            stem, kind = name.split(".")
+            shutil.copyfile(source.parent / name, RESULTS / f"{stem}{given.suffix}.{kind}")
     size_mb = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
     print(f"{folder}: {size_mb:.1f} MB, {about}")
 
