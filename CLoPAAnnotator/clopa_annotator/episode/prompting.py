@@ -225,7 +225,7 @@ def scribble_in_slice(region: Region, rng: np.random.Generator, positive: bool) 
 
 
 def rough_mask(target: Region, rng: np.random.Generator) -> Region:
-    """The target as another tool might deliver it: smoothed, shifted, with a piece missing or a leak beside it."""
+    """The target as another tool might deliver it: smoothed, shifted, with a piece missing or a leak."""
     bounds = bounding_box(target)
     if bounds is None:
         return target.copy()

@@ -144,7 +144,7 @@ class EpisodeSettings:
 
     @classmethod
     def quick(cls, group: str = "cn") -> EpisodeSettings:
-        """Two or three minutes per episode on two CPU cores without a unit for bf16, in the session's geometry.
+        """Two or three minutes per episode on two CPU cores with AVX2, in the geometry of the session.
 
         The step is ten times the paper's, falls to zero and is taken after every pass: 72 steps on 24
         windows have to do what 500 windows do there. ``docs/results/hippocampus.md`` shows what it gives;
