@@ -12,8 +12,8 @@ from torch import nn
 def train_channels_last(network: nn.Module) -> None:
     """Lay the convolutions' weights out channels last if the network is on a CPU; values stay as they are.
 
-    oneDNN computes the gradient of a 3D convolution's weights up to twice as fast in this layout: forward and
-    backward of the base model at 64^3, batch 2, took 1.54 s instead of 1.78 s on two cores with AVX2 and no
+    oneDNN computes the gradient of a 3D convolution's weights faster in this layout: forward and backward
+    of the base model at 64^3, batch 2, took 1.54 s instead of 1.78 s on two cores with AVX2 and no
     unit for bf16 (``benchmarks/training_layout.py``). A forward pass alone gains nothing, so sessions keep
     PyTorch's usual layout, and with it bit parity between processes that predict.
     """
