@@ -103,6 +103,17 @@ def test_the_mixed_annotator_uses_every_way_to_start_and_to_correct() -> None:
     assert prompter.correct(a_ball(), a_ball(), rng) == ()
 
 
+def test_a_rough_mask_mostly_comes_with_a_correction_of_it() -> None:
+    """A tool's mask is loaded in order to be corrected: the model should know the two together."""
+    rng, target = np.random.default_rng(1), a_ball()
+    prompter = MixedPrompter(PromptMix(points=0, positive_point=0, box=0, lasso=0, scribble=0, mask=1))
+    starts = [prompter.initial(target, rng) for _ in range(60)]
+    assert all(isinstance(s[0], MaskPrompt) for s in starts)
+    assert 36 <= sum(len(s) > 1 for s in starts) < 60
+    negative = [p for s in starts for p in s[1:] if isinstance(p, PointPrompt) and not p.positive]
+    assert negative and not any(target[p.position_kji] for p in negative)
+
+
 def test_weights_of_the_mix_become_probabilities() -> None:
     mix = PromptMix(points=2, positive_point=0, box=0, lasso=0, scribble=2, mask=0)
     np.testing.assert_allclose(mix.starts, [0.5, 0, 0, 0, 0.5, 0])

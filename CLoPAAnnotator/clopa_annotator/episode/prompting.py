@@ -122,14 +122,16 @@ class MixedPrompter:
     mix: PromptMix = PromptMix()
 
     def initial(self, target: Region, rng: np.random.Generator) -> tuple[Prompt, ...]:
-        """Clicks, a box, a lasso, a scribble or a rough mask for the target."""
+        """Clicks, a box, a lasso, a scribble, or a rough mask and mostly a first correction of it."""
         way = int(rng.choice(6, p=self.mix.starts))
         if way == 0 or not target.any():
             return _points(~target, target, rng, rng.random() < self.mix.negative_last)
         if way == 1:
             return _points(np.zeros_like(target), target, rng)
         if way == 5:
-            return (MaskPrompt(rough_mask(target, rng).astype(np.uint8)),)
+            rough = rough_mask(target, rng)
+            alone = rng.random() < 0.2
+            return (MaskPrompt(rough.astype(np.uint8)), *(() if alone else self.correct(rough, target, rng)))
         make = (box_in_slice, lasso_in_slice, scribble_in_slice)[way - 2]
         return (make(target, rng, True),)
 
@@ -240,7 +242,7 @@ def rough_mask(target: Region, rng: np.random.Generator) -> Region:
         cut = int(rng.integers(*bounds[axis]))
         keep = np.arange(target.shape[axis]) < cut
         rough = rough & np.expand_dims(keep, tuple(a for a in range(3) if a != axis))
-    if rng.random() < 0.45:
+    if rng.random() < 0.6:
         rough = rough | _leak(target, rng)
     return np.asarray(rough, dtype=np.bool_)
 
