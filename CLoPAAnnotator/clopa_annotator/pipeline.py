@@ -35,10 +35,7 @@ from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
-from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Mask, Split, WeightsVersion
-
-__all__ = ["Campaign", "run_episode_job"]
 
 logger = logging.getLogger(__name__)
 

@@ -41,8 +41,9 @@ from clopa_annotator.measurement import (
     clear_output,
     measure,
 )
-from clopa_annotator.pipeline import Campaign, run_episode_job
+from clopa_annotator.pipeline import Campaign
 from clopa_annotator.recall import Recall, episode_key
+from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 
 

@@ -165,3 +165,16 @@ def test_simulate_writes_what_the_contract_says(
 
 def test_nan_becomes_null_for_strict_readers() -> None:
     assert without_nan({"a": [float("nan"), 1.0, float("inf")]}) == {"a": [None, 1.0, None]}
+
+
+def test_repeating_a_pretraining_run_starts_where_that_run_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fresh weights instead of the run's own start would be another run, and nothing would say so."""
+    (tmp_path / "settings.json").write_text(json.dumps({"start": str(tmp_path / "gone")}))
+    arguments = ["pretrain", "--out", str(tmp_path / "run"), "--settings", str(tmp_path / "settings.json")]
+    for extra, folder in ((), "gone"), (("--start", str(tmp_path / "elsewhere")), "elsewhere"):
+        assert main([*arguments, *extra]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{folder} does not hold a model" in said and "Traceback" not in said
+    assert not (tmp_path / "run").exists()

@@ -16,7 +16,8 @@ from clopa_annotator.delta import unpack_delta
 from clopa_annotator.episode.folder import read_job, read_result
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
-from clopa_annotator.pipeline import Campaign, run_episode_job
+from clopa_annotator.pipeline import Campaign
+from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import Confirmation, GateDecision
 
 model_folder = tiny_campaign.model_folder

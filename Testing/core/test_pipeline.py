@@ -16,8 +16,9 @@ from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
 from clopa_annotator.jobs import will_be_held_out
-from clopa_annotator.pipeline import Campaign, run_episode_job
+from clopa_annotator.pipeline import Campaign
 from clopa_annotator.scheduler import SchedulerSettings, due
+from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import PointPrompt, Split
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign

@@ -28,7 +28,8 @@ def pretrain(
     settings_file: Annotated[
         Path | None,
         typer.Option(
-            "--settings", help="settings.json of another run, to repeat it; then only --start counts."
+            "--settings",
+            help="settings.json of another run, to repeat it; only --start, if given, counts beside it.",
         ),
     ] = None,
 ) -> None:
@@ -38,7 +39,8 @@ def pretrain(
 
     settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
     if settings_file is not None:
-        settings = replace(read_settings(settings_file), start=start)
+        known = read_settings(settings_file)
+        settings = replace(known, start=start or known.start)
 
     with Steps() as steps:
         done = 0

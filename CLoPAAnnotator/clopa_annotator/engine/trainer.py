@@ -117,7 +117,7 @@ def run_leashed(job: Path, grace_s: float = 20.0) -> int:
         0 when the job has a result, whatever the result says.
     """
     from clopa_annotator.engine.yielding import between_layers
-    from clopa_annotator.pipeline import run_episode_job
+    from clopa_annotator.trainer import run_episode_job
 
     with Leash(job, grace_s) as leash, between_layers(leash.yield_to):
         run_episode_job(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
@@ -138,7 +138,7 @@ def run_by_hand(
         EpisodeError: the folder holds no order, or another process is working on it.
     """
     from clopa_annotator.engine.yielding import between_layers
-    from clopa_annotator.pipeline import run_episode_job
+    from clopa_annotator.trainer import run_episode_job
 
     read_job(job)
     working = read_process(job / TRAINER)

@@ -50,8 +50,8 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
     """
     torch.manual_seed(settings.seed)
     network = build_network(settings.design, deep_supervision=settings.deep_supervision)
-    if settings.start and not (out / STATE).is_file():
-        _start_from(network, Path(settings.start))
+    if (folder := start_of(settings, out)) is not None:
+        _start_from(network, folder)
     network = network.to(device)
     train_channels_last(network)
     optimiser = torch.optim.AdamW(
@@ -73,6 +73,11 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
     rng = np.random.default_rng((settings.seed, 1, rank, updates))
     lengths = np.random.default_rng((settings.seed, 2, updates))
     return RunState(network, average, optimiser, rng, lengths, updates, volumes, seconds)
+
+
+def start_of(settings: PretrainSettings, out: Path) -> Path | None:
+    """The model folder that a run in ``out`` takes its first weights from; None draws or resumes them."""
+    return Path(settings.start) if settings.start and not (out / STATE).is_file() else None
 
 
 def _start_from(network: nn.Module, folder: Path) -> None:

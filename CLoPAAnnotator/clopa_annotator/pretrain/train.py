@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 
 from clopa_annotator.episode.allocator import keep_freed_memory
+from clopa_annotator.pretrain.checkpoint import read_design
 from clopa_annotator.pretrain.network import count_parameters
 from clopa_annotator.pretrain.peers import Peers
 from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings
-from clopa_annotator.pretrain.state import restore, save
+from clopa_annotator.pretrain.state import restore, save, start_of
 from clopa_annotator.pretrain.trainer import Trainer
 from clopa_annotator.session.model import choose_device
 
@@ -47,7 +48,13 @@ def run(
 
     Returns:
         ``out/model``: the averaged weights in nnInteractive's checkpoint layout.
+
+    Raises:
+        ModelError: ``settings.start`` does not hold a model.
+        ConfigError: it holds one of another design.
     """
+    if (start := start_of(settings, out)) is not None:
+        read_design(start)  # here, where one process can say what is wrong, and not in each of them
     out.mkdir(parents=True, exist_ok=True)
     if not settings.processes:
         settings = replace(settings, processes=2 if choose_device(device).type == "cpu" else 1)
