@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from clopa_annotator.engine.share import LeastShare
 from clopa_annotator.engine.signals import (
     CANCEL,
     HEARTBEAT,
@@ -56,7 +57,7 @@ class Leash:
                 does not need the interpreter lock.
         """
         self._job, self._grace_s, self._stuck_s = job, grace_s, stuck_s
-        self._flag = YieldFlag(job)
+        self._flag, self._share = YieldFlag(job), LeastShare()
         self._beat = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="leash", daemon=True)
@@ -84,9 +85,13 @@ class Leash:
         return (self._job / CANCEL).exists()
 
     def yield_to(self) -> None:
-        """Wait while a click is being answered; to be called often, for instance between layers."""
+        """Wait while a click is being answered; to be called often, for instance between layers.
+
+        Not without end: see `LeastShare`.
+        """
         self._alive()
-        while self._flag.raised:
+        self._share.worked()
+        while self._flag.raised and not self._share.waited():
             time.sleep(_LOOK_S)
             self._alive()
 
