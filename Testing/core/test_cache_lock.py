@@ -78,6 +78,7 @@ def an_owner(**changes: object) -> str:
         (an_owner(host="elsewhere", pid=2**22 + 12345), False),
         ("torn {", True),
     ],
+    ids=("gone", "another with its number", "alive", "elsewhere", "torn"),
 )
 def test_without_locks_of_the_system_the_lock_file_decides(campaign, monkeypatch, owner, free):
     monkeypatch.setattr(lock_module, "_try_lock", lambda descriptor: None)

@@ -10,7 +10,8 @@ import clopa_annotator.checking as checking
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_result
 from clopa_annotator.errors import EpisodeError
-from clopa_annotator.pipeline import Campaign, run_episode_job
+from clopa_annotator.pipeline import Campaign
+from clopa_annotator.trainer import run_episode_job
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
