@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Typer ends every command this way: 0, a command's own code, or 2 for wrong arguments.
         return ended.code if isinstance(ended.code, int) else DONE
     except InputError as error:
-        talk.print(f"{error}", style="red", markup=False)
+        talk.print(f"{error}", style="red", markup=False, soft_wrap=True)
         return WRONG_INPUT
     except ClopaError as error:
-        talk.print(f"{error}", style="red", markup=False)
+        talk.print(f"{error}", style="red", markup=False, soft_wrap=True)
         return FAILED
     except BrokenPipeError:
         # The reader of our output went away (`clopa ... | head`); point stdout at nothing so that the

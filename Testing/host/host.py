@@ -93,10 +93,14 @@ class Host(CoreHost):
         self._add_modules()
         for name, orientation in ORIENTATIONS.items():
             self.views[name] = SliceView(self, name, orientation, view_size)
+        logging.getLogger().addHandler(_LogErrors(self.errors))
+        self.watch()
+        self.mainWindow.show()
+
+    def watch(self) -> None:
+        """Keep what nobody catches; to be called before each test, as Typer takes the hook over."""
         sys.excepthook = self._keep
         sys.unraisablehook = lambda hook: self._keep(hook.exc_type, hook.exc_value, hook.exc_traceback)
-        logging.getLogger().addHandler(_LogErrors(self.errors))
-        self.mainWindow.show()
 
     def _add_modules(self) -> None:
         translation = types.ModuleType("slicer.i18n")

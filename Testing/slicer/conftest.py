@@ -28,6 +28,7 @@ def application():
 @pytest.fixture
 def host(application):
     """The application with an empty scene; anything in ``host.errors`` afterwards fails the test."""
+    application.watch()
     application.scene.Clear(False)
     application.errors.clear()
     application.vtkErrors.clear()

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console(highlight=False)
-"""For results, on standard output."""
+console = Console(highlight=False, soft_wrap=True)
+"""For results, on standard output. Long lines stay whole, so that paths can be copied and lines piped."""
 
 talk = Console(stderr=True, highlight=False)
 """For progress and remarks, on standard error, so that results can be piped."""
@@ -43,7 +43,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(name, justify="right" if numeric else "left")
     for row in listed:
         table.add_row(*row)
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _cell(value: object) -> str:
@@ -98,7 +98,9 @@ class Steps:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=1, note=note)
         elif not self._quiet and (self._done % max(1, self._total // 10) == 0 or self._done == self._total):
-            talk.print(f"{self._title} {self._done}/{self._total}  {note}".rstrip(), markup=False)
+            talk.print(
+                f"{self._title} {self._done}/{self._total}  {note}".rstrip(), markup=False, soft_wrap=True
+            )
 
     def say(self, sentence: str) -> None:
         """A remark that stays above the bar."""
