@@ -148,7 +148,8 @@ def per_prompt(model: LoadedModel, data: Path, out: Path, part: str, kinds: Sequ
             table[name][f"{kind}, median s"] = round(float(np.median(seconds)), 2)
             if kind == "clicks":
                 rows.append((name, image, target, kept))
-    picture(out / f"{part}.png", rows)
+    if rows:  # pictures are of the case by clicks
+        picture(out / f"{part}.png", rows)
     return table
 
 
