@@ -53,7 +53,6 @@ class CampaignPanel:
         ui.testButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.test))
         ui.annotatorName.connect("textChanged(QString)", self._onName)
         workspace.listeners.engine.append(self.refresh)
-        ui.connectButton.setStyleSheet(PRIMARY)
         installed = tr("Choose a folder and press Connect.")
         self._say(
             installed if settings.python else tr("First press Set up… to install the engine, once."), "calm"
@@ -264,6 +263,9 @@ class CampaignPanel:
         for name in ("localRadio", "serverRadio", "localBox", "serverBox"):
             getattr(ui, name).enabled = not workspace.isConnected and not self._isConnecting
         self.setup.refresh()
+        isMissing = not server and not self._settings.python
+        ui.setupButton.setStyleSheet(PRIMARY if isMissing else "")
+        ui.connectButton.setStyleSheet("" if isMissing else PRIMARY)
         if workspace.isConnected:
             ui.campaignSection.text = tr("1  Campaign: {name}, connected").format(
                 name=workspace.info.campaign

@@ -11,7 +11,7 @@ import typer
 
 from clopa_annotator import __version__
 from clopa_annotator.commands import campaign, episode, experts, services, storage
-from clopa_annotator.commands.output import talk
+from clopa_annotator.commands.output import remark
 from clopa_annotator.errors import ClopaError, InputError
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Typer ends every command this way: 0, a command's own code, or 2 for wrong arguments.
         return ended.code if isinstance(ended.code, int) else DONE
     except InputError as error:
-        talk.print(f"{error}", style="red", markup=False, soft_wrap=True)
+        remark(f"{error}", "red")
         return WRONG_INPUT
     except ClopaError as error:
-        talk.print(f"{error}", style="red", markup=False, soft_wrap=True)
+        remark(f"{error}", "red")
         return FAILED
     except BrokenPipeError:
         # The reader of our output went away (`clopa ... | head`); point stdout at nothing so that the
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        talk.print("Stopped.")
+        remark("Stopped.")
         return FAILED
     return DONE
 

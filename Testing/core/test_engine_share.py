@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
 
 from clopa_annotator.engine.share import LeastShare
+from clopa_annotator.engine.signals import YieldFlag
+from clopa_annotator.engine.trainer import Leash
 
 
 class Clock:
@@ -63,3 +68,20 @@ def test_work_done_in_a_pause_counts_against_the_claim() -> None:
     assert not share.waited()
     clock.now += 10
     assert share.waited()
+
+
+@pytest.mark.parametrize(("claim_s", "goes_on"), [(0.05, True), (1000.0, False)])
+def test_a_leash_lets_go_while_the_flag_is_up_only_for_what_is_owed(
+    tmp_path: Path, claim_s: float, goes_on: bool
+) -> None:
+    flag = YieldFlag(tmp_path)
+    with Leash(tmp_path, share=LeastShare(0.5, claim_s)) as leash:
+        flag.set(True)
+        waiting = threading.Thread(target=leash.yield_to)
+        waiting.start()
+        waiting.join(5 if goes_on else 0.5)
+        assert waiting.is_alive() is not goes_on
+        flag.set(False)
+        waiting.join(5)
+        assert not waiting.is_alive()
+    flag.close()

@@ -37,10 +37,13 @@ def test_an_installation_that_works_makes_the_engine_available(panel, installer)
     target = panel.widget.campaignPanel._settings.environmentPython
     link = f'mkdir -p "{target.parent}"; printf "#!/bin/sh\\nexit 0\\n" > "{target}"; chmod +x "{target}"'
     installer(f'echo working on "$1" >&2; {link}')
+    panel.widget.campaignPanel.refresh()
+    assert panel.ui.setupButton.styleSheet and not panel.ui.connectButton.styleSheet, "what to press first"
     panel.ui.setupButton.click()
     panel.ui.setupStart.click()
     panel.until(lambda: "is installed" in panel.ui.engineLabel.text, "the installation")
     assert panel.ui.setupLabel.text == "installed" and panel.widget.campaignPanel._settings.python
+    assert panel.ui.connectButton.styleSheet and not panel.ui.setupButton.styleSheet, "what to press now"
     assert panel.ui.setupProgress.maximum == 4 and not panel.ui.setupBox.isVisible()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +18,13 @@ def test_an_exception_in_a_slot_is_seen(host):
     button.connect("clicked(bool)", lambda _checked: 1 / 0)
     button.click()
     assert "ZeroDivisionError" in host.errors.pop()
+
+
+def test_an_exception_is_seen_although_somebody_else_took_the_hook(application, request, monkeypatch):
+    """Typer does, whenever a test of the command line ran before in the same process."""
+    monkeypatch.setattr(sys, "excepthook", lambda *_: None)
+    host = request.getfixturevalue("host")
+    test_an_exception_in_a_slot_is_seen(host)
 
 
 def test_an_exception_in_an_observer_is_seen(host):

@@ -29,7 +29,7 @@ from clopa_annotator.commands.options import (
     Tolerance,
     Workers,
 )
-from clopa_annotator.commands.output import Steps, console, print_json, print_table, talk
+from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
 from clopa_annotator.config import DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def demo(
     """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo."""
     from clopa_annotator.datasets import PhantomSpec, write_phantom_dataset
 
-    talk.print(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
+    remark(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
     dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
     simulate(
         dataset.folder,

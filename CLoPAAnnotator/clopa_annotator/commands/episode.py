@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clopa_annotator.commands.output import console, print_json, talk
+from clopa_annotator.commands.output import console, print_json, remark
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +37,6 @@ def run(
     elif result.status == "finished":
         console.print(decision.reason, markup=False)
     else:
-        talk.print(f"The episode ended early: {result.reason}", markup=False)
+        remark(f"The episode ended early: {result.reason}")
     if result.status != "finished":
         raise typer.Exit(1)

@@ -18,6 +18,11 @@ talk = Console(stderr=True, highlight=False)
 """For progress and remarks, on standard error, so that results can be piped."""
 
 
+def remark(sentence: str, style: str | None = None) -> None:
+    """A sentence on standard error, above a bar if there is one; in one line, so that paths stay whole."""
+    talk.print(sentence, style=style, markup=False, soft_wrap=True)
+
+
 def print_json(content: object) -> None:
     """One JSON document on standard output, NaN as null."""
     sys.stdout.write(json.dumps(without_nan(content), ensure_ascii=False, indent=1) + "\n")
@@ -98,11 +103,9 @@ class Steps:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=1, note=note)
         elif not self._quiet and (self._done % max(1, self._total // 10) == 0 or self._done == self._total):
-            talk.print(
-                f"{self._title} {self._done}/{self._total}  {note}".rstrip(), markup=False, soft_wrap=True
-            )
+            remark(f"{self._title} {self._done}/{self._total}  {note}".rstrip())
 
     def say(self, sentence: str) -> None:
         """A remark that stays above the bar."""
         if not self._quiet:
-            (self._bar.console if self._bar is not None else talk).print(sentence, markup=False)
+            remark(sentence)

@@ -47,7 +47,13 @@ class Leash:
     after that the trainer ends itself, which costs at most the running epoch, since jobs resume.
     """
 
-    def __init__(self, job: Path, grace_s: float = 20.0, stuck_s: float = 900.0) -> None:
+    def __init__(
+        self,
+        job: Path,
+        grace_s: float = 20.0,
+        stuck_s: float = 900.0,
+        share: LeastShare | None = None,
+    ) -> None:
         """Write ``trainer.json`` and map the yield flag.
 
         Args:
@@ -55,9 +61,10 @@ class Leash:
             grace_s: how long the owner may be gone.
             stuck_s: a process whose Python threads all stand still for this long is ended by a timer that
                 does not need the interpreter lock.
+            share: what the trainer may claim where clicks never pause.
         """
         self._job, self._grace_s, self._stuck_s = job, grace_s, stuck_s
-        self._flag, self._share = YieldFlag(job), LeastShare()
+        self._flag, self._share = YieldFlag(job), share or LeastShare()
         self._beat = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="leash", daemon=True)
