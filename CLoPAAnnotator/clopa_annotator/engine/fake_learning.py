@@ -169,7 +169,7 @@ class FakeLearning:
         name: LearningPhase = "promoted" if scripted.promoted else "rejected"
         if scripted.promoted:
             self.waiting = number
-        self._end(row, name, f"Episode {row.number}: {reason}")
+        self._end(row, name, f"Episode {row.number} was {name}. {reason}")
         self.events.publish(name, episode=row.number, version=number, reason=reason)
         if self.policy == "at once":
             self.swap_if_waiting()
