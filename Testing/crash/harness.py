@@ -44,8 +44,6 @@ from clopa_annotator.cache.store import CampaignStore, Disk  # noqa: E402
 from clopa_annotator.cache.verify import check_version  # noqa: E402
 from clopa_annotator.errors import CacheError  # noqa: E402
 
-# Every blow leaves a warning, as it should.
-logging.getLogger("clopa_annotator").setLevel(logging.CRITICAL)
 # Worker threads of the codec would not survive a fork.
 blosc2.set_nthreads(1)
 PROCESSES = multiprocessing.get_context("fork" if sys.platform not in ("win32", "darwin") else "spawn")
@@ -275,6 +273,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     given = parser.parse_args()
+    # Every blow leaves a warning, as it should. Here and not at the top: tests import this module, and others
+    # of the same process look at what is logged.
+    logging.getLogger("clopa_annotator").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         try:
             tally = run(given.kills, given.seed, Path(folder), given.every)
