@@ -24,7 +24,7 @@ STRATEGIES = (
     "ia-sa",
     "tsca",
 )
-SCHEDULES = ("quick", "paper", "brief")
+SCHEDULES = ("quick", "thorough", "paper", "brief")
 DEFAULT_STRATEGY = "clopa-all"
 """On the small bundled model every parameter pays (``docs/results/``). Choose "clopa-cn" for large weights
 such as the official ones, where a version would be as large as the model."""
@@ -39,8 +39,8 @@ class CampaignConfig:
         size: number of cases expected; the scheduler's fractions refer to it.
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
-        schedule: "paper" for the published settings, "quick" for two CPU cores, "brief" for comparing many
-            campaigns there (a quarter of quick's updates).
+        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
+            for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each held-out case when a candidate is compared.
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.

@@ -28,6 +28,10 @@ Change = tuple[str, str | int | float | bool]
 """One setting of `EpisodeSettings` with another value than the schedule's."""
 
 
+ALL_PARAMETERS: tuple[Change, ...] = (("learning_rate", 3e-3), ("gradient_clip", 1.0))
+"""What an episode on every parameter needs: a smaller step than the last layers take, and no leaps."""
+
+
 @dataclass(frozen=True)
 class PastEpisode:
     """What the validation record says of one episode.
@@ -61,7 +65,7 @@ class TwoPhases:
         deep: group of the second.
         least_train: training cases below which the deeper group is not tried.
         least_gain: mean gain in Dice below which an episode of the first phase has stopped paying.
-        deep_learning_rate: Adam's step in the second phase.
+        deep_changes: departures from the schedule in the second phase.
         longer: further corrections in the second phase's training window.
     """
 
@@ -69,7 +73,7 @@ class TwoPhases:
     deep: str = "all"
     least_train: int = 8
     least_gain: float = 0.03
-    deep_learning_rate: float = 1e-3
+    deep_changes: tuple[Change, ...] = ALL_PARAMETERS
     longer: int = 2
 
     def is_deep(self, record: Sequence[PastEpisode], train: int) -> bool:
@@ -139,7 +143,7 @@ class StrategySpec:
         """Settings of the next episode; None if the strategy has no episodes.
 
         Args:
-            schedule: "paper", "quick" or "brief".
+            schedule: one of `config.SCHEDULES`.
             record: the campaign's episodes so far, oldest first; only a curriculum looks at it.
             train: cases that the next episode trains on.
 
@@ -155,12 +159,8 @@ class StrategySpec:
             return settings
         if not self.phases.is_deep(record, train):
             return replace(settings, group=self.phases.shallow)
-        return replace(
-            settings,
-            group=self.phases.deep,
-            learning_rate=self.phases.deep_learning_rate,
-            steps=settings.steps + self.phases.longer,
-        )
+        deep = replace(settings, group=self.phases.deep, steps=settings.steps + self.phases.longer)
+        return _with_changes(deep, self.phases.deep_changes)
 
     def start_online(self, model: LoadedModel) -> OnlineStrategy | None:
         """The part that learns between clicks, on a live model; None if there is none.
@@ -191,6 +191,7 @@ def _start(settings: OnlineSettings, model: LoadedModel, encoder: CanvasEncoder)
 
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
     "paper": EpisodeSettings.paper,
+    "thorough": lambda group: replace(EpisodeSettings.quick(group), updates=75),
     "quick": EpisodeSettings.quick,
     "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=8),
 }
@@ -200,9 +201,6 @@ _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
 def _with_changes(settings: EpisodeSettings, changes: Sequence[Change]) -> EpisodeSettings:
     return EpisodeSettings.from_dict({**settings.to_dict(), **dict(changes)})
 
-
-ALL_PARAMETERS: tuple[Change, ...] = (("learning_rate", 3e-3), ("gradient_clip", 1.0))
-"""What an episode on every parameter needs: a smaller step than the last layers take, and no leaps."""
 
 SPECS: tuple[StrategySpec, ...] = (
     StrategySpec("static", "the base model as it is"),

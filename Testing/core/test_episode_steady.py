@@ -1,4 +1,4 @@
-"""Options of an episode (anchor, averaging, replay, patience, steps): off, nothing changes; on, they obey."""
+"""Options of an episode: anchor, averaging, replay, emphasis, patience. Off nothing changes; on they obey."""
 
 from __future__ import annotations
 
@@ -117,8 +117,16 @@ def test_averaged_weights_lie_between_the_first_and_the_last(tmp_path: Path, loa
     assert mean.train_loss == last.train_loss, "averaging does not change what is trained"
 
 
+def test_emphasis_adds_the_loss_around_the_newest_prompts(tmp_path: Path, loaded: LoadedModel) -> None:
+    plain, urged = (run(tmp_path / f"e{n}", loaded, emphasis=n, epochs=1, updates=1) for n in (0.0, 1.0))
+    again = run(tmp_path / "again", loaded, emphasis=2.0, epochs=1, updates=1)
+    once = urged.train_loss[0] - plain.train_loss[0]
+    assert once > 0, "before the first step the weights are the same, so only the further loss differs"
+    assert again.train_loss[0] - plain.train_loss[0] == pytest.approx(2 * once, rel=1e-4)
+
+
 def test_an_episode_with_every_option_goes_on_to_the_same_bytes(tmp_path: Path, loaded: LoadedModel) -> None:
-    settings = replace(QUICK, averaging=0.9, anchor=10.0, replay=0.5, epochs=3)
+    settings = replace(QUICK, averaging=0.9, anchor=10.0, replay=0.5, emphasis=0.5, epochs=3)
     asked = 0
 
     def after_two_epochs() -> bool:

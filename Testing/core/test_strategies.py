@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,16 @@ def test_the_second_phase_has_other_parameters_and_a_longer_window() -> None:
     assert first is not None and second is not None and spec.phases is not None
     assert (first.group, second.group) == (spec.phases.shallow, spec.phases.deep)
     assert second.steps == first.steps + spec.phases.longer
+    everything = get_strategy("clopa-all").episode_settings("quick")
+    assert everything == replace(second, steps=first.steps), "deep is what clopa-all is, but for the window"
+
+
+def test_thorough_is_quick_with_more_updates() -> None:
+    spec = get_strategy("clopa-all")
+    quick, thorough = spec.episode_settings("quick"), spec.episode_settings("thorough")
+    assert quick is not None and thorough is not None
+    assert thorough.updates > 10 * quick.updates
+    assert replace(thorough, updates=quick.updates) == quick
 
 
 def test_a_past_episode_comes_from_the_gates_decision() -> None:

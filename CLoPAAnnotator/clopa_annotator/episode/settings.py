@@ -28,6 +28,7 @@ _AT_LEAST_0 = (
     "weight_decay",
     "gradient_clip",
     "anchor",
+    "emphasis",
     "patience",
 )
 
@@ -63,6 +64,8 @@ class EpisodeSettings:
             weights, see `steady.Average`; 0 averages nothing (paper).
         replay: share of the training samples that are generated volumes like those that the bundled base
             model was trained on, so that it stays general; 0 for none (paper).
+        emphasis: weight of a further cross-entropy around the newest prompts, so that a click is obeyed where
+            it was placed, see `loss.entropy_near_prompts`; 0 for none (paper).
         patience: epochs without a better validation score after which the episode ends early; 0 trains all
             of them (paper). The best epoch is kept in any case.
         epochs: validations, not counting the one before the first update.
@@ -100,6 +103,7 @@ class EpisodeSettings:
     anchor_to: Literal["parent", "base"] = "parent"
     averaging: float = 0.0
     replay: float = 0.0
+    emphasis: float = 0.0
     patience: int = 0
     epochs: int = 10
     updates: int = 50

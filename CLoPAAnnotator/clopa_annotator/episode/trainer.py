@@ -196,6 +196,7 @@ class Trainer:
                 self._autocast,
                 self._memory.micro_batch,
                 follow=self._settings.patch_centre == "session",
+                emphasis=self._settings.emphasis,
             )
             try:
                 return run_window(
