@@ -2,7 +2,7 @@
 
     python benchmarks/tuning.py --dataset DIR --out DIR [--model FOLDER] [--device auto] [--seed 0]
                                 [--cases 5,10,25,50] [--groups in,cn,all] [--rates 1e-3,1e-2]
-                                [--updates 50,100] [--starts base,pi] [--mix 0.5,1]
+                                [--updates 50,100] [--starts base,pi,episode] [--mix 0.5,1]
                                 [--options "" "anchor=20" "averaging=0.95" "replay=0.25,steps=3"]
                                 [--test 24] [--clicks 10] [--threads 0]
 
@@ -13,9 +13,10 @@ here does not flatter what is published from there.
 
 ``--options`` changes settings of the episode, several at once with commas; an empty text changes none.
 ``--starts pi`` lets OAIMS' PI run once over the same training cases before the episode: can its quick first
-proposal and an episode's better editing be had together? ``--mix 0.5`` also tests the weights halfway
-between base and candidate. ``general`` is the mean Dice on generated volumes of the kind that the base was
-trained on: what the episode forgot.
+proposal and an episode's better editing be had together? ``--starts episode`` trains on from an episode of
+``clopa-all`` with as many updates on the first half of the cases: what does a campaign's next episode want?
+``--mix 0.5`` also tests the weights halfway between base and candidate. ``general`` is the mean Dice on
+generated volumes of the kind that the base was trained on: what the episode forgot.
 
 Rows are appended to ``tuning.csv`` as they come, and a run that was stopped goes on where it was;
 ``tuning.md`` holds the table, by cache size, the best first. ``train_s`` and ``test_s`` are seconds of

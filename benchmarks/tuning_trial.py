@@ -27,7 +27,7 @@ from clopa_annotator.online.settings import OaimsSettings
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.strategies import StrategySpec
+from clopa_annotator.strategies import ALL_PARAMETERS, StrategySpec
 from clopa_annotator.swap import apply_version
 from clopa_annotator.trainer import generated_sample
 from clopa_annotator.types import CaseRef, EpisodeRequest, Image, Mask, PointPrompt, Split
@@ -153,23 +153,45 @@ def train(arm: Arm, model: LoadedModel, stream: Stream, out: Path) -> tuple[Weig
     started = time.process_time()
     folder = out / "jobs" / arm.name
     folder.mkdir(parents=True, exist_ok=True)
-    parent, held_out = None, max(1, arm.cases // 5)
-    if arm.start == "pi":
-        parent = out / f"pi-{arm.cases}-{arm.seed}.safetensors"
-        if not parent.exists():
-            info = DeltaInfo(model.model_hash, model.licence, "all", 0, seed=arm.seed)
-            learned = learn_pi(model, stream, arm.cases - held_out, arm.seed)
-            parent.write_bytes(pack_delta(learned, info))
+    parent, held_out = _start(arm, model, stream, out), max(1, arm.cases // 5)
     split = Split(
         tuple(range(1, arm.cases - held_out + 1)), tuple(range(arm.cases - held_out + 1, arm.cases + 1))
     )
     request = EpisodeRequest(1, arm.cases, split, parent_version=int(parent is not None), seed=arm.seed)
     write_job(folder, request, arm.settings, stream.refs, model.folder, parent, campaign=out)
     result = run_job(folder, stream, model=model, replay=generated_sample)  # type: ignore[arg-type]
-    if result.status != "finished" or result.delta_path is None:
+    if result.status != "finished":
         raise RuntimeError(f"{arm.name}: {result.reason}")
-    _, weights = unpack_delta(result.delta_path.read_bytes())
+    best = result.delta_path or parent
+    weights = {} if best is None else unpack_delta(best.read_bytes())[1]
     return weights, result.best_epoch, time.process_time() - started
+
+
+def _start(arm: Arm, model: LoadedModel, stream: Stream, out: Path) -> Path | None:
+    """The delta that an arm trains on from; None for the base. Learned once for arms that share it."""
+    if arm.start == "base":
+        return None
+    if arm.start == "pi":
+        path = out / f"pi-{arm.cases}-{arm.seed}.safetensors"
+    elif arm.start == "episode":
+        path = out / f"episode-{arm.cases}-{arm.updates}-{arm.seed}.safetensors"
+    else:
+        raise SystemExit(f'There is no start "{arm.start}"; there are base, pi, episode.')
+    if not path.exists():
+        if arm.start == "pi":
+            learned = learn_pi(model, stream, arm.cases - max(1, arm.cases // 5), arm.seed)
+        else:
+            learned, _, _ = train(_first(arm), model, stream, out)
+        path.write_bytes(
+            pack_delta(learned, DeltaInfo(model.model_hash, model.licence, "all", 0, seed=arm.seed))
+        )
+    return path
+
+
+def _first(arm: Arm) -> Arm:
+    """The episode before: on half of the cases, as `clopa-all` trains."""
+    changes = ",".join(f"{name}={value}" for name, value in ALL_PARAMETERS)
+    return replace(arm, cases=arm.cases // 2, start="base", group="all", options=changes)
 
 
 def test(

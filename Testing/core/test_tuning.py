@@ -64,20 +64,33 @@ def test_a_run_writes_a_row_per_trial_and_does_none_twice(
     monkeypatch.setattr(tuning_trial, "PUBLISHED_STREAM", 1)
     monkeypatch.setattr(tuning_trial, "PUBLISHED_TEST", 1)
     monkeypatch.setattr(tuning_trial, "GENERATED", 1)
-    model, dataset = tiny_model_folder(tmp_path / "model"), tiny_dataset(tmp_path / "data", 7)
+    model, dataset = tiny_model_folder(tmp_path / "model"), tiny_dataset(tmp_path / "data", 8)
     command = ["--dataset", str(dataset.folder), "--out", str(tmp_path / "out"), "--model", str(model)]
-    command += ["--device", "cpu", "--threads", "1", "--cases", "3", "--groups", "last", "--rates", "0.01"]
-    command += ["--updates", "4", "--starts", "base,pi", "--mix", "0.5,1", "--test", "1", "--clicks", "1"]
+    command += ["--device", "cpu", "--threads", "1", "--cases", "4", "--groups", "last", "--rates", "0.01"]
+    command += [
+        "--updates",
+        "4",
+        "--starts",
+        "base,pi,episode",
+        "--mix",
+        "0.5,1",
+        "--test",
+        "1",
+        "--clicks",
+        "1",
+    ]
     command += ["--options", "batch=1,steps=1,val_samples=1,precision=fp32"]
     tuning.main(command)
     with (tmp_path / "out" / "tuning.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(r["cases"], r["start"], r["mix"]) for r in rows] == [
         ("0", "base", "0"),
-        ("3", "base", "0.5"),
-        ("3", "base", "1"),
-        ("3", "pi", "0.5"),
-        ("3", "pi", "1"),
+        ("4", "base", "0.5"),
+        ("4", "base", "1"),
+        ("4", "pi", "0.5"),
+        ("4", "pi", "1"),
+        ("4", "episode", "0.5"),
+        ("4", "episode", "1"),
     ]
     assert all(0 <= float(r[name]) <= 1 for r in rows for name in tuning.SCORES)
     assert "| cases | start |" in (tmp_path / "out" / "tuning.md").read_text(encoding="utf-8")
