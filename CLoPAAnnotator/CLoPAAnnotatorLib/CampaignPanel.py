@@ -10,7 +10,7 @@ import qt
 from clopa_annotator.engine.messages import EngineInfo
 from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, ConfigError
-from CLoPAAnnotatorLib.EngineProcess import EngineProcess
+from CLoPAAnnotatorLib.EngineProcess import OFFICIAL, EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.EngineSetup import EngineSetup
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Style import MOODS, PRIMARY
@@ -70,9 +70,15 @@ class CampaignPanel:
         (ui.serverRadio if settings.usesServer else ui.localRadio).checked = True
         for label, value in (
             (tr("bundled (small, for any computer)"), ""),
-            (tr("nnInteractive, official"), "official"),
+            (tr("nnInteractive, official"), OFFICIAL),
         ):
             ui.modelBox.addItem(label, value)
+        for label, value in (
+            (tr("thorough (10 to 30 minutes each time without a GPU)"), "thorough"),
+            (tr("quick (2 to 5 minutes, learns less)"), "quick"),
+            (tr("as published (for a GPU)"), "paper"),
+        ):
+            ui.scheduleBox.addItem(label, value)
 
     def _onName(self, name: str) -> None:
         self._settings.annotator = self._workspace.annotator = str(name).strip()
@@ -107,13 +113,14 @@ class CampaignPanel:
         self._settings.campaign = self._workspace.state.campaign = str(folder)
         self._isConnecting = True
         self._say(tr("Starting the engine …"), "calm")
-        self.process.start(
-            self._settings.python, folder, folder.name, int(self.ui.campaignSize.value), self._model()
-        )
+        self.process.start(self._settings.python, folder, self._newCampaign(folder.name))
         self.refresh()
 
-    def _model(self) -> str:
-        return str(self.ui.modelBox.itemData(self.ui.modelBox.currentIndex) or "")
+    def _newCampaign(self, name: str) -> NewCampaign:
+        model, schedule = (
+            str(box.itemData(box.currentIndex) or "") for box in (self.ui.modelBox, self.ui.scheduleBox)
+        )
+        return NewCampaign(name, int(self.ui.campaignSize.value), model, schedule)
 
     def _folder(self) -> Path:
         text = self.ui.campaignPath.currentPath.strip()

@@ -8,12 +8,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from clopa_annotator.engine.tokens import first_token
 from clopa_annotator.errors import ClopaError
 from CLoPAAnnotatorLib.ProcessLine import ProcessLine
 from CLoPAAnnotatorLib.Texts import tr
+
+OFFICIAL = "official"
+"""nnInteractive's own weights, as the command line calls them."""
+
+
+@dataclass(frozen=True)
+class NewCampaign:
+    """What a campaign is made of, if the folder is not one yet.
+
+    Attributes:
+        name: for people.
+        size: planned cases.
+        model: base model; empty for the bundled one.
+        schedule: how long an episode trains, as on the command line; empty for the command's own choice.
+    """
+
+    name: str
+    size: int
+    model: str = ""
+    schedule: str = ""
+
+    def arguments(self, folder: Path) -> list[str]:
+        """The command that makes it."""
+        command = ["campaign", "create", str(folder), "--name", self.name, "--size", str(self.size)]
+        for option, value in (("--model", self.model), ("--schedule", self.schedule)):
+            command += [option, value] if value else []
+        # A version of all parameters would be as large as these weights, 400 MB; this one has 0.1.
+        return [*command, "--strategy", "clopa-cn"] if self.model == OFFICIAL else command
 
 
 class EngineProcess:
@@ -41,15 +70,13 @@ class EngineProcess:
         """Its process id."""
         return self._line.pid
 
-    def start(self, python: str, campaign: Path, name: str, size: int, model: str = "") -> None:
+    def start(self, python: str, campaign: Path, new: NewCampaign) -> None:
         """Start the engine.
 
         Args:
             python: interpreter of the engine's environment.
             campaign: the campaign's folder.
-            name: name of a new campaign.
-            size: planned cases of a new campaign.
-            model: model of a new campaign; empty for the bundled one.
+            new: what to make of the folder, if it is not a campaign yet.
         """
         clopa = ["-m", "clopa_annotator.cli"]
         self._isReady = False
@@ -63,8 +90,7 @@ class EngineProcess:
             serve()
             return
         self._next = serve
-        create = ["campaign", "create", str(campaign), "--name", name, "--size", str(size)]
-        self._line.start(python, [*clopa, *create, *(["--model", model] if model else [])])
+        self._line.start(python, [*clopa, *new.arguments(campaign)])
 
     def _heard(self, line: str) -> None:
         try:

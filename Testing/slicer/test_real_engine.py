@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -31,6 +32,25 @@ def confirm_another(panel, number):
     if "Nothing is marked" in panel.said:
         panel.ui.confirmButton.click()
     panel.until(lambda: panel.session.isConfirmed, "the confirmation", PATIENCE_S)
+
+
+@pytest.mark.parametrize(("chosen", "schedule"), [(0, "thorough"), (1, "quick"), (2, "paper")])
+def test_a_new_campaign_learns_as_long_as_was_chosen(engine, tmp_path, chosen, schedule):
+    engine.ui.campaignPath.currentPath = str(tmp_path / "new")
+    engine.ui.modelBox.addItem("tiny", str(tmp_path / "model"))
+    engine.ui.modelBox.setCurrentIndex(engine.ui.modelBox.count - 1)
+    engine.ui.scheduleBox.setCurrentIndex(chosen)
+    engine.ui.campaignSize.value = 31
+    connect(engine)
+    made = json.loads((tmp_path / "new" / "campaign.json").read_text("utf-8"))
+    assert json.dumps(schedule) in json.dumps(made) and engine.workspace.info.campaign_size == 31
+
+
+def test_versions_of_the_official_weights_stay_small(tmp_path):
+    from CLoPAAnnotatorLib.EngineProcess import OFFICIAL, NewCampaign
+
+    assert "clopa-cn" in NewCampaign("n", 5, OFFICIAL).arguments(tmp_path)
+    assert "--strategy" not in NewCampaign("n", 5).arguments(tmp_path)
 
 
 def test_an_engine_of_another_version_is_refused_in_words(engine, monkeypatch):

@@ -51,6 +51,7 @@ def started(panel, engine_python, model, tmp_path, artifacts):
     if model:
         ui.modelBox.addItem("the test's", model)
         ui.modelBox.setCurrentIndex(ui.modelBox.count - 1)
+    ui.scheduleBox.setCurrentIndex(ui.scheduleBox.findData("quick"))
     ui.connectButton.click()
     panel.until(lambda: panel.workspace.isConnected, "the engine", START_S)
     return panel

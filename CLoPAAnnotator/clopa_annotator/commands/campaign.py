@@ -84,7 +84,7 @@ def create(
     size: Annotated[int, typer.Option("--size", help="How many cases are expected.")],
     model: Model = "bundled",
     strategy: Strategy = DEFAULT_STRATEGY,
-    schedule: Schedule = "quick",
+    schedule: Schedule = "thorough",
     seed: Seed = 0,
 ) -> None:
     """Make an empty campaign folder."""
