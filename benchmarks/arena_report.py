@@ -19,10 +19,21 @@ from clopa_annotator.evaluation import comparison_page
 from clopa_annotator.evaluation.compare import Comparison, Run, Task, compare_runs, newest_version
 from clopa_annotator.evaluation.curves import CaseCurve, average_runs, nauc, summarise_versions
 from clopa_annotator.evaluation.rows import curves_from_clicks
+from clopa_annotator.evaluation.statistics import wilcoxon
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text
 from clopa_annotator.permutations import Unit
 
 SHOWN_CLICKS = (0, 1, 3, 5, 10, 20)
+PAIRS = (
+    ("clopa-cn", "clopa-in"),
+    ("clopa-all", "clopa-cn"),
+    ("clopa-all", "clopa-2phase"),
+    ("pi-then-clopa", "clopa-all"),
+    ("oaims", "oaims-pi"),
+    ("clopa-all", "oaims"),
+    ("evosam", "static · box first"),
+)
+"""What the papers' claims and the choice of a default are about."""
 
 
 def write_report(out: Path, campaigns: Sequence[Unit], studies: Sequence[Study], command: str) -> None:
@@ -61,6 +72,7 @@ def _campaigns(out: Path, finished: Sequence[Unit]) -> list[str]:
         "## Dice by corrections\n\n" + _by_clicks(comparison, runs.values()),
         "## Episodes\n\n" + _episodes(runs.values()),
         "## Permutations\n\n" + _spread(comparison, runs.values()),
+        "## Pairs\n\n" + _pairs(comparison, runs.values()),
     ]
 
 
@@ -197,6 +209,30 @@ def _spread(comparison: Comparison, runs: Iterable[Run]) -> str:
     note = "Dice nAUC at the end, mean and deviation over permutations; episodes that the gate refused."
     header = ["stream", "method", "permutations", "mean", "deviation", "refused"]
     return note + "\n\n" + table(header, rows)
+
+
+def _pairs(comparison: Comparison, runs: Iterable[Run]) -> str:
+    """The pairs that the claims are about, case by case."""
+    listed, rows = list(runs), []
+    for task in comparison.tasks:
+        final = _final(task, listed)
+        for first, second in PAIRS:
+            if first in final and second in final:
+                rows.append([task.name, f"{first} to {second}", *_differences(final[first], final[second])])
+    note = "Mean difference on the same unseen cases and the p of Wilcoxon's paired test."
+    return note + "\n\n" + table(["stream", "methods", "Dice first", "Dice last", "Dice nAUC"], rows)
+
+
+def _differences(first: Sequence[CaseCurve], second: Sequence[CaseCurve]) -> list[str]:
+    """Of the first score, the last and the area."""
+    ones, others = ({c.case_id: c for c in curves} for curves in (first, second))
+    cases = sorted(ones.keys() & others.keys())
+    found = []
+    for score in (lambda c: c.dice[0], lambda c: c.dice[-1], lambda c: nauc(c.dice)):
+        pairs = [(score(ones[c]), score(others[c])) for c in cases]
+        change = fmean(a - b for a, b in pairs)
+        found.append(f"{change:+.3f} (p {wilcoxon(*zip(*pairs, strict=True)).p:.3f})")
+    return found
 
 
 def _pictured(comparison: Comparison, runs: Iterable[Run]) -> list[tuple[str, Run]]:

@@ -62,9 +62,12 @@ def test_versions_are_tested_for_a_trajectory_once_and_not_where_clicks_train(
     assert tested["oaims", 0] == "last"
 
 
-def test_the_report_ranks_what_is_finished_and_names_what_is_missing(options: argparse.Namespace) -> None:
+def test_the_report_ranks_what_is_finished_and_names_what_is_missing(
+    options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = arena.units(options)
     levels = {"clopa-cn": (0.2, 0.5, 0.6), "oaims": (0.2, 0.4), "static": (0.2,)}
+    monkeypatch.setattr(arena_report, "PAIRS", (("clopa-cn", "oaims"), ("clopa-cn", "tsca")))
     for unit in made[:12]:
         name = unit.stream.dataset.rpartition(":")[2]
         if unit.settings.strategy in levels and not unit.settings.variant:
@@ -81,6 +84,10 @@ def test_the_report_ranks_what_is_finished_and_names_what_is_missing(options: ar
         line.split(" | ")[0] for line in text.split("## Over all streams")[1].splitlines() if "| " in line
     ]
     assert ranked[1].endswith("clopa-cn")
+    assert "| clopa-cn to oaims | +0.200 (p 0.004) | +0.200 (p 0.004) |" in text, (
+        "nine cases, all of them better"
+    )
+    assert "tsca |" not in text.split("## Pairs")[1]
     assert "| static | right | 0.400 | 0.400 | 0.400 | +0.000 |" in text
     for name in ("dice-by-corrections.png", "trajectories.png", "proposals.png"):
         assert (options.out / name).stat().st_size > 5000
