@@ -218,7 +218,7 @@ def _pairs(comparison: Comparison, runs: Iterable[Run]) -> str:
         final = _final(task, listed)
         for first, second in PAIRS:
             if first in final and second in final:
-                rows.append([task.name, f"{first} to {second}", *_differences(final[first], final[second])])
+                rows.append([task.name, f"{first} over {second}", *_differences(final[first], final[second])])
     note = "Mean difference on the same unseen cases and the p of Wilcoxon's paired test."
     return note + "\n\n" + table(["stream", "methods", "Dice first", "Dice last", "Dice nAUC"], rows)
 
@@ -231,17 +231,19 @@ def _differences(first: Sequence[CaseCurve], second: Sequence[CaseCurve]) -> lis
     for score in (lambda c: c.dice[0], lambda c: c.dice[-1], lambda c: nauc(c.dice)):
         pairs = [(score(ones[c]), score(others[c])) for c in cases]
         change = fmean(a - b for a, b in pairs)
-        found.append(f"{change:+.3f} (p {wilcoxon(*zip(*pairs, strict=True)).p:.3f})")
+        p = wilcoxon(*zip(*pairs, strict=True)).p
+        found.append(f"{change:+.3f} (p {f'= {p:.3f}' if p >= 0.0005 else '< 0.001'})")
     return found
 
 
 def _pictured(comparison: Comparison, runs: Iterable[Run]) -> list[tuple[str, Run]]:
-    """Per stream the first permutation of the best method that learns."""
+    """Per stream the first permutation of the best method that learns and whose base was tested with it."""
     listed, chosen = list(runs), []
     for task in comparison.tasks:
         for row in task.rows:
             match = [r for r in listed if r.summary.dataset == task.name and name_of(r) == row.method]
-            shown = [r for r in match if r.summary.permutation == 0 and newest_version(r) > 0]
+            first = [r for r in match if r.summary.permutation == 0 and newest_version(r) > 0]
+            shown = [r for r in first if any(c.version == 0 for c in r.curves)]
             if shown:
                 chosen.append((f"{task.name}, {row.method}", shown[0]))
                 break
