@@ -177,7 +177,7 @@ def _episodes(runs: Iterable[Run]) -> str:
     rows = []
     for run in runs:
         values = {row.version: row.dice_nauc for row in summarise_versions(run.curves)}
-        if 0 not in values or not run.summary.episodes:
+        if 0 not in values or not run.summary.episodes or run.summary.permutation:
             continue
         used = [e.version or 0 for e in run.summary.episodes if e.promoted]
         first = values.get(used[0], math.nan) if run.summary.episodes[0].promoted else values[0]
