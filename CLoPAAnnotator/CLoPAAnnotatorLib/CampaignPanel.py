@@ -10,7 +10,7 @@ import qt
 from clopa_annotator.engine.messages import EngineInfo
 from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, ConfigError
-from CLoPAAnnotatorLib.EngineProcess import OFFICIAL, EngineProcess, NewCampaign
+from CLoPAAnnotatorLib.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.EngineSetup import EngineSetup
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Style import MOODS, PRIMARY
@@ -70,12 +70,12 @@ class CampaignPanel:
         (ui.serverRadio if settings.usesServer else ui.localRadio).checked = True
         for label, value in (
             (tr("bundled (small, for any computer)"), ""),
-            (tr("nnInteractive, official"), OFFICIAL),
+            (tr("nnInteractive, official"), "official"),
         ):
             ui.modelBox.addItem(label, value)
         for label, value in (
             (tr("thorough (10 to 30 minutes each time without a GPU)"), "thorough"),
-            (tr("quick (2 to 5 minutes, learns less)"), "quick"),
+            (tr("quick (up to 3 minutes, learns less)"), "quick"),
             (tr("as published (for a GPU)"), "paper"),
         ):
             ui.scheduleBox.addItem(label, value)

@@ -16,9 +16,6 @@ from clopa_annotator.errors import ClopaError
 from CLoPAAnnotatorLib.ProcessLine import ProcessLine
 from CLoPAAnnotatorLib.Texts import tr
 
-OFFICIAL = "official"
-"""nnInteractive's own weights, as the command line calls them."""
-
 
 @dataclass(frozen=True)
 class NewCampaign:
@@ -41,8 +38,7 @@ class NewCampaign:
         command = ["campaign", "create", str(folder), "--name", self.name, "--size", str(self.size)]
         for option, value in (("--model", self.model), ("--schedule", self.schedule)):
             command += [option, value] if value else []
-        # A version of all parameters would be as large as these weights, 400 MB; this one has 0.1.
-        return [*command, "--strategy", "clopa-cn"] if self.model == OFFICIAL else command
+        return command
 
 
 class EngineProcess:

@@ -26,8 +26,17 @@ STRATEGIES = (
 )
 SCHEDULES = ("quick", "thorough", "paper", "brief")
 DEFAULT_STRATEGY = "clopa-all"
-"""On the small bundled model every parameter pays (``docs/results/``). Choose "clopa-cn" for large weights
-such as the official ones, where a version would be as large as the model."""
+"""On the small bundled model every parameter pays (``docs/results/``)."""
+CAMPAIGN_SCHEDULE = "thorough"
+"""How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
+
+
+def default_strategy(model: str) -> str:
+    """The strategy of a new campaign on this model.
+
+    A version of all parameters would be as large as the official weights, 400 MB; one of "clopa-cn" has 0.1.
+    """
+    return "clopa-cn" if model == "official" else DEFAULT_STRATEGY
 
 
 @dataclass(frozen=True)

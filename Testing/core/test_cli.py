@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_da
 from clopa_annotator import __version__
 from clopa_annotator.cli import main
 from clopa_annotator.commands.output import without_nan
+from clopa_annotator.config import CampaignConfig
 from clopa_annotator.pipeline import Campaign
 
 model_folder = tiny_campaign.model_folder
@@ -84,6 +86,23 @@ def test_wrong_input_ends_with_2_and_a_sentence(
     error = " ".join(capsys.readouterr().err.split())
     assert says in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("options", "strategy", "schedule"),
+    [
+        ([], "clopa-all", "thorough"),
+        (["--model", "official"], "clopa-cn", "thorough"),
+        (["--model", "official", "--strategy", "clopa-all", "--schedule", "quick"], "clopa-all", "quick"),
+    ],
+)
+def test_a_new_campaign_learns_thoroughly_and_official_versions_stay_small(
+    options: list[str], strategy: str, schedule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[CampaignConfig] = []
+    monkeypatch.setattr(Campaign, "create", lambda folder, config: made.append(config) or nullcontext())
+    assert main(["campaign", "create", "x", "--name", "N", "--size", "5", *options]) == 0
+    assert [(c.strategy, c.schedule) for c in made] == [(strategy, schedule)]
 
 
 def test_a_damaged_job_folder_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,3 +89,11 @@ def test_going_both_ways_is_never_promoted_twice(pairs: list[tuple[float, float]
     loose = GateSettings(0.0, 1.0)
     assume(before != after)
     assert not (decide(names, before, after, loose).promoted and decide(names, after, before, loose).promoted)
+
+
+def test_a_decision_gives_its_reason_without_the_verdict() -> None:
+    """For sentences that have said it; the gate's own begin with it, so that they can stand alone."""
+    yes = decide(["a"], [0.5], [0.7], GateSettings())
+    no = decide(["a"], [0.7], [0.5], GateSettings())
+    assert yes.reason == f"Promoted: {yes.why}" and yes.why.startswith("better by 0.200")
+    assert no.reason == f"Not promoted: {no.why}" and no.why.startswith("no better")

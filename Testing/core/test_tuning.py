@@ -67,18 +67,8 @@ def test_a_run_writes_a_row_per_trial_and_does_none_twice(
     model, dataset = tiny_model_folder(tmp_path / "model"), tiny_dataset(tmp_path / "data", 8)
     command = ["--dataset", str(dataset.folder), "--out", str(tmp_path / "out"), "--model", str(model)]
     command += ["--device", "cpu", "--threads", "1", "--cases", "4", "--groups", "last", "--rates", "0.01"]
-    command += [
-        "--updates",
-        "4",
-        "--starts",
-        "base,pi,episode",
-        "--mix",
-        "0.5,1",
-        "--test",
-        "1",
-        "--clicks",
-        "1",
-    ]
+    command += ["--updates", "4", "--starts", "base,pi,episode", "--mix", "0.5,1"]
+    command += ["--test", "1", "--clicks", "1"]
     command += ["--options", "batch=1,steps=1,val_samples=1,precision=fp32"]
     tuning.main(command)
     with (tmp_path / "out" / "tuning.csv").open(encoding="utf-8", newline="") as file:

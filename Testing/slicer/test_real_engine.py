@@ -43,14 +43,8 @@ def test_a_new_campaign_learns_as_long_as_was_chosen(engine, tmp_path, chosen, s
     engine.ui.campaignSize.value = 31
     connect(engine)
     made = json.loads((tmp_path / "new" / "campaign.json").read_text("utf-8"))
-    assert json.dumps(schedule) in json.dumps(made) and engine.workspace.info.campaign_size == 31
-
-
-def test_versions_of_the_official_weights_stay_small(tmp_path):
-    from CLoPAAnnotatorLib.EngineProcess import OFFICIAL, NewCampaign
-
-    assert "clopa-cn" in NewCampaign("n", 5, OFFICIAL).arguments(tmp_path)
-    assert "--strategy" not in NewCampaign("n", 5).arguments(tmp_path)
+    assert made["settings"]["schedule"] == schedule and made["settings"]["strategy"] == "clopa-all"
+    assert engine.workspace.info.campaign_size == 31
 
 
 def test_an_engine_of_another_version_is_refused_in_words(engine, monkeypatch):

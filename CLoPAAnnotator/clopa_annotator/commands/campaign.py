@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clopa_annotator.commands.options import (
+    CampaignStrategy,
     Clicks,
     Cluster,
     Dataset,
@@ -30,7 +31,7 @@ from clopa_annotator.commands.options import (
     Workers,
 )
 from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
-from clopa_annotator.config import DEFAULT_STRATEGY
+from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
     from clopa_annotator.permutations import StreamPlan
@@ -83,14 +84,15 @@ def create(
     name: Annotated[str, typer.Option("--name", help="The campaign's name.")],
     size: Annotated[int, typer.Option("--size", help="How many cases are expected.")],
     model: Model = "bundled",
-    strategy: Strategy = DEFAULT_STRATEGY,
-    schedule: Schedule = "thorough",
+    strategy: CampaignStrategy = None,
+    schedule: Schedule = CAMPAIGN_SCHEDULE,
     seed: Seed = 0,
 ) -> None:
     """Make an empty campaign folder."""
-    from clopa_annotator.config import CampaignConfig
+    from clopa_annotator.config import CampaignConfig, default_strategy
     from clopa_annotator.pipeline import Campaign
 
+    strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
     with Campaign.create(folder, config):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)

@@ -16,6 +16,13 @@ Dataset = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help='"bundled", "official", or a checkpoint folder.')]
 Strategy = Annotated[str, typer.Option("--strategy", help=f"One of {', '.join(STRATEGIES)}.")]
+CampaignStrategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        help=f"One of {', '.join(STRATEGIES)}; default: clopa-all, for the official model clopa-cn.",
+    ),
+]
 Schedule = Annotated[str, typer.Option("--schedule", help=f"One of {', '.join(SCHEDULES)}.")]
 Label = Annotated[
     int | None, typer.Option("--label", help="The target's label; default: every label above 0.")

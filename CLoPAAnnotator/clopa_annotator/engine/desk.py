@@ -274,7 +274,7 @@ class LearningDesk:
             self._events.publish("rejected", episode=number, version=None, reason=reason)
             return
         verdict: LearningPhase = "promoted" if version.decision.promoted else "rejected"
-        self._conclude(verdict, f"Episode {number} was {verdict}. {version.decision.reason}")
+        self._conclude(verdict, f"Episode {number} was {verdict}: {version.decision.why}")
         if verdict == "promoted":
             self._on_promoted(version.number)
         self._events.publish(verdict, episode=number, version=version.number, reason=version.decision.reason)

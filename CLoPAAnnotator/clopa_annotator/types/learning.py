@@ -101,6 +101,11 @@ class GateDecision:
     after: tuple[float, ...] = ()
 
     @property
+    def why(self) -> str:
+        """The reason without its verdict, for a sentence that has said it already."""
+        return self.reason.removeprefix("Promoted: ").removeprefix("Not promoted: ")
+
+    @property
     def mean_before(self) -> float:
         """Mean score of the current weights; NaN without cases."""
         return float(np.mean(self.before)) if self.before else float("nan")
