@@ -46,6 +46,24 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise _in_words(error, path) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; on return they are on the disk.
+
+    A file is only as durable as the folders on the way to it: a flush of the file does not keep their names.
+
+    Raises:
+        StorageFull: no room.
+        ReadOnlyCampaign: the folder above cannot be written.
+        CacheError: a file lies in its place, or the disk failed otherwise.
+    """
+    try:
+        for folder in reversed([p for p in (path, *path.parents) if not p.is_dir()]):
+            folder.mkdir(exist_ok=True)
+            flush_folder(folder.parent)
+    except OSError as error:
+        raise _in_words(error, path) from error
+
+
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Make a folder with these files appear in one step; on return it is on the disk.
 

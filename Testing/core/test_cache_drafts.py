@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import cache_helpers
 import numpy as np
 import pytest
-from cache_helpers import a_confirmation, a_mask
+from cache_helpers import Broken, a_confirmation, a_mask, an_image
 
-from clopa_annotator.cache.store import CaseDraft
-from clopa_annotator.errors import CorruptRecord, GeometryError, InputError
+from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.errors import CorruptRecord, GeometryError, InputError, StorageFull
 from clopa_annotator.types import CaseState
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
@@ -61,3 +62,14 @@ def test_a_draft_or_a_setting_that_json_does_not_know_is_refused(store):
 def test_a_draft_on_another_grid_is_refused(store):
     with pytest.raises(GeometryError):
         store.save_draft(CaseDraft("case one", np.zeros((1, 1, 1), np.uint8)))
+
+
+def test_a_confirmation_that_could_not_be_stored_leaves_the_draft(tmp_path):
+    hook = Broken()
+    with CampaignStore.create(tmp_path / "campaign", CampaignManifest("x", 1), Disk(hook)) as store:
+        store.add_case("case one", an_image())
+        store.save_draft(CaseDraft("case one", a_mask(1)))
+        hook.step, hook.number = "flush", errno.ENOSPC
+        with pytest.raises(StorageFull):
+            store.confirm(a_confirmation())
+        np.testing.assert_array_equal(store.load_draft("case one").mask, a_mask(1))

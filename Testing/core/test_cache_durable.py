@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cache_helpers
 import pytest
-from cache_helpers import Broken, a_confirmation
+from cache_helpers import Broken, a_confirmation, a_mask
 
 from clopa_annotator.cache.durable import Disk, native, publish_file, publish_folder, translate
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.store import CampaignStore, CaseDraft
 from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign, StorageFull
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path
@@ -60,6 +60,19 @@ def test_a_disk_that_gives_back_something_else_confirms_nothing(campaign):
         with pytest.raises(CorruptRecord, match="did not keep"):
             store.confirm(a_confirmation(50, "case 0"))
         assert len(store.versions("case 0")) == 2
+
+
+def test_a_decision_or_draft_that_the_disk_did_not_keep_is_an_error(campaign):
+    class Forgetful(Disk):
+        def read_back(self, path: Path) -> bytes:
+            return super().read_back(path)[:-1]
+
+    with CampaignStore.open(campaign, writer=True, disk=Forgetful()) as store:
+        with pytest.raises(CorruptRecord, match="did not keep"):
+            store.withdraw("case 0", "Dr. Ä", "border")
+        with pytest.raises(CorruptRecord, match="did not keep"):
+            store.save_draft(CaseDraft("case 0", a_mask(3)))
+        assert store.versions("case 0")[-1].current, "nothing was decided"
 
 
 def test_a_folder_that_cannot_be_written_is_refused_with_a_sentence(campaign):

@@ -15,6 +15,7 @@ from clopa_annotator.cache import names
 from clopa_annotator.cache.durable import Disk, explained, native, publish_file, publish_folder, translate
 from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.sealed import seal
+from clopa_annotator.durable import make_folder
 from clopa_annotator.errors import CorruptRecord
 
 logger = logging.getLogger(__name__)
@@ -132,8 +133,9 @@ class Layout:
         finding = {"path": relative, "problem": problem, "at": utc_now()}
         self.publish(place, {"finding.json": seal(finding)})
         target = f"{place}/{relative}"
-        self.path(target).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path(target).parent)
         self.disk.rename(self.path(relative), self.path(target))
+        self.disk.sync_folder(self.path(target).parent)
         self.disk.sync_folder(self.path(relative).parent)
         logger.warning("Moved %s to %s: %s", relative, target, problem)
         return target

@@ -15,6 +15,7 @@ from clopa_annotator.cache.lock import WriterLock
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.rebuild import RebuildReport, fill_index
 from clopa_annotator.cache.writing import Writer
+from clopa_annotator.durable import make_folder
 from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def create_campaign(folder: Path, manifest: CampaignManifest, disk: Disk) -> Ope
     """
     layout = Layout(folder, disk)
     with explained(f"create the campaign in {folder}"), ExitStack() as cleanup:
-        layout.path(".").mkdir(parents=True, exist_ok=True)
+        make_folder(layout.path("."))
         lock = WriterLock(layout.path(names.LOCK), disk)
         cleanup.callback(lock.release)
         if layout.exists(names.MANIFEST):

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from clopa_annotator.durable import write_bytes
+from clopa_annotator.durable import make_folder, write_bytes
 from clopa_annotator.engine.frames import WireLimits, pack_bundle, unpack_bundle
 from clopa_annotator.errors import InputError
 from clopa_annotator.session.wire import prompts_to_wire
@@ -73,7 +73,7 @@ class Spool:
             StorageFull: no room.
             ReadOnlyCampaign: the folder cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         digest = hashlib.sha256(confirmation_id.encode()).hexdigest()[:32]
         # One pattern for all: pathlib remembers tens of thousands of them, compiled.
         known = sorted(p for p in self._folder.glob(f"*{SUFFIX}") if p.name.endswith(f"-{digest}{SUFFIX}"))

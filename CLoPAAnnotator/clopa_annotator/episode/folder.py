@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.durable import write_bytes
+from clopa_annotator.durable import make_folder, write_bytes
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, GateDecision, Split
@@ -122,7 +122,7 @@ def write_job(
     target = folder / REQUEST
     if target.exists() and target.read_bytes() != data:
         raise EpisodeError(f'The folder "{folder}" already holds another episode; use a new folder.')
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if parent_delta is not None:
         write_bytes(folder / PARENT, parent_delta.read_bytes())
     if start_delta is not None:

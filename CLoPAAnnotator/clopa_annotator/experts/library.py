@@ -29,7 +29,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from clopa_annotator.durable import write_bytes, write_folder
+from clopa_annotator.durable import make_folder, write_bytes, write_folder
 from clopa_annotator.errors import ConfigError, CorruptRecord, DeltaMismatch, UnknownVersion
 from clopa_annotator.experts.ridge import RidgeClassifier
 from clopa_annotator.experts.router import Router
@@ -77,7 +77,7 @@ class ExpertLibrary:
         """
         if (folder / "library.json").exists():
             raise ConfigError(f"{folder} holds an expert library already; open it instead.")
-        (folder / "experts").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "experts")
         content = {"format": FORMAT, "model_hash": model_hash}
         write_bytes(folder / "library.json", json.dumps(content, indent=1).encode())
         return cls(folder, model_hash)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clopa_annotator import __version__
-from clopa_annotator.durable import write_bytes
+from clopa_annotator.durable import make_folder, write_bytes
 from clopa_annotator.errors import CorruptRecord, DeltaMismatch, RegistryError
 from clopa_annotator.registry.files import DELTA_FILE, FORMAT, VersionFolders, now, sealed, unsealed
 from clopa_annotator.registry.history import History, HistoryEntry
@@ -65,7 +65,7 @@ class WeightsRegistry:
             if self.base.model_hash != model_hash:
                 raise RegistryError(f'The weights in "{self.folder}" belong to another base model.')
             return self.base
-        (self.folder / VERSIONS).mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder / VERSIONS)
         values = {
             "format": FORMAT,
             "model_hash": model_hash,

@@ -1,0 +1,3 @@
+"""x"""
+from mutations import Mutant
+LEARNING: tuple[Mutant, ...] = ()

@@ -1,0 +1,3 @@
+"""x"""
+from mutations import Mutant
+PEOPLE: tuple[Mutant, ...] = ()
