@@ -75,6 +75,14 @@ def test_a_candidate_has_its_lineage_and_the_bases_licence(registry: WeightsRegi
     assert torch.equal(registry.delta_tensors(1)["norm.weight"], torch.ones(3))
 
 
+def test_a_versions_parent_is_the_one_that_it_was_trained_from(
+    registry: WeightsRegistry, tmp_path: Path
+) -> None:
+    add(registry, tmp_path, 1)
+    add(registry, tmp_path, 2, parent=1)
+    assert registry.version(2).parent == 1
+
+
 def test_the_licence_is_in_the_delta_file_itself(registry: WeightsRegistry, tmp_path: Path) -> None:
     from safetensors import safe_open
 

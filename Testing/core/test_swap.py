@@ -184,3 +184,15 @@ def test_predictions_during_swaps_are_of_one_version_only() -> None:
         stop.set()
         thread.join()
     assert seen == {0, 1}
+
+
+def test_a_swap_waits_for_the_prediction_that_is_under_way(target: Target) -> None:
+    base = state(target.network)
+    swap = threading.Thread(target=apply_version, args=(target, base, a_delta(base, "1.weight"), 1))
+    with target.lock:
+        swap.start()
+        swap.join(0.3)
+        assert swap.is_alive() and target.version == 0
+        assert same(state(target.network), base)
+    swap.join(60)
+    assert target.version == 1 and not same(state(target.network), base)

@@ -1,0 +1,171 @@
+"""A held-out case never trains, and is what a candidate is judged by: each place where that could slip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny_campaign
+import tiny_episode
+from tiny_campaign import confirm_case, confirm_five
+from tiny_episode import PATCH, QUICK, run, tiny_job, tiny_reader
+
+from clopa_annotator import trainer as trainer_module
+from clopa_annotator.datasets import MsdDataset
+from clopa_annotator.engine.host import Engine
+from clopa_annotator.episode.cases import CaseSource
+from clopa_annotator.episode.folder import read_job
+from clopa_annotator.episode.sampling import Sampler, plan
+from clopa_annotator.online.session import AdaptingSession
+from clopa_annotator.pipeline import Campaign
+from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.types import CaseRef, Confirmation, EpisodeResult, Split
+
+model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
+loaded = tiny_episode.loaded
+
+
+class NotedSource(CaseSource):
+    """Notes whose region is read."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_reader(), 0, 7)
+        self.read: set[str] = set()
+
+    def region(self, ref: CaseRef, bounds):  # type: ignore[no-untyped-def]
+        self.read.add(ref.case_id)
+        return super().region(ref, bounds)
+
+
+def read_by(sampler: Sampler, source: NotedSource, validation: bool) -> set[str]:
+    source.read.clear()
+    for place in plan(replace(QUICK, epochs=3), sampler.val_batches, -1):
+        if place.validation == validation:
+            sampler.batch(place)
+    return set(source.read)
+
+
+def test_training_reads_no_held_out_case_and_validation_nothing_else() -> None:
+    source, refs = NotedSource(), tiny_reader().refs
+    sampler = Sampler(source, refs[:3], refs[3:], QUICK, PATCH, seed=7)
+    assert read_by(sampler, source, validation=False) == {"case 1", "case 2", "case 3"}
+    assert read_by(sampler, source, validation=True) == {"case 4", "case 5"}
+
+
+def test_an_episode_is_given_the_orders_roles(
+    tmp_path: Path, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[list[int], list[int]]] = []
+
+    class Noted(Sampler):
+        def __init__(self, source, train, val, *more) -> None:  # type: ignore[no-untyped-def]
+            given.append(([ref.sequence for ref in train], [ref.sequence for ref in val]))
+            super().__init__(source, train, val, *more)
+
+    monkeypatch.setattr("clopa_annotator.episode.job.Sampler", Noted)
+    assert run(tiny_job(tmp_path / "job", train=(1, 3, 4), val=(2, 5)), loaded).status == "finished"
+    assert given == [([1, 3, 4], [2, 5])]
+
+
+def test_a_job_orders_the_roles_that_the_scheduler_gave(campaign: Campaign, dataset: MsdDataset) -> None:
+    confirm_five(campaign, dataset)
+    request = campaign.next_episode()
+    assert request is not None
+    order = read_job(campaign.prepare_job(request))
+    assert tuple(ref.sequence for ref in order.train) == request.split.train == (1, 2, 3, 4)
+    assert tuple(ref.sequence for ref in order.val) == request.split.val == (5,)
+
+
+def test_a_held_out_case_stays_held_out_through_corrections_and_later_episodes(
+    campaign: Campaign, dataset: MsdDataset
+) -> None:
+    confirm_five(campaign, dataset)
+    request = campaign.next_episode()
+    assert request is not None
+    campaign.prepare_job(request)
+    held_out = dataset[4].case_id
+    for number in (5, 6, 7):
+        confirm_case(campaign, dataset, number)
+    confirm_case(campaign, dataset, 4, suffix="-corrected")
+    request = campaign.next_episode(final_one=True)
+    assert request is not None
+    order = read_job(campaign.prepare_job(request))
+    assert held_out not in {ref.case_id for ref in order.train}
+    assert held_out in {ref.case_id for ref in order.val}
+    assert not {ref.case_id for ref in order.train} & {ref.case_id for ref in order.val}
+
+
+def test_a_candidate_is_compared_on_the_held_out_cases_with_what_it_would_replace(
+    campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cases, both sides' weights and the limits reach the gate as the campaign and the job have them."""
+    confirm_five(campaign, dataset)
+    request = campaign.next_episode()
+    assert request is not None
+    job = campaign.prepare_job(request)
+    seen: list[SimpleNamespace] = []
+    check = trainer_module.check_candidate
+
+    def noted(model, cases, **more):  # type: ignore[no-untyped-def]
+        seen.append(SimpleNamespace(cases=[case.case_id for case in cases], **more))
+        return check(model, cases, **more)
+
+    monkeypatch.setattr(trainer_module, "check_candidate", noted)
+    result, _ = run_episode_job(job, device="cpu")
+    assert isinstance(result, EpisodeResult) and result.best_epoch == 1
+    (call,) = seen
+    assert call.cases == [dataset[4].case_id]
+    assert call.before == {} and call.after
+    config = campaign.config
+    assert (call.gate.min_gain, call.gate.worst_drop) == (config.gate_min_gain, config.gate_worst_drop)
+    assert (call.clicks, call.seed) == (config.gate_clicks, config.seed)
+
+
+class Learned:
+    """Counts what an online strategy was given to learn from."""
+
+    def __init__(self, campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.session = AdaptingSession(campaign.new_session(), campaign.online)  # type: ignore[arg-type]
+        monkeypatch.setattr(self.session, "after_confirm", self._note)
+
+    def _note(self, mask: np.ndarray) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+def online(tmp_path: Path, model_folder: Path) -> Campaign:
+    config = tiny_campaign.tiny_config(model_folder, strategy="oaims-pi")
+    with Campaign.create(tmp_path / "online", config, device="cpu") as made:
+        yield made
+
+
+@pytest.mark.parametrize(("waiting", "learns"), [(0, True), (3, True), (4, False)])
+def test_a_strategy_learns_from_no_confirmation_that_will_be_held_out(
+    online: Campaign, monkeypatch: pytest.MonkeyPatch, waiting: int, learns: bool
+) -> None:
+    learned = Learned(online, monkeypatch)
+    monkeypatch.setattr(Campaign, "split", lambda _: Split((), (), tuple(range(1, waiting + 1))))
+    online.learn_from(learned.session, np.ones((2, 2, 2), np.uint8))
+    assert learned.count == learns
+
+
+@pytest.mark.parametrize(("waiting", "learns"), [(0, True), (3, True), (4, False)])
+def test_an_engine_learns_from_no_confirmation_that_will_be_held_out(
+    online: Campaign, monkeypatch: pytest.MonkeyPatch, waiting: int, learns: bool
+) -> None:
+    engine = Engine(online)
+    try:
+        learned = Learned(online, monkeypatch)
+        hosted = SimpleNamespace(session=learned.session, lock=engine.sessions._mutex)
+        monkeypatch.setattr(engine.sessions, "of", lambda *_: hosted)
+        monkeypatch.setattr(Campaign, "split", lambda _: Split((), (), tuple(range(1, waiting + 1))))
+        monkeypatch.setattr(engine.desk, "confirmed", lambda: None)
+        engine._confirming(Confirmation("one", "case", np.ones((2, 2, 2), np.uint8)))()
+        assert learned.count == learns
+    finally:
+        engine.close()
