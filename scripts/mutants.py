@@ -52,8 +52,11 @@ def functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Functi
 
 
 def places(root: Path, mutant: Mutant) -> list[tuple[Path, int, int]]:
-    """Where a mutant fits: file, and first and last character of what is replaced."""
-    found: list[tuple[Path, int, int]] = []
+    """Where a mutant fits: file, and first and last character of what is replaced.
+
+    A class may have another name by now: it counts only where several functions of this name fit.
+    """
+    found: list[tuple[str, Path, int, int]] = []
     for path in sorted((root / "CLoPAAnnotator").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if mutant.anchor not in text:
@@ -62,12 +65,13 @@ def places(root: Path, mutant: Mutant) -> list[tuple[Path, int, int]]:
         for line in text.split("\n"):
             starts.append(starts[-1] + len(line) + 1)
         for name, node in functions(ast.parse(text)):
-            if name == mutant.where:
+            if name.rpartition(".")[2] == mutant.where.rpartition(".")[2]:
                 begin, end = starts[node.lineno - 1], starts[node.end_lineno or node.lineno]
                 if text.count(mutant.anchor, begin, end) == 1:
                     at = text.index(mutant.anchor, begin, end)
-                    found.append((path, at, at + len(mutant.anchor)))
-    return found
+                    found.append((name, path, at, at + len(mutant.anchor)))
+    exact = [place for place in found if place[0] == mutant.where]
+    return [(path, begin, end) for _, path, begin, end in (exact if len(found) > 1 else found)]
 
 
 def mutated(root: Path, mutant: Mutant) -> tuple[Path, str]:

@@ -52,6 +52,22 @@ def test_a_wrong_token_is_refused(tmp_path: Path, given: str) -> None:
         load_token_file(tmp_path / "t").identify(given)
 
 
+def test_a_token_counts_only_as_a_whole() -> None:
+    token = "correct-horse-battery-staple-and-more"
+    book = TokenBook({token: Identity("Ada", "owner")})
+    near = [token[:n] for n in range(len(token))] + [token[:-1] + "x", token + "x", token.upper(), " " + token]
+    for given in near:
+        with pytest.raises(WrongToken):
+            book.identify(given)
+    assert book.identify(token).name == "Ada"
+
+
+def test_tokens_with_a_common_beginning_are_two_persons() -> None:
+    ada, bob = "shared-beginning-of-both-ada", "shared-beginning-of-both-bob"
+    book = TokenBook({ada: Identity("Ada", "owner"), bob: Identity("Bob", "annotator")})
+    assert (book.identify(ada).name, book.identify(bob).name) == ("Ada", "Bob")
+
+
 def test_every_comparison_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((a, b)) or a == b)

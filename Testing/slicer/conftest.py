@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "Testing" / "host"))
+sys.path[:0] = [str(REPOSITORY / "Testing" / "host"), str(REPOSITORY / "CLoPAAnnotator")]
 MODULE = REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"
 
 
