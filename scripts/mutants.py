@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -35,13 +39,17 @@ COPIED = ("CLoPAAnnotator", "Testing", "Resources", "benchmarks", "scripts", "py
 PATIENCE_S = 300.0
 KILLED = 1
 """Exit code of pytest when tests have failed; any other means that they were not run as they should."""
+NO_FAULT = re.compile(r"^E +(NameError|UnboundLocalError|ImportError|IndentationError)\b", re.MULTILINE)
+"""A test that fails so has not seen the fault, but a mistake in the table."""
 
 
 class Stale(Exception):
     """A row of the table fits the program no more."""
 
 
-def functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+def functions(
+    node: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Every function below a node with its qualified name, for instance "Class.method"."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -51,27 +59,40 @@ def functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Functi
             yield from functions(child, f"{name}.")
 
 
-def places(root: Path, mutant: Mutant) -> list[tuple[Path, int, int]]:
-    """Where a mutant fits: file, and first and last character of what is replaced.
+@dataclass(frozen=True)
+class Place:
+    """A function: its qualified name, its file, the file's text, and where in it the function lies."""
+
+    name: str
+    path: Path
+    text: str
+    begin: int
+    end: int
+
+
+@cache
+def program(root: Path) -> tuple[Place, ...]:
+    """Every function of the program; read once."""
+    found: list[Place] = []
+    for path in sorted((root / "CLoPAAnnotator").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+        for name, node in functions(ast.parse(text)):
+            found.append(
+                Place(name, path, text, starts[node.lineno - 1], starts[node.end_lineno or node.lineno])
+            )
+    return tuple(found)
+
+
+def places(root: Path, mutant: Mutant) -> list[Place]:
+    """The functions that a mutant fits.
 
     A class may have another name by now: it counts only where several functions of this name fit.
     """
-    found: list[tuple[str, Path, int, int]] = []
-    for path in sorted((root / "CLoPAAnnotator").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if mutant.anchor not in text:
-            continue
-        starts = [0]
-        for line in text.split("\n"):
-            starts.append(starts[-1] + len(line) + 1)
-        for name, node in functions(ast.parse(text)):
-            if name.rpartition(".")[2] == mutant.where.rpartition(".")[2]:
-                begin, end = starts[node.lineno - 1], starts[node.end_lineno or node.lineno]
-                if text.count(mutant.anchor, begin, end) == 1:
-                    at = text.index(mutant.anchor, begin, end)
-                    found.append((name, path, at, at + len(mutant.anchor)))
-    exact = [place for place in found if place[0] == mutant.where]
-    return [(path, begin, end) for _, path, begin, end in (exact if len(found) > 1 else found)]
+    last = mutant.where.rpartition(".")[2]
+    named = [p for p in program(root) if p.name.rpartition(".")[2] == last]
+    found = [p for p in named if p.text.count(mutant.anchor, p.begin, p.end) == 1]
+    return [p for p in found if p.name == mutant.where] if len(found) > 1 else found
 
 
 def mutated(root: Path, mutant: Mutant) -> tuple[Path, str]:
@@ -83,16 +104,30 @@ def mutated(root: Path, mutant: Mutant) -> tuple[Path, str]:
     found = places(root, mutant)
     if len(found) != 1:
         raise Stale(f"{len(found)} places fit {mutant.where} with {mutant.anchor!r}")
-    path, begin, end = found[0]
-    text = path.read_text(encoding="utf-8")
-    result = text[:begin] + mutant.instead + text[end:]
+    text = found[0].text
+    at = text.index(mutant.anchor, found[0].begin)
+    result = text[:at] + mutant.instead + text[at + len(mutant.anchor) :]
     try:
         changed = ast.dump(ast.parse(result)) != ast.dump(ast.parse(text))
     except SyntaxError as error:
         raise Stale(f"{mutant.where} with {mutant.instead!r} is no Python: {error}") from error
     if not changed:
         raise Stale(f"{mutant.where} with {mutant.instead!r} is the same program")
-    return path, result
+    return found[0].path, result
+
+
+@cache
+def tests_of(root: Path) -> dict[str, list[str]]:
+    """What to tell pytest to run a test function, by the function's name; read once."""
+    ids: dict[str, list[str]] = {}
+    for path in sorted((root / "Testing").rglob("test_*.py")):
+        for qualified, _ in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            name = qualified.rpartition(".")[2]
+            if name.startswith("test_"):
+                ids.setdefault(name, []).append(
+                    "::".join([str(path.relative_to(root)), *qualified.split(".")])
+                )
+    return ids
 
 
 def test_ids(root: Path, names: Sequence[str]) -> list[str]:
@@ -101,21 +136,20 @@ def test_ids(root: Path, names: Sequence[str]) -> list[str]:
     Raises:
         Stale: there is no such test.
     """
-    ids: dict[str, list[str]] = {name: [] for name in names}
-    for path in sorted((root / "Testing").rglob("test_*.py")):
-        for qualified, _ in functions(ast.parse(path.read_text(encoding="utf-8"))):
-            name = qualified.rpartition(".")[2]
-            if name in ids:
-                ids[name].append("::".join([str(path.relative_to(root)), *qualified.split(".")]))
-    missing = [name for name, places_of in ids.items() if not places_of]
+    known = tests_of(root)
+    missing = [name for name in names if name not in known]
     if missing:
         raise Stale(f"there is no test {missing[0]}")
-    return [test for found in ids.values() for test in found]
+    return [test for name in names for test in known[name]]
 
 
 def run_tests(interpreter: str, root: Path, tests: Sequence[str], stop: bool = True) -> tuple[int, str]:
-    """Exit code of pytest (0 for a hang's place holder never comes: a hang counts as failed) and its words."""
-    settings = {"PYTHONPATH": str(root / "CLoPAAnnotator"), "OMP_NUM_THREADS": "1", "QT_QPA_PLATFORM": "offscreen"}
+    """Exit code and words of pytest; tests that hang count as failed."""
+    settings = {
+        "PYTHONPATH": str(root / "CLoPAAnnotator"),
+        "OMP_NUM_THREADS": "1",
+        "QT_QPA_PLATFORM": "offscreen",
+    }
     if sys.platform.startswith("linux"):
         settings["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
     command = [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(["-x"] if stop else []), *tests]
@@ -159,6 +193,8 @@ def judge(interpreter: str, root: Path, mutant: Mutant) -> tuple[str, str]:
         code, words = run_tests(interpreter, root, tests)
     finally:
         path.write_text(sound, encoding="utf-8")
+    if code == KILLED and NO_FAULT.search(words):
+        return "STALE", f"the fault itself does not run:\n{words}"
     if code == KILLED:
         return "killed", ""
     return "SURVIVED", "its tests pass" if code == 0 else f"its tests could not be run:\n{words}"
@@ -181,7 +217,9 @@ def report(interpreter: str, wanted: Sequence[Mutant], workers: int, folder: Pat
     with ThreadPoolExecutor(workers) as pool:
         for mutant, verdict, words in pool.map(tried, wanted):
             alive += verdict != "killed"
-            print(f"{verdict:9} {mutant.where}: {mutant.fault}" + (f" ({words})" if words else ""), flush=True)
+            print(
+                f"{verdict:9} {mutant.where}: {mutant.fault}" + (f" ({words})" if words else ""), flush=True
+            )
     return alive
 
 
@@ -198,9 +236,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Prepare the environment, run the tests as they are, then with each fault."""
     given = arguments()
-    wanted = [
-        m for m in MUTANTS if not given.words or any(w in f"{m.where} {m.fault}" for w in given.words)
-    ]
+    wanted = [m for m in MUTANTS if not given.words or any(w in f"{m.where} {m.fault}" for w in given.words)]
     if given.list:
         print("\n".join(f"{m.where}: {m.fault}" for m in wanted))
         return 0

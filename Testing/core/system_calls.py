@@ -70,7 +70,9 @@ class SystemCalls:
                 self.order.append(f"open {name}")
 
     def _unflushed(self, path: Path) -> list[str]:
-        kept = self._tree(path.stat().st_ino) if path.is_dir() else {"": self._contents.get(path.stat().st_ino)}
+        kept = (
+            self._tree(path.stat().st_ino) if path.is_dir() else {"": self._contents.get(path.stat().st_ino)}
+        )
         return sorted(n for n, data in tree_of(path).items() if kept.get(n) != data)
 
     def _tree(self, inode: int) -> Tree:
@@ -83,7 +85,7 @@ class SystemCalls:
         return found
 
     def after_a_power_cut(self) -> Tree:
-        """Every file that would surely be there if the power went now, with the content that it would have."""
+        """Every file that would surely be there if the power went now, and the content that it would have."""
         return self._tree(self._root.stat().st_ino)
 
 

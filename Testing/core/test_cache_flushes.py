@@ -93,7 +93,9 @@ def test_a_decision_about_a_case_is_on_the_disk_when_it_is_taken(store: Campaign
     assert tree_of(store.folder / ref.folder) == before, "what was confirmed stays"
 
 
-def test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn(store: CampaignStore) -> None:
+def test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn(
+    store: CampaignStore,
+) -> None:
     store.save_draft(CaseDraft("case one", a_mask(1)))
     with watched(store.folder) as calls:
         store.save_draft(CaseDraft("case one", a_mask(2)))

@@ -145,9 +145,7 @@ def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(a
     assert at.trainer.started == ["0001"]
     state = at.desk.state(0)
     assert state.phase == "failed"
-    assert state.sentence == (
-        "Episode 1 failed: The training process ended with status 3. The weights stay."
-    )
+    assert state.sentence == ("Episode 1 failed: The training process ended with status 3. The weights stay.")
     assert [row["reason"] for row in at.told("episode_failed")] == [
         "The training process ended with status 3."
     ]

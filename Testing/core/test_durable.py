@@ -16,7 +16,9 @@ from clopa_annotator.errors import CacheError, ReadOnlyCampaign, StorageFull
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows neither has nor needs a flush of folders")
 
 
-def test_the_new_content_is_flushed_before_it_takes_the_olds_place_and_the_folder_after(tmp_path: Path) -> None:
+def test_the_new_content_is_flushed_before_it_takes_the_olds_place_and_the_folder_after(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "settings.json"
     path.write_bytes(b"old")
     with watched(tmp_path) as calls:

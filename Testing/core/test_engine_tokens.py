@@ -55,7 +55,12 @@ def test_a_wrong_token_is_refused(tmp_path: Path, given: str) -> None:
 def test_a_token_counts_only_as_a_whole() -> None:
     token = "correct-horse-battery-staple-and-more"
     book = TokenBook({token: Identity("Ada", "owner")})
-    near = [token[:n] for n in range(len(token))] + [token[:-1] + "x", token + "x", token.upper(), " " + token]
+    near = [token[:n] for n in range(len(token))] + [
+        token[:-1] + "x",
+        token + "x",
+        token.upper(),
+        " " + token,
+    ]
     for given in near:
         with pytest.raises(WrongToken):
             book.identify(given)

@@ -1,4 +1,4 @@
-"""What learning keeps is on the disk when it says so: versions, their history, job folders, kept confirmations.
+"""What learning keeps is on the disk when it says so: versions, history, job folders, kept confirmations.
 
 As in `test_cache_flushes`, against the system calls.
 """

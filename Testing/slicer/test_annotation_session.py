@@ -15,8 +15,6 @@ from clopa_annotator.engine.fake_campaign import FakeCampaign
 from clopa_annotator.errors import StorageFull
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, PointPrompt
-from CLoPAAnnotatorLib.ActiveClock import ActiveClock
-from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
 
 SHAPE = (20, 24, 28)
 
@@ -61,6 +59,9 @@ class Case:
     """A session with an open case, and the confirmations that reached the engine."""
 
     def __init__(self) -> None:
+        from CLoPAAnnotatorLib.ActiveClock import ActiveClock
+        from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
+
         self.campaign, self.view = FakeCampaign(), View()
         self.client = FakeEngineClient(self.campaign)
         self.session = AnnotationSession(self.view, ActiveClock(now=lambda: self.now))
@@ -88,7 +89,7 @@ class Case:
 
 
 @pytest.fixture
-def case() -> Case:
+def case(application) -> Case:  # the shell's sentences need an application that translates
     case = Case()
     case.open("one")
     return case

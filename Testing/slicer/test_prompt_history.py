@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +25,9 @@ class Stack:
             if self.undone:
                 self.done.append(self.undone.pop())
         else:
-            self.done.append(() if kind == "reset" else (*self.done[-1], *((name,) if kind == "prompts" else ())))
+            self.done.append(
+                () if kind == "reset" else (*self.done[-1], *((name,) if kind == "prompts" else ()))
+            )
             self.undone.clear()
 
 
