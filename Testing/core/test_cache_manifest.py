@@ -9,7 +9,15 @@ from clopa_annotator.cache.sealed import seal
 from clopa_annotator.errors import ConfigError, CorruptRecord
 
 MANIFEST = CampaignManifest(
-    "Leber Ä", 12, "bundled", "ab" * 32, "CC BY", "clopa-in", {"seed": 3, "deep": {"x": [1, 2]}}, "liver", "now"
+    "Leber Ä",
+    12,
+    "bundled",
+    "ab" * 32,
+    "CC BY",
+    "clopa-in",
+    {"seed": 3, "deep": {"x": [1, 2]}},
+    "liver",
+    "now",
 )
 
 

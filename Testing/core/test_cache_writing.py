@@ -31,7 +31,11 @@ def broken(tmp_path: Path):
 
 
 def killed_before(
-    monkeypatch: pytest.MonkeyPatch, hook: Broken, step: str, count: int = 1, error: BaseException | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    hook: Broken,
+    step: str,
+    count: int = 1,
+    error: BaseException | None = None,
 ) -> None:
     """From now on the ``count``-th such step kills, or raises an error."""
     left = [count]
@@ -59,7 +63,9 @@ def test_files_that_had_appeared_are_entered_by_the_next_change(broken, monkeypa
     assert len(pending(store)) == 1 and store.confirmed() == ()
     Writer(store._layout, store._index).recover()
     (ref,) = store.confirmed()
-    assert pending(store) == [] and store.confirm(a_confirmation(1)) == ref, "delivered again: the same answer"
+    assert pending(store) == [] and store.confirm(a_confirmation(1)) == ref, (
+        "delivered again: the same answer"
+    )
 
 
 def test_an_announcement_without_files_is_forgotten_and_its_number_stays_used(broken, monkeypatch) -> None:
@@ -86,7 +92,9 @@ def test_announced_files_that_are_damaged_are_put_aside_and_not_entered(broken, 
     assert list((store.folder / "quarantine").rglob("mask.b2nd")), "kept for whoever wants to look"
 
 
-def test_files_whose_entry_fails_are_taken_back_so_that_nothing_is_half_confirmed(broken, monkeypatch) -> None:
+def test_files_whose_entry_fails_are_taken_back_so_that_nothing_is_half_confirmed(
+    broken, monkeypatch
+) -> None:
     store, hook = broken
     before = data_files(store.folder)
     killed_before(monkeypatch, hook, "index commit", 2, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

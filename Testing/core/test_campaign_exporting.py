@@ -1,0 +1,58 @@
+"""Export on the engine's side: a new folder each time, and every weights version with its lineage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny_campaign
+from safetensors import safe_open
+from tiny_campaign import confirm_case
+
+from clopa_annotator.datasets import MsdDataset
+from clopa_annotator.engine.exporting import export
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.pipeline import Campaign
+
+model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
+
+
+def test_every_version_of_the_weights_is_written_and_the_base_is_not(
+    campaign: Campaign, tmp_path: Path
+) -> None:
+    tensors = {name: value * 2 for name, value in campaign.model.base_state().items() if "norm" in name}
+    for parent in (0, 1):
+        campaign.registry.add_tensors(tensors, parent=parent, parameter_group="in")
+        tensors = {name: value * 2 for name, value in tensors.items()}
+    out = export(campaign, "weights", tmp_path / "out" / "weights")
+    assert sorted(p.name for p in out.iterdir()) == ["version-0001.safetensors", "version-0002.safetensors"]
+    with safe_open(out / "version-0002.safetensors", framework="np") as file:
+        about = file.metadata()
+    assert (about["parent_version"], about["model_hash"]) == ("1", campaign.model.model_hash)
+    assert about["licence"] == campaign.model.licence
+
+
+def test_confirmed_cases_are_written_in_the_format_that_is_asked_for(
+    campaign: Campaign, dataset: MsdDataset, tmp_path: Path
+) -> None:
+    confirm_case(campaign, dataset, 0)
+    out = export(campaign, "segnrrd", tmp_path / "masks")
+    assert len(list(out.rglob("*.seg.nrrd"))) == 1 and (out / "cases.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["weights", "segnrrd"])
+def test_nothing_is_written_into_a_folder_that_holds_something(
+    campaign: Campaign, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    with pytest.raises(ConfigError):
+        export(campaign, kind, out)
+    assert [p.name for p in out.iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_format_is_refused_and_leaves_no_folder(campaign: Campaign, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no export format"):
+        export(campaign, "word", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
