@@ -1,4 +1,4 @@
-"""The index by itself: numbers that are used up once, transactions that happen whole, damage that is named."""
+"""The index by itself: numbers that are used up once, transactions that happen whole, damage with a name."""
 
 from __future__ import annotations
 
