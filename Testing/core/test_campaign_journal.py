@@ -1,4 +1,4 @@
-"""The events on disk: numbers that never come twice, a file that never grows without end, a disk that fails."""
+"""The events on disk: numbers that never come twice, a file that does not grow without end, a full disk."""
 
 from __future__ import annotations
 

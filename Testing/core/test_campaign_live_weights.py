@@ -1,4 +1,4 @@
-"""Which weights are in the live network: the asked-for version before each prediction, or an error and no change."""
+"""Which weights are in the live network: the version that is asked for, or an error and no change."""
 
 from __future__ import annotations
 

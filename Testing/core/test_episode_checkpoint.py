@@ -1,4 +1,4 @@
-"""An episode's checkpoint: everything that the next epoch needs comes back, and nothing that is not its own."""
+"""An episode's checkpoint: all that the next epoch needs comes back, and nothing that is not its own."""
 
 from __future__ import annotations
 
