@@ -32,9 +32,11 @@ from _environment import REPOSITORY, prepare
 from mutations import Mutant
 from mutations.learning import LEARNING
 from mutations.people import PEOPLE
+from mutations.promotion import PROMOTION
+from mutations.records import RECORDS
 from mutations.storage import STORAGE
 
-MUTANTS: tuple[Mutant, ...] = (*STORAGE, *LEARNING, *PEOPLE)
+MUTANTS: tuple[Mutant, ...] = (*STORAGE, *RECORDS, *PROMOTION, *LEARNING, *PEOPLE)
 COPIED = ("CLoPAAnnotator", "Testing", "Resources", "benchmarks", "scripts", "pyproject.toml", "README.md")
 PATIENCE_S = 300.0
 KILLED = 1

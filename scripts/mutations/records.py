@@ -1,0 +1,147 @@
+"""Faults of what is recorded and kept: confirmations, drafts, events, orders to train."""
+
+from __future__ import annotations
+
+from mutations import Mutant
+
+DECISIONS_KEPT = (
+    Mutant(
+        "a record's annotator is dropped",
+        "Prepared.record",
+        "annotator=sent.annotator",
+        'annotator=""',
+        ("test_what_was_confirmed_is_read_back_voxel_by_voxel_and_word_by_word",),
+    ),
+    Mutant(
+        "a record's prompts are dropped",
+        "Prepared.record",
+        "prompts=sent.prompts",
+        "prompts=()",
+        ("test_what_was_confirmed_is_read_back_voxel_by_voxel_and_word_by_word",),
+    ),
+    Mutant(
+        "a record names other weights",
+        "Prepared.record",
+        "weights_version=int(sent.weights_version)",
+        "weights_version=0",
+        ("test_what_was_confirmed_is_read_back_voxel_by_voxel_and_word_by_word",),
+    ),
+    Mutant(
+        "a repeated delivery is stored again",
+        "CampaignStore.confirm",
+        "ref = writer.earlier(prepared)",
+        "ref = None",
+        ("test_delivering_a_confirmation_again_changes_nothing",),
+    ),
+    Mutant(
+        "another content under a known id is taken for the same",
+        "Writer.earlier",
+        'if found[0]["confirmation_hash"] != prepared.confirmation_hash:',
+        "if False:",
+        ("test_one_confirmation_id_with_two_contents_is_refused",),
+    ),
+    Mutant(
+        "two people's versions are no conflict",
+        "Writer._conflicts",
+        "return bool(others)",
+        "return False",
+        ("test_two_people_confirming_from_the_same_parent_are_both_kept_and_flagged",),
+    ),
+    Mutant(
+        "the draft is dropped before the confirmation is stored",
+        "CampaignStore.confirm",
+        "ref = writer.earlier(prepared)",
+        "ref = writer.earlier(prepared); self._forget_draft(case_id)",
+        ("test_a_confirmation_that_could_not_be_stored_leaves_the_draft",),
+    ),
+    Mutant(
+        "a withdrawal deletes",
+        "CampaignStore.withdraw",
+        "number = self.version(current).ref.case_version",
+        "number = self.version(current).ref.case_version; "
+        "self._layout.disk.remove(self._layout.path(self.version(current).ref.folder))",
+        ("test_a_withdrawn_version_trains_no_more_and_stays_on_disk",),
+    ),
+    Mutant(
+        "a withdrawn version trains on",
+        "Index.add_mark",
+        '"UPDATE cases SET current = NULL WHERE case_id = ?"',
+        '"UPDATE cases SET current = current WHERE case_id = ?"',
+        ("test_a_withdrawn_version_trains_no_more_and_stays_on_disk",),
+    ),
+    Mutant(
+        "a mask's bytes are not compared with their hash",
+        "check_version",
+        "if sha256(data) != digest:",
+        "if False:",
+        ("test_every_flipped_bit_is_found",),
+    ),
+    Mutant(
+        "a mask is read without its hash",
+        "CampaignReader.read_mask",
+        "if mask_hash(mask) != ref.mask_hash:",
+        "if False:",
+        ("test_a_mask_that_is_not_the_confirmed_one_is_not_read",),
+    ),
+    Mutant(
+        "an image is read without its hash",
+        "check_image",
+        "if image_hash(voxels, geometry) != digest:",
+        "if False:",
+        ("test_an_image_that_is_not_the_added_one_is_not_read",),
+    ),
+    Mutant(
+        "a record is read without its hash",
+        "CampaignReader.record",
+        "if record_hash != ref.record_hash:",
+        "if False:",
+        ("test_a_record_that_is_not_the_confirmed_one_is_not_read",),
+    ),
+    Mutant(
+        "a document's checksum is skipped",
+        "unseal",
+        "if hashlib.sha256(document[match.end() :]).hexdigest().encode() != match.group(1):",
+        "if False:",
+        ("test_every_single_flipped_bit_of_a_document_is_found",),
+    ),
+)
+
+LEFT_TO_DELIVER = (
+    Mutant(
+        "a kept confirmation is not flushed",
+        "Spool.put",
+        "write_bytes(path, message)",
+        "path.write_bytes(message)",
+        ("test_a_confirmation_that_waits_for_its_engine_is_on_the_disk_when_it_is_kept",),
+    ),
+    Mutant(
+        "an unreadable kept confirmation is deleted",
+        "Spool.waiting",
+        'path.replace(path.with_suffix(".unreadable"))',
+        "path.unlink()",
+        ("test_an_unreadable_spool_file_is_put_aside_not_deleted",),
+    ),
+    Mutant(
+        "the event journal's numbers are used again",
+        "Journal.__init__",
+        "first=last + 1 if last == 0 else last + 1000",
+        "first=1",
+        ("test_event_numbers_go_on_after_a_restart",),
+    ),
+    Mutant(
+        "an order to train is not on the disk",
+        "write_job",
+        "write_bytes(target, data)",
+        "target.write_bytes(data)",
+        ("test_an_order_to_train_is_on_the_disk_with_the_folders_above_it",),
+    ),
+    Mutant(
+        "an episode's end is not on the disk",
+        "write_result",
+        "write_bytes(folder / RESULT, ",
+        "(folder / RESULT).write_bytes(",
+        ("test_how_an_episode_ended_is_on_the_disk_when_it_is_said",),
+    ),
+)
+
+RECORDS = (*DECISIONS_KEPT, *LEFT_TO_DELIVER)
