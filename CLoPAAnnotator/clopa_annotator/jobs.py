@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 
 from torch import Tensor
@@ -18,9 +17,9 @@ from clopa_annotator.delta import DeltaInfo, changed, pack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.folder import DELTA, REQUEST, read_job, read_result, write_result
 from clopa_annotator.online.protocol import OnlineStrategy
-from clopa_annotator.scheduler import SchedulerSettings, threshold
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.strategies import PastEpisode
+from clopa_annotator.training.roles import Role
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, Split
 
 
@@ -30,10 +29,10 @@ def job_folders(folder: Path) -> tuple[Path, ...]:
 
 
 def current_split(jobs: Sequence[Path], confirmed: Iterable[CaseRef]) -> Split:
-    """Who trains, who validates and who waits.
+    """Who trains, who validates and who waits for the next episode.
 
-    A case that had a role in the last episode keeps it: a corrected case with its new version, so that
-    nothing that was held out ever trains. A withdrawn case leaves. Everything confirmed since waits.
+    A case that was in the last episode stays on its side: a corrected case with its new version. A withdrawn
+    case leaves. Everything confirmed since waits, with the role that `training.roles` gave it.
 
     Args:
         jobs: job folders, oldest first.
@@ -53,14 +52,32 @@ def current_split(jobs: Sequence[Path], confirmed: Iterable[CaseRef]) -> Split:
     )
 
 
+def roles_in(jobs: Iterable[Path]) -> dict[str, tuple[str, Role]]:
+    """Image and role of each case that an episode ever had, for campaigns that have no book of roles yet.
+
+    A case that was once on both sides counts as one to train on: weights may have learned from it.
+    """
+    roles: dict[str, tuple[str, Role]] = {}
+    for job in jobs:
+        order = read_job(job)
+        for ref in order.val:
+            roles.setdefault(ref.case_id, (ref.image_hash, "held out"))
+        for ref in order.train:
+            roles[ref.case_id] = (ref.image_hash, "train")
+    return roles
+
+
 def past_episodes(jobs: Iterable[Path]) -> tuple[PastEpisode, ...]:
-    """What the gate said of the episodes so far, oldest first; a curriculum decides by it."""
+    """How training went in the episodes so far, oldest first; a curriculum decides by it.
+
+    Nothing of the held-out cases is in it: they judge what the curriculum chooses.
+    """
     past = []
     for job in jobs:
         ended = read_result(job)
-        if ended is not None and ended[1] is not None:
+        if ended is not None and ended[0].status == "finished":
             order = read_job(job)
-            past.append(PastEpisode.of(order.settings.group, len(order.train), ended[1]))
+            past.append(PastEpisode.of(order.settings.group, len(order.train), ended[0].train_loss))
     return tuple(past)
 
 
@@ -83,16 +100,6 @@ def hold_back_if_overtaken(job: Path, current: int) -> None:
         "use. It is kept in the list and can be restored."
     )
     write_result(job, result, replace(decision, promoted=False, reason=reason))
-
-
-def will_be_held_out(settings: SchedulerSettings, split: Split) -> bool:
-    """Whether the next case to be confirmed will validate: then nothing may learn from it.
-
-    An online strategy learns when a case is confirmed, before the scheduler gives it a role; so the role is
-    foreseen. Under the fraction rule the last fifth of each interval validates.
-    """
-    interval = threshold(settings)
-    return len(split.unassigned) >= ceil(interval * (1 - settings.k_m))
 
 
 def write_online_result(folder: Path, online: OnlineStrategy, learned: bytes) -> EpisodeResult:

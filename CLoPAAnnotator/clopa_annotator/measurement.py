@@ -107,7 +107,7 @@ def annotate(
                 session, image, reference, annotator, protocol, case_id=case.case_id, run=clicking.run
             )
             if confirming:
-                campaign.learn_from(session, reference)
+                campaign.learn_from(session, case.case_id, reference)
             return curve
 
     version = campaign.model.version

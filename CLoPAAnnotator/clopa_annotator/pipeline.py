@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from clopa_annotator import jobs as job_files
 from clopa_annotator import models
@@ -35,6 +34,7 @@ from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
+from clopa_annotator.training.roles import ROLES, CaseRoles
 from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Mask, Split, WeightsVersion
 
 logger = logging.getLogger(__name__)
@@ -55,13 +55,14 @@ class Campaign:
         store: CampaignStore,
         registry: WeightsRegistry,
         device: str = "auto",
+        writer: bool = True,
     ) -> None:
         self.folder = folder
         self.config = config
         self.store = store
         self.registry = registry
         self.events = EventLog()
-        self._device = device
+        self._device, self._writer = device, writer
 
     @classmethod
     def create(cls, folder: Path, config: CampaignConfig, *, device: str = "auto") -> Campaign:
@@ -93,7 +94,7 @@ class Campaign:
         """
         store = CampaignStore.open(folder, writer=writer)
         config = CampaignConfig.from_dict(store.manifest.settings)
-        return cls(folder, config, store, WeightsRegistry(folder / WEIGHTS), device)
+        return cls(folder, config, store, WeightsRegistry(folder / WEIGHTS), device, writer)
 
     def close(self) -> None:
         """Let go of the folder; idempotent."""
@@ -102,9 +103,7 @@ class Campaign:
     def __enter__(self) -> Campaign:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- the network ---------------------------------------------------------------------------------------
@@ -198,18 +197,22 @@ class Campaign:
         return job_files.job_folders(self.folder / EPISODES)
 
     def split(self) -> Split:
-        """Who trains, who validates, who waits: the last episode's roles, with what was confirmed since."""
+        """Who trains, who validates, who waits: the last episode's sides, with what was confirmed since."""
         return job_files.current_split(self.jobs(), self.store.confirmed())
 
     @property
     def _scheduler(self) -> SchedulerSettings:
         return SchedulerSettings(size=self.config.size)
 
-    def learn_from(self, session: Session, confirmed: Mask) -> None:
-        """Let an online strategy learn from a confirmation, unless the case will be held out."""
-        if isinstance(session, AdaptingSession) and not job_files.will_be_held_out(
-            self._scheduler, self.split()
-        ):
+    @cached_property
+    def roles(self) -> CaseRoles:
+        """Which cases train and which are held out; the one place that says so."""
+        path, past = self.folder / EPISODES / ROLES, lambda: job_files.roles_in(self.jobs())
+        return CaseRoles(path, self._scheduler, self.store, past, self._writer)
+
+    def learn_from(self, session: Session, case_id: str, confirmed: Mask) -> None:
+        """Let an online strategy learn from a confirmation or a correction, unless the case is held out."""
+        if isinstance(session, AdaptingSession) and self.roles.of(case_id) == "train":
             session.after_confirm(confirmed)
 
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
@@ -220,8 +223,8 @@ class Campaign:
         """
         if not self.strategy.learns:
             return None
-        split, settings = self.split(), self._scheduler
-        assigned = final(settings, split) if final_one else due(settings, split)
+        split, held_out = self.split(), self.roles.held_out()
+        assigned = final(split, held_out) if final_one else due(self._scheduler, split, held_out)
         if assigned is None:
             return None
         number = len(self.jobs()) + 1

@@ -4,17 +4,21 @@ The *fraction* rule is CLoPA's (Esmaeili et al. 2026): an episode is due once
 
     unassigned >= max(int(k_d * size), ceil(1 / k_m))
 
-cases wait, so ``k_d`` is an interval between episodes and not a filling level of the cache. When it fires,
-the first ``ceil((1 - k_m) * n)`` of the ``n`` waiting arrivals train and the rest validate. Both sets only
-grow.
+cases wait, so ``k_d`` is an interval between episodes and not a filling level of the cache. Of ``n`` cases
+between two episodes ``ceil((1 - k_m) * n)`` train and the rest validate. Both sets only grow.
+
+In CLoPA a case gets its role when an episode fires. Here it gets it when it is first confirmed
+(`next_is_held_out`), because a strategy may learn from it at once: the counts are CLoPA's, the order within
+the first interval is not.
 
 The *interval* rule fires after every ``interval`` cases, for campaigns whose size nobody knows. It may be
 shorter than ``1 / k_m``, where rounding each episode by itself would never hold a case out; so this rule
-rounds over all cases so far, and holds one out as soon as two others are left to train on.
+rounds over all cases so far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -25,6 +29,19 @@ from clopa_annotator.types import Split
 
 MIN_TRAIN = 2
 """An episode needs at least this many cases to train on (CLoPA)."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many cases have which role.
+
+    Attributes:
+        train: cases to train on.
+        held_out: cases that validate and never train.
+    """
+
+    train: int = 0
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,36 +82,55 @@ def threshold(settings: SchedulerSettings) -> int:
     return max(int(_exact(settings.k_d) * settings.size), ceil(1 / _exact(settings.k_m)))
 
 
-def due(settings: SchedulerSettings, split: Split) -> Split | None:
-    """The split after assigning the waiting cases, or None if it is too early to learn."""
+def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) -> bool:
+    """Whether the next case to be confirmed for the first time is held out: a case's role, decided once.
+
+    Under the fraction rule each interval of `threshold` cases holds out as many as CLoPA does, its last ones.
+    One of them comes earlier: as soon as two cases are there to train on, the next one is held out if none
+    is, because without a held-out case no candidate could ever be promoted, also one of "Train now".
+
+    Args:
+        settings: the campaign's.
+        given: roles given so far, to withdrawn cases too.
+        present: roles of the cases that are confirmed and not withdrawn.
+    """
+    if not present.held_out and present.train >= MIN_TRAIN:
+        return True
+    train_share, total = 1 - _exact(settings.k_m), given.train + given.held_out
+    if settings.rule == "interval":
+        return total + 1 - ceil(train_share * (total + 1)) > given.held_out
+    interval = threshold(settings)
+    past, place = divmod(total, interval)
+    left = (interval - ceil(train_share * interval)) * (past + 1) - given.held_out
+    return place >= interval - left
+
+
+def due(settings: SchedulerSettings, split: Split, held_out: Container[int]) -> Split | None:
+    """The split after assigning the waiting cases, or None if it is too early to learn.
+
+    Args:
+        settings: the campaign's.
+        split: who has a part already, and who waits.
+        held_out: sequence numbers of the waiting cases whose role is to be held out.
+    """
     if len(split.unassigned) < threshold(settings):
         return None
-    return _assign(settings, split)
+    return _assign(split, held_out)
 
 
-def final(settings: SchedulerSettings, split: Split) -> Split | None:
-    """The split for a last episode with what still waits; None if nothing waits or too little could train.
+def final(split: Split, held_out: Container[int]) -> Split | None:
+    """The split for an episode with what waits now; None if nothing waits or too little could train.
 
-    CLoPA leaves these cases out. Where no case has been held out yet the newest one is, if two remain to
-    train on, because without it no candidate could ever be promoted.
+    CLoPA leaves the cases that wait at the end out. Roles are those that `next_is_held_out` gave.
     """
-    return _assign(settings, split) if split.unassigned else None
+    return _assign(split, held_out) if split.unassigned else None
 
 
-def _assign(settings: SchedulerSettings, split: Split) -> Split | None:
-    waiting = len(split.unassigned)
-    train_share = 1 - _exact(settings.k_m)
-    if settings.rule == "interval":
-        total = len(split.train) + len(split.val) + waiting
-        to_train = min(max(ceil(train_share * total) - len(split.train), 0), waiting)
-    else:
-        to_train = ceil(train_share * waiting)
-    nothing_held_out = not split.val and to_train == waiting
-    if nothing_held_out and len(split.train) + to_train > MIN_TRAIN:
-        to_train -= 1
-    if len(split.train) + to_train < MIN_TRAIN:
+def _assign(split: Split, held_out: Container[int]) -> Split | None:
+    train = split.train + tuple(n for n in split.unassigned if n not in held_out)
+    if len(train) < MIN_TRAIN:
         return None
-    return Split(train=split.train + split.unassigned[:to_train], val=split.val + split.unassigned[to_train:])
+    return Split(train=train, val=split.val + tuple(n for n in split.unassigned if n in held_out))
 
 
 def _exact(value: float) -> Fraction:

@@ -16,7 +16,6 @@ from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.experts.settings import RidgeHeadSettings
 from clopa_annotator.online.settings import OaimsSettings, SparseSettings
-from clopa_annotator.types import GateDecision
 
 if TYPE_CHECKING:
     from clopa_annotator.online.inputs import CanvasEncoder
@@ -34,24 +33,22 @@ ALL_PARAMETERS: tuple[Change, ...] = (("learning_rate", 3e-3), ("gradient_clip",
 
 @dataclass(frozen=True)
 class PastEpisode:
-    """What the validation record says of one episode.
+    """How training went in one episode. Of training cases only: the held-out ones judge what is chosen by it.
 
     Attributes:
         group: parameters that it tuned.
         train: cases that it trained on.
-        gain: mean change of the held-out cases; NaN if none was scored.
-        promoted: whether its weights were taken.
+        fall: by how much the mean training loss fell from its first epoch to its last; NaN if it has no two.
     """
 
     group: str
     train: int
-    gain: float
-    promoted: bool
+    fall: float
 
     @classmethod
-    def of(cls, group: str, train: int, decision: GateDecision) -> PastEpisode:
-        """From the gate's decision."""
-        return cls(group, train, decision.mean_after - decision.mean_before, decision.promoted)
+    def of(cls, group: str, train: int, losses: Sequence[float]) -> PastEpisode:
+        """From the mean training loss of each epoch."""
+        return cls(group, train, losses[0] - losses[-1] if len(losses) > 1 else math.nan)
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class TwoPhases:
         shallow: group of the first phase.
         deep: group of the second.
         least_train: training cases below which the deeper group is not tried.
-        least_gain: mean gain in Dice below which an episode of the first phase has stopped paying.
+        least_fall: fall of the training loss below which an episode of the first phase has stopped paying.
         deep_changes: departures from the schedule in the second phase.
         longer: further corrections in the second phase's training window.
     """
@@ -72,7 +69,7 @@ class TwoPhases:
     shallow: str = "in"
     deep: str = "all"
     least_train: int = 8
-    least_gain: float = 0.03
+    least_fall: float = 0.03
     deep_changes: tuple[Change, ...] = ALL_PARAMETERS
     longer: int = 2
 
@@ -80,20 +77,17 @@ class TwoPhases:
         """Whether the next episode belongs to the second phase.
 
         Args:
-            record: the campaign's episodes, oldest first.
+            record: the campaign's finished episodes, oldest first.
             train: cases that the next episode trains on.
 
-        Once entered, the second phase is kept, unless its first two episodes were both rejected: then the
-        cache is still too small for it, and it is tried again when that has doubled.
+        Once entered, the second phase is kept. The gate's verdicts play no part: what they rest on would be
+        used up by choosing with it.
         """
-        deep = [e for e in record if e.group == self.deep]
-        if deep:
-            failed = not any(e.promoted for e in deep) and len(deep) >= 2
-            return not failed or train >= 2 * deep[-1].train
+        if any(e.group == self.deep for e in record):
+            return True
         if train < self.least_train or not record:
             return False
-        last = record[-1]
-        return not last.promoted or math.isnan(last.gain) or last.gain < self.least_gain
+        return not record[-1].fall >= self.least_fall  # NaN: nothing shows that it still pays
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class StrategySpec:
         summary: one line for people.
         group: parameters that its episodes tune; None if it has no episodes.
         changes: further departures of its episodes from the schedule.
-        phases: decides the group from the validation record; None keeps ``group``.
+        phases: decides the group by how training went so far; None keeps ``group``.
         online: what learns between clicks and confirmations; None for nothing.
         box_first: the simulated annotator starts with a box instead of points.
     """

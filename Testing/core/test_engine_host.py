@@ -16,10 +16,11 @@ from engine_support import ANNOTATOR, OWNER, Running, an_image, make_campaign, s
 from nnInteractive.inference.remote.remote_session import nnInteractiveRemoteInferenceSession
 
 from clopa_annotator.engine.serve import tls_from
+from clopa_annotator.engine.spool import confirmation_message
 from clopa_annotator.engine.transport import Transport, TransportSettings
 from clopa_annotator.errors import EngineUnreachable, InputError, UnknownVersion
 from clopa_annotator.session.remote import RemoteSession
-from clopa_annotator.types import PointPrompt
+from clopa_annotator.types import Confirmation, PointPrompt
 
 model, running, lines = engine_lines.model, engine_lines.running, engine_lines.lines
 
@@ -188,3 +189,42 @@ def test_a_strategy_learns_between_clicks_on_the_prediction_thread(model: Path, 
         confirm(line, "case 1", "one")
         assert running.engine.campaign.model.version < 0
         line.close()
+
+
+def test_a_held_out_case_teaches_nothing_when_it_is_confirmed_nor_when_it_is_corrected(
+    model: Path, tmp_path: Path
+) -> None:
+    with serving(make_campaign(tmp_path / "campaign", model, strategy="oaims-pi")) as running:
+        line = Transport(running.url, OWNER)
+        live = running.engine.campaign.model
+
+        def teaches(number: int, name: str) -> bool:
+            add_case(line, f"case {number}", seed=number)
+            session = RemoteSession(line)
+            session.open_case(f"case {number}", an_image().geometry.shape_kji)
+            session.add_prompt(CLICK)
+            before = live.version
+            confirm(line, f"case {number}", name, based_on=None)
+            session.close()
+            return live.version != before
+
+        assert [teaches(number, f"first {number}") for number in range(4)] == [True, True, False, True]
+        assert not teaches(2, "corrected"), "the third case is held out for life"
+        assert teaches(0, "corrected too")
+        line.close()
+
+
+def test_a_corrected_case_has_no_quality_of_a_first_proposal(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    """Weights may have learned from it by then."""
+    add_case(lines["Ada"], "case 1")
+    mask = np.zeros(an_image().voxels.shape, np.uint8)
+    mask[5:9, 5:9, 5:9] = 1
+    shown = []
+    for name, quality in (("one", 0.5), ("two", 0.9)):
+        confirmation = Confirmation(name, "case 1", mask, first_shown_dice=quality)
+        message = confirmation_message(confirmation, 0 if name == "one" else 1)
+        lines["Ada"].send("confirm", message, "application/octet-stream")
+        shown.append(lines["Ada"].exchange("statistics", {})[0]["statistics"][-1]["first_shown_dice"])
+    assert shown == [0.5, None]

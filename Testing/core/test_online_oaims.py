@@ -250,3 +250,31 @@ def test_whoever_puts_the_registered_version_back_gets_it_and_not_what_was_learn
     strategy.start_case()
     assert model.version == 0 and strategy.weights.persistent.version == 0
     assert all(torch.equal(p, b) for p, b in zip(model.network.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("post", [True, False])
+def test_what_a_case_teaches_by_its_clicks_stays_only_if_it_is_confirmed(post: bool) -> None:
+    """Else a case that is measured, or held out, would be learned from."""
+    settings = OaimsSettings(group="all", post=post, mid_persists=True, post_step=FAST, mid_step=FAST)
+    model, session, strategy = an_adapting_session(settings)
+    image, mask = a_case()
+    before = values(model)
+
+    def click() -> None:
+        session.set_image(image)
+        session.add_prompt(PointPrompt((8, 8, 8)))
+        session.add_prompt(PointPrompt((2, 2, 2), False))
+
+    click()
+    within = values(model)
+    assert not same(within, before), "within the case it learns"
+    strategy.start_case()
+    assert same(values(model), before), "and forgets with the case"
+    click()
+    session.undo()
+    session.redo()
+    session.after_confirm(mask)
+    learned = values(model)
+    strategy.start_case()
+    assert same(values(model), learned) and not same(learned, before)
+    assert same(learned, within) is not post

@@ -36,7 +36,7 @@ def annotate(campaign: Campaign, dataset: MsdDataset, number: int) -> None:
     annotator = SimulatedAnnotator(case_rng(0, 0, case.case_id))
     with campaign.annotating() as session:
         run_case(session, image, mask, annotator, ProtocolSettings(clicks=1, keep=()))
-        campaign.learn_from(session, mask)
+        campaign.learn_from(session, case.case_id, mask)
         campaign.confirm(Confirmation(f"id-{number}", case.case_id, mask, annotator="Ann"))
 
 

@@ -15,11 +15,9 @@ from tiny_campaign import confirm_case, confirm_five, scores, tiny_config
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
-from clopa_annotator.jobs import will_be_held_out
 from clopa_annotator.pipeline import Campaign
-from clopa_annotator.scheduler import SchedulerSettings, due
 from clopa_annotator.trainer import run_episode_job
-from clopa_annotator.types import PointPrompt, Split
+from clopa_annotator.types import PointPrompt
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
@@ -125,7 +123,7 @@ def test_a_corrected_case_keeps_its_role_and_a_withdrawn_one_leaves(
     request = campaign.next_episode()
     assert request is not None
     campaign.prepare_job(request)
-    corrected = confirm_case(campaign, dataset, 4, suffix="-corrected")
+    corrected = confirm_case(campaign, dataset, 2, suffix="-corrected")
     campaign.store.withdraw(dataset[0].case_id, "Ann", "wrong patient")
     split = campaign.split()
     assert split.val == (corrected.sequence,)
@@ -182,19 +180,6 @@ def test_settings_are_in_the_campaign_folder_in_plain_text(campaign: Campaign) -
     assert json.loads(text)["settings"]["strategy"] == campaign.config.strategy
 
 
-def test_the_same_case_is_held_out_whether_learning_waits_for_the_episode_or_not() -> None:
-    settings = SchedulerSettings(size=48)
-    for start in (0, 12):
-        split = Split(train=tuple(range(1, start)), val=(), unassigned=())
-        foreseen = []
-        for sequence in range(start + 1, start + 13):
-            foreseen.append(will_be_held_out(settings, split))
-            split = Split(split.train, split.val, (*split.unassigned, sequence))
-        assigned = due(settings, split)
-        assert assigned is not None
-        assert foreseen == [n in assigned.val for n in range(start + 1, start + 13)]
-
-
 def test_what_an_online_strategy_learns_passes_the_same_gate(
     tmp_path: Path, model_folder: Path, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,10 +189,11 @@ def test_what_an_online_strategy_learns_passes_the_same_gate(
         base = live_weights(campaign)
         for number in range(5):
             image, mask = dataset[number].read()
+            campaign.store.add_case(dataset[number].case_id, image)
             with campaign.annotating() as session:
                 session.set_image(image)
                 session.add_prompt(PointPrompt((9, 10, 11)))
-                campaign.learn_from(session, mask)
+                campaign.learn_from(session, dataset[number].case_id, mask)
                 confirm_case(campaign, dataset, number)
         assert campaign.model.version < 0, "learned, but not yet registered"
         request = campaign.next_episode()

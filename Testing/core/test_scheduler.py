@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.scheduler import SchedulerSettings, due, final, threshold
+from clopa_annotator.scheduler import SchedulerSettings, Share, due, final, next_is_held_out, threshold
 from clopa_annotator.types import Split
 
 KNOWN = {
@@ -22,16 +22,22 @@ KNOWN = {
 }
 
 
-def arrive(split: Split, sequence: int) -> Split:
-    return Split(split.train, split.val, (*split.unassigned, sequence))
+def roles(settings: SchedulerSettings, cases: int) -> frozenset[int]:
+    """Which of the cases 1 to ``cases`` are held out, if none is withdrawn."""
+    held_out: set[int] = set()
+    for n in range(1, cases + 1):
+        share = Share(n - 1 - len(held_out), len(held_out))
+        if next_is_held_out(settings, share, share):
+            held_out.add(n)
+    return frozenset(held_out)
 
 
 def run(settings: SchedulerSettings, cases: int) -> tuple[list[tuple[int, Split]], Split]:
     """Feed ``cases`` confirmations one at a time; the firings, and the split at the end."""
-    fired, split = [], Split()
+    fired, split, held_out = [], Split(), roles(settings, cases)
     for n in range(1, cases + 1):
-        split = arrive(split, n)
-        after = due(settings, split)
+        split = Split(split.train, split.val, (*split.unassigned, n))
+        after = due(settings, split, held_out)
         if after is not None:
             fired.append((n, after))
             split = after
@@ -49,29 +55,43 @@ def test_a_campaign_of_130_splits_as_the_paper_says() -> None:
     assert [(len(s.train), len(s.val)) for _, s in fired] == [(26, 6), (52, 12), (78, 18), (104, 24)]
 
 
-def test_the_first_arrivals_train_and_the_last_validate() -> None:
-    after = due(SchedulerSettings(size=16), Split(unassigned=(3, 5, 8, 9, 11)))
-    assert after == Split(train=(3, 5, 8, 9), val=(11,))
+def test_each_interval_holds_as_many_out_as_clopa_does_and_the_first_of_all_comes_third() -> None:
+    assert roles(SchedulerSettings(size=16), 15) == {3, 10, 15}
+    assert roles(SchedulerSettings(size=48), 36) == {3, 12, 23, 24, 35, 36}
+
+
+def test_where_the_only_held_out_case_was_withdrawn_the_next_one_is_held_out() -> None:
+    settings = SchedulerSettings(size=48)
+    assert next_is_held_out(settings, given=Share(5, 1), present=Share(5, 0))
+    assert not next_is_held_out(settings, given=Share(5, 1), present=Share(5, 1))
+    assert not next_is_held_out(settings, given=Share(5, 1), present=Share(1, 0)), "two have to train first"
+
+
+def test_a_case_gets_the_role_that_it_was_given_whenever_the_episode_starts() -> None:
+    settings, held_out = SchedulerSettings(size=48), roles(SchedulerSettings(size=48), 24)
+    for stop in range(3, 24):
+        after = final(Split(unassigned=tuple(range(1, stop + 1))), held_out)
+        assert after is not None and set(after.val) == {n for n in held_out if n <= stop}
+        rest = final(Split(after.train, after.val, tuple(range(stop + 1, 25))), held_out)
+        assert rest is not None and set(rest.val) == held_out
+    assert due(settings, Split(unassigned=(1, 2)), held_out) is None
 
 
 def test_leftovers_train_only_in_a_final_episode() -> None:
     settings = SchedulerSettings(size=16)
     _, split = run(settings, 16)
     assert split.unassigned == (16,)
-    after = final(settings, split)
+    after = final(split, roles(settings, 16))
     assert after is not None
     assert after.unassigned == ()
     assert 16 in after.train
-    assert final(settings, after) is None
-
-
-def test_a_final_episode_of_a_tiny_campaign_holds_one_case_out() -> None:
-    assert final(SchedulerSettings(), Split(unassigned=(1, 2, 3))) == Split(train=(1, 2), val=(3,))
+    assert final(after, frozenset()) is None
 
 
 def test_a_final_episode_needs_two_cases_to_train_on() -> None:
-    assert final(SchedulerSettings(), Split(unassigned=(1,))) is None
-    assert final(SchedulerSettings(), Split(unassigned=(1, 2))) == Split(train=(1, 2))
+    assert final(Split(unassigned=(1,)), frozenset()) is None
+    assert final(Split(unassigned=(1, 2)), frozenset()) == Split(train=(1, 2))
+    assert final(Split(unassigned=(1, 2)), frozenset({2})) is None
 
 
 def test_the_interval_rule_ignores_the_size_of_the_campaign() -> None:
@@ -112,7 +132,7 @@ any_settings = st.builds(
 @given(any_settings, st.integers(0, 120))
 def test_both_sets_only_grow_and_no_case_is_lost(settings: SchedulerSettings, cases: int) -> None:
     fired, split = run(settings, cases)
-    last = final(settings, split)
+    last = final(split, roles(settings, cases))
     history = [s for _, s in fired] + ([last] if last else [])
     for before, after in zip([Split(), *history], history, strict=False):
         assert after.train[: len(before.train)] == before.train
@@ -126,19 +146,20 @@ def test_both_sets_only_grow_and_no_case_is_lost(settings: SchedulerSettings, ca
 def test_an_episode_never_fires_below_its_threshold(settings: SchedulerSettings, waiting: int) -> None:
     split = Split(unassigned=tuple(range(waiting)))
     if waiting < threshold(settings):
-        assert due(settings, split) is None
+        assert due(settings, split, frozenset()) is None
 
 
 @given(any_settings, st.integers(3, 120))
 def test_an_episode_of_three_or_more_holds_a_case_out(settings: SchedulerSettings, waiting: int) -> None:
-    after = final(settings, Split(unassigned=tuple(range(waiting))))
+    after = final(Split(unassigned=tuple(range(1, waiting + 1))), roles(settings, waiting))
     assert after is None or after.val
 
 
 @given(any_settings, st.integers(1, 120))
 def test_the_scheduler_is_a_function_of_its_arguments(settings: SchedulerSettings, waiting: int) -> None:
     split = Split(unassigned=tuple(range(waiting)))
-    assert due(settings, split) == due(settings, split)
+    assert due(settings, split, {1}) == due(settings, split, {1})
+    assert roles(settings, waiting) == roles(settings, waiting)
 
 
 def test_an_unknown_rule_is_refused_in_words() -> None:

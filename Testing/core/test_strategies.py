@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,17 +14,16 @@ from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.online.settings import OaimsSettings, SparseSettings
 from clopa_annotator.strategies import PastEpisode, TwoPhases, get_strategy, strategy_names
-from clopa_annotator.types import GateDecision
 
-PHASES = TwoPhases(least_train=8, least_gain=0.03)
-
-
-def shallow(train: int, gain: float, promoted: bool = True) -> PastEpisode:
-    return PastEpisode("in", train, gain, promoted)
+PHASES = TwoPhases(least_train=8, least_fall=0.03)
 
 
-def deep(train: int, promoted: bool) -> PastEpisode:
-    return PastEpisode("all", train, 0.05 if promoted else -0.05, promoted)
+def shallow(train: int, fall: float) -> PastEpisode:
+    return PastEpisode("in", train, fall)
+
+
+def deep(train: int) -> PastEpisode:
+    return PastEpisode("all", train, 0.05)
 
 
 def test_every_name_of_the_design_has_a_strategy() -> None:
@@ -57,14 +57,11 @@ def test_the_first_episode_is_always_shallow() -> None:
     [
         ((shallow(10, 0.15),), 20, False),  # it pays
         ((shallow(10, 0.15), shallow(20, 0.01)), 30, True),  # it stopped paying
-        ((shallow(10, 0.15), shallow(20, -0.02, promoted=False)), 30, True),  # it was rejected
-        ((shallow(10, float("nan"), promoted=False),), 20, True),  # nothing shows that it pays
+        ((shallow(10, 0.15), shallow(20, -0.02)), 30, True),  # it got worse
+        ((shallow(10, float("nan")),), 20, True),  # nothing shows that it pays
         ((shallow(4, 0.01),), 7, False),  # too few cases to go deeper
-        ((shallow(10, 0.0), deep(20, True)), 30, True),  # once deep, deep
-        ((shallow(10, 0.0), deep(20, True), deep(30, False), deep(40, False)), 50, True),
-        ((shallow(10, 0.0), deep(20, False)), 24, True),  # one failure may be chance
-        ((shallow(10, 0.0), deep(10, False), deep(12, False)), 20, False),  # two are not
-        ((shallow(10, 0.0), deep(10, False), deep(12, False)), 24, True),  # but twice the cases are new
+        ((shallow(10, 0.0), deep(20)), 30, True),  # once deep, deep
+        ((shallow(10, 0.0), deep(20), shallow(30, 0.15)), 40, True),
     ],
 )
 def test_the_curriculum_goes_deeper_when_shallow_stops_paying_and_cases_suffice(
@@ -92,10 +89,10 @@ def test_thorough_is_quick_with_more_updates() -> None:
     assert replace(thorough, updates=quick.updates) == quick
 
 
-def test_a_past_episode_comes_from_the_gates_decision() -> None:
-    decision = GateDecision(True, "", ("a", "b"), (0.5, 0.7), (0.6, 0.8))
-    past = PastEpisode.of("in", 12, decision)
-    assert past.promoted and past.gain == pytest.approx(0.1) and past.train == 12
+def test_a_past_episode_comes_from_its_training_losses() -> None:
+    past = PastEpisode.of("in", 12, (0.9, 0.7, 0.65))
+    assert (past.group, past.train) == ("in", 12) and past.fall == pytest.approx(0.25)
+    assert math.isnan(PastEpisode.of("in", 12, (0.9,)).fall) and math.isnan(PastEpisode.of("in", 12, ()).fall)
 
 
 def test_settings_of_the_online_part_follow_the_paper_where_it_states_them() -> None:

@@ -45,6 +45,7 @@ COMPOSITION = {
     "recall",
     "permutations",
     "engine",
+    "training",
     "cli",
     "commands",
     "__init__",

@@ -162,13 +162,16 @@ class Cases:
             self._events.publish("episode_failed", episode=0, reason=str(error))
 
     def statistics(self) -> tuple[CaseStatistics, ...]:
-        """Every confirmation that is not withdrawn, in order of arrival."""
+        """Every confirmation that is not withdrawn, in order of arrival.
+
+        A correction has no quality of a first proposal: weights may have learned from the case by then.
+        """
         return tuple(
             CaseStatistics(
                 v.ref.case_id,
                 v.ref.sequence,
                 v.weights_version,
-                v.first_shown_dice,
+                v.first_shown_dice if v.ref.case_version == 1 else None,
                 v.prompts,
                 v.seconds_active,
                 v.annotator,

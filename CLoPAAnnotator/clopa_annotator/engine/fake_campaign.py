@@ -157,8 +157,9 @@ class FakeCampaign:
             confirmation.case_id, version, sequence, case.image_hash, mask_hash, record_hash,
             f"cases/{sequence:05d}",
         )  # fmt: skip
+        first = confirmation.first_shown_dice if version == 1 else None
         statistics = CaseStatistics(
-            ref.case_id, sequence, confirmation.weights_version, confirmation.first_shown_dice,
+            ref.case_id, sequence, confirmation.weights_version, first,
             len(confirmation.prompts), confirmation.seconds_active, confirmation.annotator,
         )  # fmt: skip
         case.versions.append(_Version(ref, confirmation.mask.copy(), statistics))

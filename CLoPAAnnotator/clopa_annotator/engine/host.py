@@ -25,9 +25,7 @@ from clopa_annotator.engine.supervisor import SupervisorSettings
 from clopa_annotator.engine.tokens import Identity
 from clopa_annotator.engine.weights import VersionedWeights
 from clopa_annotator.errors import InputError, UnknownVersion
-from clopa_annotator.jobs import will_be_held_out
 from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.session.wire import Row
 from clopa_annotator.types import Confirmation, Image, Proposal, WeightsVersion
@@ -168,16 +166,15 @@ class Engine:
     # -- learning ------------------------------------------------------------------------------------------
 
     def _confirming(self, confirmation: Confirmation) -> Callable[[], None]:
-        """Whether a strategy may learn from a case is foreseen before the case is counted."""
+        """Who learns from a confirmation: the open session, unless the case is held out; then episodes."""
         hosted = self.sessions.of(confirmation.annotator, confirmation.case_id)
-        session = hosted.session if hosted is not None else None
-        settings = SchedulerSettings(size=self.campaign.config.size)
-        held_out = will_be_held_out(settings, self.campaign.split())
+        case_id, mask = confirmation.case_id, confirmation.mask
 
         def afterwards() -> None:
-            if hosted is not None and isinstance(session, AdaptingSession) and not held_out:
+            if hosted is not None and self.online is not None:
+                session = hosted.session
                 with hosted.lock:
-                    self._on_thread(lambda: session.after_confirm(confirmation.mask))
+                    self._on_thread(lambda: self.campaign.learn_from(session, case_id, mask))
             self.desk.confirmed()
 
         return afterwards

@@ -215,7 +215,8 @@ class CaseStatistics:
         case_id: name of the case.
         sequence: campaign-wide number of the confirmation.
         weights_version: version in use when it was confirmed.
-        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
+        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown, and
+            for a correction: weights may have learned from the case by then.
         prompts: number of prompts given.
         seconds_active: time spent.
         annotator: who confirmed.

@@ -15,23 +15,22 @@ from clopa_annotator.types import Image
 class OnlineLearner:
     """The parts of `protocol.OnlineStrategy` that do not depend on how it learns.
 
+    Nothing outlives a case before its confirmation: a case that is measured, held out or left without being
+    confirmed teaches nothing that stays.
+
     Args:
         model: the live network.
         encoder: makes its inputs; shared with nobody else.
         group: tuned parameters, a name of `episode.parameters`.
-        mid_persists: let what is learned from clicks outlive the case.
 
     Attributes:
         weights: the tuned parameters and their states.
         encoder: see above.
     """
 
-    def __init__(
-        self, model: AdaptableModel, encoder: InputEncoder, group: str, mid_persists: bool = False
-    ) -> None:
+    def __init__(self, model: AdaptableModel, encoder: InputEncoder, group: str) -> None:
         self.weights = OnlineWeights(model, group)
         self.encoder = encoder
-        self._mid_persists = mid_persists
         self._history: list[OnlineUpdate] = []
         self._encoded: Image | None = None
 
@@ -48,7 +47,7 @@ class OnlineLearner:
 
     def return_to(self, version: int) -> bool:
         """Restore the weights of a state within this case."""
-        return self.weights.return_to(version, persist=self._mid_persists)
+        return self.weights.return_to(version)
 
     def persisted(self) -> Mapping[str, Tensor]:
         """Values of the tuned parameters that outlive the case; the rest is as in the parent version."""
@@ -81,7 +80,7 @@ class OnlineLearner:
     ) -> OnlineUpdate:
         """Give the present weights a number and note where they came from."""
         parent = self.weights.parent_version
-        number = self.weights.commit(persist=kind == "post" or self._mid_persists)
+        number = self.weights.commit(persist=kind == "post")
         seconds = time.perf_counter() - started
         update = OnlineUpdate(number, parent, kind, prompts, passes, loss, seconds)
         self._history.append(update)

@@ -13,8 +13,8 @@ PI, after the confirmation of P_final
     stage 2: a click into each wrong component of stage 1's output, the largest first, up to T;
     one update of DF + beta CCG with those clicks.
 
-MI's updates last within the case (``mid_persists`` lets them stay), PI's start from the weights that the case
-started with and outlive it.
+MI's updates last within the case, PI's start from the weights that the case started with and outlive it. With
+``mid_persists`` the confirmation lets MI's updates stay, and PI goes on from them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Oaims(OnlineLearner):
     """
 
     def __init__(self, model: AdaptableModel, encoder: InputEncoder, settings: OaimsSettings) -> None:
-        super().__init__(model, encoder, settings.group, settings.mid_persists)
+        super().__init__(model, encoder, settings.group)
         self._settings = settings
         self._post = Stepper(self.weights, settings.post_step)
         self._mid = Stepper(self.weights, settings.mid_step)
@@ -79,11 +79,14 @@ class Oaims(OnlineLearner):
     ) -> OnlineUpdate | None:
         """PI: two updates towards the confirmed mask; nothing is learned from an empty one.
 
-        Without any prompt (an imported mask) a click at its deepest voxel stands for the first.
+        Without any prompt (an imported mask) a click at its deepest voxel stands for the first. With
+        ``mid_persists`` what MI learned from the case's clicks stays from here on.
 
         Raises:
             NonFiniteLoss: nothing was learned; the weights are as before.
         """
+        if self._settings.mid_persists and mask.any():
+            self.weights.keep()
         first = localisation(prompts, first_step, mask)
         center = last_centre(first)
         if not self._settings.post or center is None or not mask.any():

@@ -68,7 +68,7 @@ class OaimsSettings:
         group: tuned parameters, a name of `episode.parameters`; the paper tunes all.
         post: learn after confirmations (PI).
         mid: learn after clicks (MI).
-        mid_persists: let MI's updates outlive the case.
+        mid_persists: let MI's updates outlive the case, once it is confirmed.
         post_step: optimiser of PI; its moments live from case to case.
         mid_step: optimiser of MI; fresh in each case.
         generated_clicks: T, the most clicks generated in PI's second stage.

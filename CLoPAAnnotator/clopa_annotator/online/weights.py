@@ -68,7 +68,7 @@ class OnlineWeights:
             self._within = OrderedDict({self._persistent.version: self._persistent})
             return adopted
 
-    def return_to(self, version: int, persist: bool = False) -> bool:
+    def return_to(self, version: int) -> bool:
         """Restore a state of this case; False if it is not kept any more."""
         with self.model.lock:
             state = self._within.get(version)
@@ -77,9 +77,14 @@ class OnlineWeights:
                 return False
             if self.model.version != version:
                 self._restore(state)
-            if persist:
-                self._persistent = state
             return True
+
+    def keep(self) -> None:
+        """What was learned within the case persists from now on."""
+        with self.model.lock:
+            state = self._within.get(self.model.version)
+            if state is not None:
+                self._persistent = state
 
     def commit(self, persist: bool) -> int:
         """Give the network's present weights a provisional number; they persist or last within the case."""
