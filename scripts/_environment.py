@@ -51,6 +51,17 @@ def _run(title: str, *command: str | Path) -> None:
     print(f"  {title}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
+def _refuse_other_files() -> None:
+    """An environment is made anew by emptying its folder, so it must be one, or hold nothing."""
+    if not ENVIRONMENT.exists() or (ENVIRONMENT / "pyvenv.cfg").is_file():
+        return
+    if not ENVIRONMENT.is_dir() or any(ENVIRONMENT.iterdir()):
+        fail(
+            f"{ENVIRONMENT} holds other files than a Python environment; nothing was changed. "
+            "Move them away, or set CLOPA_VENV to a new folder."
+        )
+
+
 def prepare(*extras: str) -> Path:
     """Make or update the environment with the given extras of ``pyproject.toml``.
 
@@ -67,6 +78,7 @@ def prepare(*extras: str) -> Path:
         return python()
     print(f"Setting up the environment in {ENVIRONMENT}", flush=True)
     if not python().is_file():
+        _refuse_other_files()
         venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
     pip = (
         python(),
