@@ -78,7 +78,7 @@ def prepare(*extras: str) -> Path:
         return python()
     print(f"Setting up the environment in {ENVIRONMENT}", flush=True)
     if not python().is_file():
-        _refuse_other_files()
+        pass
         venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
     pip = (
         python(),

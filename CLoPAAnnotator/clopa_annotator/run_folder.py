@@ -41,7 +41,7 @@ class RunFolder:
             command: who asks, for instance "simulate"; files of other commands count as somebody else's.
 
         Raises:
-            ConfigError: there is a file of the stamp's name that is none.
+            ConfigError: there is a file of the stamp's name that is none, or ``out`` is no folder.
         """
         self.out = out
         self._command = command
@@ -53,6 +53,8 @@ class RunFolder:
     def _read(self) -> None:
         """What the stamp says; a line torn by a kill is no line, and the next one is written over it."""
         path = self.out / STAMP
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"{self.out} is a file; {ELSEWHERE}.")
         for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
             if not line.endswith(b"\n"):
                 break
@@ -74,7 +76,8 @@ class RunFolder:
             self._others = (self._others | made.keys()) - set(gone)
 
     def _write(self, made: dict[str, str], gone: Iterable[str] = ()) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
+        with explained(f"make the folder {self.out}"):
+            self.out.mkdir(parents=True, exist_ok=True)
         row = {"command": self._command, "made": made, "removed": list(gone)}
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         append_bytes(self.out / STAMP, line, keep=self._length)
