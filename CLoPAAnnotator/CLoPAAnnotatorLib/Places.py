@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from clopa_annotator.errors import ConfigError
@@ -14,13 +15,15 @@ def typedPath(text: str) -> Path:
     Raises:
         ConfigError: no computer has such a path.
     """
+    text = text.strip()
     try:
-        path = Path(text.strip()).expanduser()
-        path.exists()
+        path = Path(text).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # unlike `exists`, this says what is wrong with a name
     except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
-            tr("{path} cannot be looked at ({why}). Choose another one.").format(path=text.strip(), why=why)
+            tr("{path} cannot be looked at ({why}). Choose another one.").format(path=text, why=why)
         ) from error
     return path
 

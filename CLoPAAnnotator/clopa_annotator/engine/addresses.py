@@ -40,7 +40,7 @@ def checked_address(text: str) -> str:
 
 def _refusal(address: str) -> ConfigError:
     return ConfigError(
-        f'"{address}" is not a server's address. Type it as its owner gave it, for instance {EXAMPLE}.'
+        f"{address!r} is not a server's address. Type it as its owner gave it, for instance {EXAMPLE}."
     )
 
 
