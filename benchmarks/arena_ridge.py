@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +22,12 @@ from clopa_annotator.strategies import get_strategy
 from clopa_annotator.swap import apply_version
 
 
-def ridge_study(
-    model: LoadedModel, stream: Sequence[LabelledCase], folder: Path, seed: int
-) -> dict[str, Any]:
+def ridge_study(model: LoadedModel, stream: Sequence[LabelledCase], seed: int) -> dict[str, Any]:
     """Does the head forget, and does a tenth expert change the nine?
 
     Args:
         model: base model; it holds other weights afterwards.
         stream: cases to learn from.
-        folder: for the experts; emptied first.
         seed: of the clicks and of the experts.
     """
     forward, backward = _head(model, stream, seed), _head(model, list(reversed(stream)), seed)
@@ -41,7 +38,7 @@ def ridge_study(
     return {
         "cases": len(stream),
         "order_changes_weights_by": float(np.abs(one.weights - other.weights).max()) / largest,
-        "experts_changed_by_a_tenth": _changed_experts(model, stream[0], folder, seed),
+        "experts_changed_by_a_tenth": _changed_experts(model, stream[0], seed),
     }
 
 
@@ -60,9 +57,13 @@ def _head(model: LoadedModel, stream: Sequence[LabelledCase], seed: int) -> Ridg
     return head
 
 
-def _changed_experts(model: LoadedModel, case: LabelledCase, folder: Path, seed: int) -> int:
+def _changed_experts(model: LoadedModel, case: LabelledCase, seed: int) -> int:
     """How many of nine experts answer with other voxels after a tenth was added."""
-    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return _changed_in(Path(folder), model, case, seed)
+
+
+def _changed_in(folder: Path, model: LoadedModel, case: LabelledCase, seed: int) -> int:
     library = ExpertLibrary.create(folder, model.model_hash)
     rng = np.random.default_rng(seed)
     base = model.base_state()

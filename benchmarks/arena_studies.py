@@ -159,7 +159,7 @@ def run_study(study: Study, device: str) -> None:
     model = load_model(resolve(study.model), device)
     if study.method == "ridge":
         stream, _ = study.domains[0].draw(study.cases, 0)
-        found = ridge_study(model, stream, Path(study.out).with_suffix(""), study.seed)
+        found = ridge_study(model, stream, study.seed)
     else:
         found = _online(model, study)
     content = {"study": study.about(), **found, "seconds": time.perf_counter() - started}

@@ -31,6 +31,17 @@ def python() -> Path:
     return ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def clopa() -> str:
+    """What to type for ``clopa`` from where the user is, while the environment is not activated."""
+    program = ENVIRONMENT / ("Scripts/clopa.exe" if os.name == "nt" else "bin/clopa")
+    try:
+        near = os.path.relpath(program)
+    except ValueError:  # on another drive
+        near = ".."
+    typed = str(program) if near.startswith("..") else near
+    return f'"{typed}"' if " " in typed else typed
+
+
 def _stamp(extras: tuple[str, ...]) -> str:
     parts = [(REPOSITORY / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
     parts.append(f"{sys.version_info[:2]} {sorted(extras)}".encode())
@@ -51,6 +62,17 @@ def _run(title: str, *command: str | Path) -> None:
     print(f"  {title}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
+def _refuse_other_files() -> None:
+    """An environment is made anew by emptying its folder, so it must be one, or hold nothing."""
+    if not ENVIRONMENT.exists() or (ENVIRONMENT / "pyvenv.cfg").is_file():
+        return
+    if not ENVIRONMENT.is_dir() or any(ENVIRONMENT.iterdir()):
+        fail(
+            f"{ENVIRONMENT} holds other files than a Python environment; nothing was changed. "
+            "Move them away, or set CLOPA_VENV to a new folder."
+        )
+
+
 def prepare(*extras: str) -> Path:
     """Make or update the environment with the given extras of ``pyproject.toml``.
 
@@ -67,6 +89,7 @@ def prepare(*extras: str) -> Path:
         return python()
     print(f"Setting up the environment in {ENVIRONMENT}", flush=True)
     if not python().is_file():
+        _refuse_other_files()
         venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
     pip = (
         python(),
@@ -82,4 +105,5 @@ def prepare(*extras: str) -> Path:
     target = f".[{','.join(extras)}]" if extras else "."
     _run("Installing the project and its libraries", *pip, "-e", target)
     stamp_file.write_text(stamp)
+    print(f"  The command clopa is {clopa()}", flush=True)
     return python()

@@ -8,13 +8,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from _environment import REPOSITORY, prepare
+from _environment import clopa, prepare
 
 
 def main() -> int:
-    """Prepare the environment, then hand over to ``clopa demo``."""
+    """Prepare the environment, then hand over to ``clopa demo``; say how to go on."""
     command = [str(prepare()), "-m", "clopa_annotator.cli", "demo", *sys.argv[1:]]
-    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+    code = subprocess.run(command, check=False).returncode
+    if code == 0 and "--json" not in sys.argv:
+        print(f"Go on with {clopa()} --help, and with README.md, On the command line.")
+    return code
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from typing import Any
 import qt
 from clopa_annotator.engine.messages import EngineInfo
 from clopa_annotator.engine.protocol import EngineClient
-from clopa_annotator.errors import ClopaError, ConfigError
+from clopa_annotator.errors import ClopaError, ConfigError, EngineError
 from CLoPAAnnotatorLib.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.EngineSetup import EngineSetup
+from CLoPAAnnotatorLib.Places import campaignFolder
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Style import MOODS, PRIMARY
 from CLoPAAnnotatorLib.Texts import tr
@@ -123,22 +124,10 @@ class CampaignPanel:
         return NewCampaign(name, int(self.ui.campaignSize.value), model, schedule)
 
     def _folder(self) -> Path:
-        text = self.ui.campaignPath.currentPath.strip()
-        if not text:
-            raise self._refuse(tr("Choose a folder for the campaign first."))
-        folder = Path(text).expanduser()
-        if folder.is_file():
-            raise self._refuse(tr("{path} is a file. Choose a folder.").format(path=folder))
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "campaign.json").is_file():
-            raise self._refuse(
-                tr("{path} holds other files and is not a campaign. Choose an empty folder.").format(
-                    path=folder
-                )
-            )
-        if not folder.parent.is_dir():
-            raise self._refuse(
-                tr("{path} does not exist. Choose a folder that does.").format(path=folder.parent)
-            )
+        try:
+            folder = campaignFolder(str(self.ui.campaignPath.currentPath))
+        except ConfigError as error:
+            raise self._refuse(str(error)) from error
         if not self._settings.python:
             raise self._refuse(tr("The engine is not installed yet. Press Set up first."))
         return folder
@@ -165,12 +154,21 @@ class CampaignPanel:
         self._isConnecting = True
         self._say(tr("Connecting …"), "calm")
         try:
-            client = self.makeClient(url, token, self._settings.spool)
+            client = self._client(url, token)
         except ClopaError as error:
             self._refused(error)
             return
         self._workspace.connectTo(client, self._connected, self._refused)
         self.refresh()
+
+    def _client(self, url: str, token: str) -> EngineClient:
+        """A client; whatever stands in its way is raised as a sentence, so that the panel can go on."""
+        try:
+            return self.makeClient(url, token, self._settings.spool)
+        except ClopaError:
+            raise
+        except Exception as error:
+            raise EngineError(tr("The connection could not be prepared: {why}").format(why=error)) from error
 
     def _refused(self, error: ClopaError) -> None:
         self._isConnecting = False
@@ -213,7 +211,10 @@ class CampaignPanel:
         """Ask the server who it is, without connecting."""
         url, token = self._server()
         self._endTest()
-        self._testing = self.makeClient(url, token, self._settings.spool)
+        try:
+            self._testing = self._client(url, token)
+        except ClopaError as error:
+            raise self._refuse(str(error)) from error
         self._testing.connect().then(self._testPassed, self._testFailed)
         self._say(tr("Asking {url} …").format(url=url), "calm")
         self._testTimer.start()

@@ -43,6 +43,13 @@ def listCases(path: Path) -> tuple[CaseSource, ...]:
     Raises:
         DatasetError: nothing there, unreadable, no images, or two cases of one name.
     """
+    try:
+        return _listed(path)
+    except (OSError, ValueError, RuntimeError) as error:  # names that no file can have, links in a circle
+        raise DatasetError(f"{path} cannot be read: {error}. Choose another folder or file.") from error
+
+
+def _listed(path: Path) -> tuple[CaseSource, ...]:
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Choose another folder or file.")
     if path.is_file():

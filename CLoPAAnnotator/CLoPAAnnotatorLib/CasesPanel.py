@@ -13,6 +13,7 @@ from clopa_annotator.types import CaseState
 from CLoPAAnnotatorLib.AnnotationView import Mood
 from CLoPAAnnotatorLib.CaseScene import OWNED
 from CLoPAAnnotatorLib.CaseSources import CaseSource, listCases
+from CLoPAAnnotatorLib.Places import typedPath
 from CLoPAAnnotatorLib.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
@@ -73,7 +74,7 @@ class CasesPanel:
         text = self.ui.casesPath.currentPath.strip()
         if not text:
             raise DatasetError(tr("Choose a folder of images, a dataset folder or a CSV file first."))
-        self._added(self._workspace.addSources(listCases(Path(text).expanduser())))
+        self._added(self._workspace.addSources(listCases(typedPath(text))))
         self.ui.casesPath.addCurrentPathToHistory()
 
     def addFromFile(self) -> None:

@@ -66,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # interpreter's last flush does not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        logging.getLogger(__name__).info("The operating system refused", exc_info=error)
+        where = f" ({error.filename})" if error.filename else ""
+        remark(
+            f"The computer refused: {error.strerror or error}{where}. Check the place and the disk.", "red"
+        )
+        return FAILED
     except KeyboardInterrupt:
         remark("Stopped.")
         return FAILED

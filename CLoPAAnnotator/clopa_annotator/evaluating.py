@@ -26,8 +26,9 @@ from clopa_annotator.evaluation.report import write_report
 from clopa_annotator.evaluation.rows import RunSummary, case_row, click_rows
 from clopa_annotator.evaluation.runner import JOURNAL, Job, run_jobs
 from clopa_annotator.evaluation.tables import replace_text, to_json, write_run
-from clopa_annotator.measurement import EXPERT_DICE, Clicking, Progress, annotate, clear_output
+from clopa_annotator.measurement import EXPERT_DICE, Clicking, Progress, annotate
 from clopa_annotator.pipeline import Campaign
+from clopa_annotator.run_folder import REPORT, RESULTS, TABLES, RunFolder
 
 ABOUT = "evaluation.json"
 
@@ -151,19 +152,23 @@ def run_evaluation(
         The content of ``summary.json``.
 
     Raises:
-        ConfigError: no cases, or ``out`` holds an earlier run.
+        ConfigError: no cases, or ``out`` holds an earlier run or files of another origin.
     """
     if not cases:
         raise ConfigError("There is no case to evaluate on; raise --limit or give a larger dataset.")
     started = time.perf_counter()
-    _prepare(out, settings, cases)
+    folder = _prepare(out, settings, cases)
     try:
         campaign = _kept_subject(settings)
         version = campaign.model.version
         jobs = [Job(case.case_id, run, version) for run in range(settings.runs) for case in cases]
         progress.begin("Evaluating", len(jobs))
+        shown = {c.case_id: pictures.file_name("test", n + 1, version) for n, c in enumerate(cases)}
+        folder.claim(JOURNAL, *shown.values())
 
         def told(job: Job, curve: CaseCurve) -> None:
+            if job.run == 0:
+                folder.seal(shown[job.case_id])
             progress.advance(f"{job.case_id}: {curve.dice[0]:.2f} to {curve.dice[-1]:.2f}")
 
         function = _Measure(settings, tuple(cases), out)
@@ -172,23 +177,29 @@ def run_evaluation(
     finally:
         _let_go(settings)
     rows = [case_row(c, "test", n + 1) for n, c in enumerate(curves)]
-    write_run(out, summary, rows, [row for c in curves for row in click_rows(c, "test")])
-    write_report(out)
+    with folder.making(*TABLES):
+        write_run(out, summary, rows, [row for c in curves for row in click_rows(c, "test")])
+    with folder.making(REPORT):
+        write_report(out)
+    folder.seal(JOURNAL, *shown.values())
     content: dict[str, Any] = to_json(summary)
     return content
 
 
-def _prepare(out: Path, settings: EvaluationSettings, cases: Sequence[LabelledCase]) -> None:
-    """Empty ``out``, unless it holds the beginning of this very evaluation."""
+def _prepare(out: Path, settings: EvaluationSettings, cases: Sequence[LabelledCase]) -> RunFolder:
+    """Make ``out`` free, unless it holds the beginning of this very evaluation."""
     about = {"settings": {**asdict(settings), "overwrite": False}, "cases": [c.case_id for c in cases]}
     try:
         same = json.loads((out / ABOUT).read_text(encoding="utf-8")) == about
     except (OSError, ValueError):
         same = False
+    folder = RunFolder(out, "evaluate")
     if not same or (out / "summary.json").exists():
-        clear_output(out, settings.overwrite)
-        (out / JOURNAL).unlink(missing_ok=True)
-    replace_text(out / ABOUT, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+        folder.begin(settings.overwrite, ABOUT, JOURNAL)
+    folder.refuse_strangers(*RESULTS)
+    with folder.making(ABOUT):
+        replace_text(out / ABOUT, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+    return folder
 
 
 def _summary(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Literal, Protocol
 
 from clopa_annotator import __version__
 from clopa_annotator.datasets import LabelledCase
-from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.recall import Recall, case_id_of
 
-RUN_FILES = ("summary.json", "cases.csv", "clicks.csv", "episodes.csv", "report.html")
-RUN_FOLDERS = ("campaign", "pictures")
 FirstPrompt = Literal["strategy", "points", "box"]
 EXPERT_DICE = 0.9
 """Dice with which the simulated annotator is content, unless told otherwise."""
@@ -38,22 +33,6 @@ class Progress(Protocol):
     def say(self, sentence: str) -> None:
         """Something worth a line."""
         ...
-
-
-def clear_output(out: Path, overwrite: bool) -> None:
-    """Make sure that ``out`` holds no earlier run.
-
-    Raises:
-        ConfigError: it does, and ``overwrite`` is false.
-    """
-    there = [name for name in (*RUN_FILES, *RUN_FOLDERS) if (out / name).exists()]
-    if there and not overwrite:
-        raise ConfigError(
-            f"{out} holds the results of an earlier run; choose another folder, or --overwrite."
-        )
-    for name in there:
-        shutil.rmtree(out / name) if (out / name).is_dir() else (out / name).unlink()
-    out.mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.measurement import Progress
 from clopa_annotator.recall import Recall
+from clopa_annotator.run_folder import RunFolder
 from clopa_annotator.simulation import SimulationSettings, run_simulation
 
 logger = logging.getLogger(__name__)
@@ -90,22 +91,24 @@ class Unit:
         """Whether its results are there, from these very settings."""
         return (Path(self.out) / "summary.json").exists() and self._there() == self._content()
 
-    def claim(self) -> None:
-        """Write ``unit.json``.
+    def claim(self) -> RunFolder:
+        """Make the unit's folder free and write ``unit.json``; parts of this very unit are made anew.
 
         Raises:
-            ConfigError: the folder holds a unit with other settings.
+            ConfigError: the folder holds a unit with other settings, or something that no run made.
         """
         there = self._there()
-        if there is not None and there != self._content() and not self.settings.overwrite:
+        same = there == self._content()
+        if there is not None and not same and not self.settings.overwrite:
             raise ConfigError(
                 f"{self.out} holds a run with other settings; choose another folder, or --overwrite."
             )
-        if there != self._content():
-            (Path(self.out) / "summary.json").unlink(missing_ok=True)
-        Path(self.out).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._content(), indent=1, ensure_ascii=False)
-        (Path(self.out) / UNIT).write_text(text, encoding="utf-8")
+        folder = RunFolder(Path(self.out), "simulate")
+        folder.begin(same or self.settings.overwrite, UNIT)
+        with folder.making(UNIT):
+            text = json.dumps(self._content(), indent=1, ensure_ascii=False)
+            (folder.out / UNIT).write_text(text, encoding="utf-8")
+        return folder
 
     def _content(self) -> dict[str, object]:
         """What decides about the results; where folders lie does not."""
@@ -153,11 +156,11 @@ def run_unit(unit: Unit, progress: Progress | None = None) -> Path:
     out = Path(unit.out)
     if unit.finished:
         return out
-    unit.claim()
+    folder = unit.claim()
     stream, held_out = unit.stream.draw(unit.permutation)
-    settings = replace(unit.settings, permutation=unit.permutation, overwrite=True)
+    settings = replace(unit.settings, permutation=unit.permutation)
     recall = Recall(Path(unit.recall)) if unit.recall else None
-    run_simulation(stream, held_out, settings, out, progress or _Log(out.name), recall)
+    run_simulation(stream, held_out, settings, folder, progress or _Log(out.name), recall)
     return out
 
 

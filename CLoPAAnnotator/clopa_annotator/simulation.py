@@ -38,11 +38,12 @@ from clopa_annotator.measurement import (
     FirstPrompt,
     Progress,
     annotate,
-    clear_output,
     measure,
 )
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.recall import Recall, episode_key
+from clopa_annotator.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
+from clopa_annotator.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.trainer import run_episode_job
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 
@@ -112,7 +113,7 @@ def run_simulation(
     stream: Sequence[LabelledCase],
     held_out: Sequence[LabelledCase],
     settings: SimulationSettings,
-    out: Path,
+    out: Path | RunFolder,
     progress: Progress,
     recall: Recall | None = None,
 ) -> dict[str, Any]:
@@ -122,7 +123,8 @@ def run_simulation(
         stream: cases in their order of arrival.
         held_out: cases for the test, outside the stream.
         settings: see `SimulationSettings`.
-        out: gets ``summary.json``, the tables, ``report.html``, pictures and the campaign folder itself.
+        out: gets ``summary.json``, the tables, ``report.html``, pictures and the campaign folder itself; a
+            `RunFolder` has been made free by the caller.
         progress: told what happens.
         recall: work that other simulations may have done before; None computes everything.
 
@@ -130,12 +132,12 @@ def run_simulation(
         The content of ``summary.json``.
 
     Raises:
-        ConfigError: the stream is empty, or ``out`` holds an earlier run.
+        ConfigError: the stream is empty, or ``out`` holds an earlier run or files of another origin.
     """
     if not stream:
         raise ConfigError("A campaign needs at least one case; raise --limit or give a larger dataset.")
     started = time.perf_counter()
-    clear_output(out, settings.overwrite)
+    folder = out if isinstance(out, RunFolder) else _begun(out, settings.overwrite)
     config = CampaignConfig(
         name=f"Simulation on {_dataset_name(stream)}",
         size=len(stream),
@@ -145,12 +147,19 @@ def run_simulation(
         seed=settings.seed,
     )
     run = _Run(settings, progress, recall)
-    with Campaign.create(out / "campaign", config, device=settings.device) as campaign:
+    folder.claim(CAMPAIGN)
+    with Campaign.create(folder.out / CAMPAIGN, config, device=settings.device) as campaign:
         _walk_stream(campaign, stream, run)
-        _test_versions(campaign, held_out, run, out)
+        _test_versions(campaign, held_out, run, folder)
         licence = campaign.model.licence
     summary = _summary(run, _dataset_name(stream), time.perf_counter() - started, licence)
-    return _write(out, summary, run)
+    return _write(folder, summary, run)
+
+
+def _begun(out: Path, overwrite: bool) -> RunFolder:
+    folder = RunFolder(out, "simulate")
+    folder.begin(overwrite)
+    return folder
 
 
 def _dataset_name(stream: Sequence[LabelledCase]) -> str:
@@ -179,15 +188,17 @@ def _summary(run: _Run, dataset: str, seconds: float, licence: str) -> RunSummar
     )
 
 
-def _write(out: Path, summary: RunSummary, run: _Run) -> dict[str, Any]:
+def _write(folder: RunFolder, summary: RunSummary, run: _Run) -> dict[str, Any]:
     cases = [case_row(c, "stream", n + 1) for n, c in enumerate(run.stream)]
     orders = {case_id: n + 1 for n, case_id in enumerate(dict.fromkeys(c.case_id for c in run.test))}
     cases += [case_row(c, "test", orders[c.case_id]) for c in run.test]
     clicks = [row for c in run.stream for row in click_rows(c, "stream")]
     clicks += [row for c in run.test for row in click_rows(c, "test")]
-    write_run(out, summary, cases, clicks)
+    with folder.making(*TABLES):
+        write_run(folder.out, summary, cases, clicks)
     if run.settings.report:
-        write_report(out)
+        with folder.making(REPORT):
+            write_report(folder.out)
     content: dict[str, Any] = to_json(summary)
     return content
 
@@ -218,7 +229,7 @@ def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings
             case_id=case.case_id,
             mask=reference,
             prompts=curve.prompts,
-            annotator="simulated annotator",
+            annotator=SIMULATED_ANNOTATOR,
             seconds_active=sum(curve.seconds),
             weights_version=max(curve.version, 0),
             first_shown_dice=curve.dice[0],
@@ -258,7 +269,9 @@ def _versions_to_test(campaign: Campaign, which: str) -> list[int]:
     return {"all": versions, "ends": sorted({0, last}), "last": [last]}[which]
 
 
-def _test_versions(campaign: Campaign, held_out: Sequence[LabelledCase], run: _Run, out: Path) -> None:
+def _test_versions(
+    campaign: Campaign, held_out: Sequence[LabelledCase], run: _Run, folder: RunFolder
+) -> None:
     """Measure weights versions on the held-out cases; keep pictures of the first run's proposals."""
     settings = run.settings
     versions = _versions_to_test(campaign, settings.test_versions)
@@ -272,5 +285,6 @@ def _test_versions(campaign: Campaign, held_out: Sequence[LabelledCase], run: _R
                 for order, (case, curve) in enumerate(measured, start=1):
                     run.test.append(curve)
                     if number == settings.first_run:
-                        pictures.record(out, curve, *case.read(), number=order)
+                        with folder.making(pictures.file_name("test", order, curve.version)):
+                            pictures.record(folder.out, curve, *case.read(), number=order)
                     run.progress.advance(f"version {version}, {case.case_id}: first {curve.dice[0]:.2f}")

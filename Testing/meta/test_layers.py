@@ -44,6 +44,8 @@ COMPOSITION = {
     "simulation",
     "recall",
     "permutations",
+    "run_folder",
+    "simulated_campaign",
     "engine",
     "training",
     "cli",

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -20,6 +21,8 @@ from clopa_annotator.errors import CorruptRecord
 
 logger = logging.getLogger(__name__)
 
+STAGED = re.compile(r"\d+-\d+")
+"""Names of what is being prepared: process and number."""
 _FOLDERS = (names.IMAGES, names.CASES, names.DRAFTS, names.STAGING, names.QUARANTINE)
 
 
@@ -59,6 +62,9 @@ class Layout:
     def clear_staging(self) -> None:
         """Remove what a killed writer had prepared; nothing there was ever confirmed."""
         for path in sorted(self.path(names.STAGING).iterdir()):
+            if not STAGED.fullmatch(path.name):
+                logger.warning("No writer made %s in %s; it stays", path.name, names.STAGING)
+                continue
             logger.info("Removing unfinished %s", path.name)
             self.disk.remove(path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clopa_annotator.cache import names
 from clopa_annotator.cache.durable import Disk, explained
+from clopa_annotator.cache.foreign import refuse_foreign_files, require_campaign
 from clopa_annotator.cache.index import BrokenIndex, Index
 from clopa_annotator.cache.layout import Layout, utc_now
 from clopa_annotator.cache.lock import WriterLock
@@ -35,12 +36,14 @@ def create_campaign(folder: Path, manifest: CampaignManifest, disk: Disk) -> Ope
     """Make a campaign folder and open it for writing.
 
     Raises:
-        ConfigError: the folder holds a campaign already.
+        ConfigError: the folder holds a campaign already, or files of another origin with a campaign's names.
         ReadOnlyCampaign, StorageFull, CampaignLocked: it cannot be made.
     """
     layout = Layout(folder, disk)
     with explained(f"create the campaign in {folder}"), ExitStack() as cleanup:
         make_folder(layout.path("."))
+        if not layout.exists(names.MANIFEST):
+            refuse_foreign_files(layout)
         lock = WriterLock(layout.path(names.LOCK), disk)
         cleanup.callback(lock.release)
         if layout.exists(names.MANIFEST):
@@ -82,6 +85,7 @@ def open_campaign(folder: Path, writer: bool, disk: Disk) -> Opened:
             manifest = CampaignManifest.from_document(layout.read(names.MANIFEST))
             cleanup.pop_all()
             return Opened(layout, index, manifest, None)
+        require_campaign(layout)
         lock = WriterLock(layout.path(names.LOCK), disk)
         cleanup.callback(lock.release)
         layout.make_folders()

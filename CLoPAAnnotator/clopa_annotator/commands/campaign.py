@@ -35,6 +35,7 @@ from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
     from clopa_annotator.permutations import StreamPlan
+    from clopa_annotator.run_folder import RunFolder
     from clopa_annotator.simulation import SimulationSettings
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -108,23 +109,21 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo."""
-    from clopa_annotator.datasets import PhantomSpec, write_phantom_dataset
+    """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
+    from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
+    from clopa_annotator.permutations import StreamPlan
+    from clopa_annotator.run_folder import RunFolder
+    from clopa_annotator.simulation import SimulationSettings
 
+    folder = RunFolder(out, "demo")
+    folder.refuse_unless_mine()
+    folder.begin(True, "dataset")
     remark(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
-    dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
-    simulate(
-        dataset.folder,
-        out=out,
-        model=model,
-        strategy=strategy,
-        clicks=clicks,
-        limit=cases,
-        test_limit=test_cases,
-        seed=seed,
-        overwrite=True,
-        json=json,
-    )
+    with folder.making(*(f"dataset/{name}" for name in phantom_files(cases + test_cases))):
+        dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
+    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed)
+    settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
+    _simulate(plan, settings, folder, json)
 
 
 def simulate(
@@ -151,7 +150,8 @@ def simulate(
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
     from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.simulation import SimulationSettings, run_simulation
+    from clopa_annotator.run_folder import RunFolder
+    from clopa_annotator.simulation import SimulationSettings
 
     volumes = str(out / "volumes")
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
@@ -161,11 +161,20 @@ def simulate(
     )  # fmt: skip
     if permutations > 1 or cluster or workers > 1:
         _permute(plan, settings, out, permutations, workers, cluster, json)
-        return
+    else:
+        folder = RunFolder(out, "simulate")
+        folder.begin(overwrite)
+        _simulate(plan, settings, folder, json)
+
+
+def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
+    """One campaign in a folder that is free for it."""
+    from clopa_annotator.simulation import run_simulation
+
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
-        summary = run_simulation(stream, held_out, settings, out, steps)
-    _show(summary, out, json)
+        summary = run_simulation(stream, held_out, settings, folder, steps)
+    _show(summary, folder.out, json)
 
 
 def _permute(
@@ -239,9 +248,11 @@ def compare(
     json: Json = False,
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
-    from clopa_annotator.evaluation.compare import compare_runs
+    from clopa_annotator.evaluation.compare import compare_runs, result_files
+    from clopa_annotator.run_folder import RunFolder
 
-    comparison = compare_runs(runs, out)
+    with RunFolder(out, "compare").making(*result_files(len(runs))):
+        comparison = compare_runs(runs, out)
     if json:
         print_json(comparison.to_dict())
         return

@@ -32,7 +32,13 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 Workers = Annotated[int, typer.Option("--workers", help="Local processes, each with one thread.")]
 Cluster = Annotated[bool, typer.Option("--cluster", help="Use a Ray cluster instead of local processes.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace what an earlier run of this command made in the folder; nothing that a person made.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")]
 Test = Annotated[
     Path | None, typer.Option("--test", help="Dataset to test on; default: what --dataset has left.")

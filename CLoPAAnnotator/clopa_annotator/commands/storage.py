@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -148,13 +147,20 @@ def save(
     version: Number,
     out: Annotated[Path, typer.Option("--out", help="File to write (safetensors).")],
 ) -> None:
-    """Write one version's delta to a file; its licence and lineage are in the file."""
+    """Write one version's delta to a new file; its licence and lineage are in the file."""
+    from clopa_annotator.cache.durable import explained
+    from clopa_annotator.errors import ConfigError
+
     path = _registry(folder).delta_path(version)
     if path is None:
         console.print("Version 0 is the untouched base model; it has no delta.")
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, out)
+    if out.exists():
+        raise ConfigError(f"{out} is there already and stays as it is. Name a file that is not there yet.")
+    with explained(f"write {out}"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("xb") as file:
+            file.write(path.read_bytes())
     console.print(f"Version {version} is in {out}.", markup=False)
 
 

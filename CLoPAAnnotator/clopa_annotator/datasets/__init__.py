@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from clopa_annotator.datasets.generated import TASKS, is_generated, open_dataset, write_generated
 from clopa_annotator.datasets.msd import LabelledCase, MsdDataset, write_msd_dataset
-from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom, write_phantom_dataset
+from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom, phantom_files, write_phantom_dataset
 from clopa_annotator.datasets.volumes import read_image, read_mask
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "is_generated",
     "make_phantom",
     "open_dataset",
+    "phantom_files",
     "read_image",
     "read_mask",
     "write_generated",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
-from clopa_annotator.datasets.msd import MsdDataset, write_msd_dataset
+from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, write_msd_dataset
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
 from clopa_annotator.datasets.vessels import VesselSpec, make_vessels
 from clopa_annotator.errors import DatasetError
@@ -57,9 +57,15 @@ def open_dataset(where: str | Path, label: int | None, volumes: Path) -> MsdData
 
 
 def write_generated(folder: Path, name: str, count: int) -> MsdDataset:
-    """Write ``count`` cases of a task; a folder that holds at least as many is left as it is."""
+    """Write ``count`` cases of a task; a folder that holds at least as many is left as it is.
+
+    Raises:
+        DatasetError: the folder holds something else, which stays as it is.
+    """
+    title = f"{name} (generated)"
     if _holds(folder) < count:
-        write_msd_dataset(folder, f"{name} (generated)", _cases(name, count))
+        _take(folder, title)
+        write_msd_dataset(folder, title, _cases(name, count))
     return MsdDataset(folder)
 
 
@@ -69,9 +75,26 @@ def _cases(name: str, count: int) -> Iterator[tuple[str, Image, Mask]]:
         yield f"{name}_{number:03d}", image, mask
 
 
+def _take(folder: Path, title: str) -> None:
+    """Say whose the folder is before the first volume, so that a killed run knows its own beginning."""
+    description = folder / DESCRIPTION
+    if folder.exists() and any(folder.iterdir()):
+        try:
+            mine = json.loads(description.read_text(encoding="utf-8"))["name"] == title
+        except (OSError, ValueError, KeyError, TypeError):
+            mine = False
+        if not mine:
+            raise DatasetError(
+                f"{folder} holds something else than generated volumes, so nothing is written there. "
+                "Move it away, or choose another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    description.write_text(json.dumps({"name": title, "numTraining": _holds(folder)}), encoding="utf-8")
+
+
 def _holds(folder: Path) -> int:
     """Cases of a dataset that was written to its end; ``dataset.json`` comes last."""
     try:
-        return int(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"])
+        return int(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["numTraining"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0

@@ -14,6 +14,7 @@ from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.types import Image, Mask
 
+DESCRIPTION = "dataset.json"
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
@@ -101,7 +102,7 @@ def _volumes(folder: Path) -> list[Path]:
 
 
 def _name(folder: Path) -> str:
-    file = folder / "dataset.json"
+    file = folder / DESCRIPTION
     if not file.is_file():
         return folder.name
     try:
@@ -140,6 +141,11 @@ def split_stream(
     return order[:n_stream], order[n_stream : n_stream + n_test]
 
 
+def files_of(case_id: str) -> tuple[str, str]:
+    """Image and mask of a case that `write_msd_dataset` wrote, relative to the dataset's folder."""
+    return f"imagesTr/{case_id}.nii.gz", f"labelsTr/{case_id}.nii.gz"
+
+
 def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image, Mask]]) -> MsdDataset:
     """Write cases as a dataset folder; existing files of the same names are replaced.
 
@@ -151,11 +157,12 @@ def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image,
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     ids = []
-    for case_id, image, mask in cases:
-        write_volume(folder / "imagesTr" / f"{case_id}.nii.gz", image.voxels, image.geometry)
-        write_volume(folder / "labelsTr" / f"{case_id}.nii.gz", mask, image.geometry)
+    for case_id, volume, target in cases:
+        image_file, mask_file = files_of(case_id)
+        write_volume(folder / image_file, volume.voxels, volume.geometry)
+        write_volume(folder / mask_file, target, volume.geometry)
         ids.append(case_id)
-    training = [{"image": f"./imagesTr/{i}.nii.gz", "label": f"./labelsTr/{i}.nii.gz"} for i in ids]
+    training = [{"image": f"./{image}", "label": f"./{mask}"} for image, mask in map(files_of, ids)]
     content = {
         "name": name,
         "tensorImageSize": "3D",
@@ -163,5 +170,5 @@ def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image,
         "numTraining": len(ids),
         "training": training,
     }
-    (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (folder / DESCRIPTION).write_text(json.dumps(content, indent=1), encoding="utf-8")
     return MsdDataset(folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from clopa_annotator.datasets.msd import MsdDataset, write_msd_dataset
+from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, files_of, write_msd_dataset
 from clopa_annotator.datasets.scenery import Field, smooth_field
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Geometry, Kji
@@ -113,12 +113,22 @@ def make_phantom(spec: PhantomSpec, seed: int) -> tuple[Image, Mask]:
     return Image(voxels, _geometry(rng, spec)), (capsule <= 1).astype(np.uint8)
 
 
+def phantom_names(n: int) -> tuple[str, ...]:
+    """Case ids of a dataset of ``n`` phantoms."""
+    return tuple(f"phantom_{index:03d}" for index in range(n))
+
+
+def phantom_files(n: int) -> tuple[str, ...]:
+    """Every file of a dataset of ``n`` phantoms, relative to its folder."""
+    return (*(file for name in phantom_names(n) for file in files_of(name)), DESCRIPTION)
+
+
 def write_phantom_dataset(folder: Path, n: int, spec: PhantomSpec, seed: int) -> MsdDataset:
     """Write ``n`` phantoms as a dataset in the Decathlon's layout, one in memory at a time."""
 
     def cases() -> Iterator[tuple[str, Image, Mask]]:
-        for index in range(n):
+        for index, name in enumerate(phantom_names(n)):
             image, mask = make_phantom(spec, seed=seed * 100_003 + index)
-            yield f"phantom_{index:03d}", image, mask
+            yield name, image, mask
 
     return write_msd_dataset(folder, "Layered capsules (generated)", cases())

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from types import FrameType
 
 import uvicorn
 
+from clopa_annotator.cache.durable import explained
 from clopa_annotator.engine.app import make_engine_app
 from clopa_annotator.engine.ending import PATIENCE_S, Ending, leave
 from clopa_annotator.engine.host import Engine, EngineSettings
@@ -93,9 +95,11 @@ def run_engine(
     with ExitStack() as cleanup:
         listener = _listen(host, port)
         cleanup.callback(listener.close)
-        book = load_token_file(token_file)
+        # The campaign first: a folder that is none, or that cannot be written, gets no token file.
         opened = cleanup.enter_context(Campaign.open(campaign, device=device))
-        cleanup.callback(close_engine_log, open_engine_log(campaign / "logs"))
+        book = load_token_file(token_file)
+        with explained(f"keep a log in {campaign / 'logs'}"):
+            cleanup.callback(close_engine_log, open_engine_log(campaign / "logs"))
         engine = Engine(opened, settings)
         cleanup.callback(engine.close, PATIENCE_S)
         server = _server(make_engine_app(engine, book), listener, tls)
@@ -132,7 +136,7 @@ def tls_from(certificate: Path | None, key: Path | None) -> Tls | None:
     """Both files, or none.
 
     Raises:
-        ConfigError: one without the other, or a file that is not there.
+        ConfigError: one without the other, a file that is not there, or two that do not fit.
     """
     if certificate is None and key is None:
         return None
@@ -141,6 +145,13 @@ def tls_from(certificate: Path | None, key: Path | None) -> Tls | None:
     for path in (certificate, key):
         if not path.is_file():
             raise ConfigError(f"There is no file {path}; TLS needs a certificate and its key.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise ConfigError(
+            f"{certificate} and {key} are not a certificate and its key, without a password, in PEM files "
+            f"({error})."
+        ) from error
     return Tls(certificate, key)
 
 
@@ -157,6 +168,11 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"There is no port {port}; choose one between 1 and 65535, or 0 for a free one.")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"{host!r} is no address of this computer. Give its name or number, or 0.0.0.0 for all of them."
+        ) from error
+    try:
         listener = socket.socket(family, socket.SOCK_STREAM)
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,6 +8,7 @@ belong to a campaign: nothing is delivered to another one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,14 @@ def confirmation_message(confirmation: Confirmation, based_on_version: int | Non
     return pack_bundle(meta, {**arrays, "mask": confirmation.mask})
 
 
+def put_aside(path: Path, suffix: str) -> Path:
+    """Rename a kept confirmation out of the queue, beside everything that was put aside before."""
+    names = (path.with_suffix(f"{'' if n == 1 else f'.{n}'}{suffix}") for n in itertools.count(1))
+    target = next(name for name in names if not name.exists())
+    path.rename(target)
+    return target
+
+
 class Spool:
     """The kept confirmations of one campaign."""
 
@@ -77,9 +86,11 @@ class Spool:
         digest = hashlib.sha256(confirmation_id.encode()).hexdigest()[:32]
         # One pattern for all: pathlib remembers tens of thousands of them, compiled.
         known = sorted(p for p in self._folder.glob(f"*{SUFFIX}") if p.name.endswith(f"-{digest}{SUFFIX}"))
-        path = known[0] if known else self._folder / f"{self._next():08d}-{digest}{SUFFIX}"
-        if not known:
-            write_bytes(path, message)
+        for path in known:
+            if path.read_bytes() == message:
+                return path
+        path = self._folder / f"{self._next():08d}-{digest}{SUFFIX}"
+        write_bytes(path, message)
         return path
 
     def remove(self, path: Path) -> None:
@@ -95,7 +106,7 @@ class Spool:
                 found.append(Spooled(path, str(meta["confirmation_id"]), str(meta["case_id"])))
             except (InputError, KeyError, OSError) as error:
                 logger.error("A kept confirmation cannot be read and is put aside: %s (%s)", path.name, error)
-                path.replace(path.with_suffix(".unreadable"))
+                put_aside(path, ".unreadable")
         return tuple(found)
 
     def _next(self) -> int:

@@ -43,6 +43,11 @@ class Identity:
             raise NotPermitted(f"Only the campaign's owner may {what}; you are signed in as annotator.")
 
 
+def is_sendable(token: str) -> bool:
+    """Whether a token can stand in a request: ASCII letters, digits and signs, no space."""
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
 class TokenBook:
     """All tokens that an engine accepts."""
 
@@ -50,12 +55,15 @@ class TokenBook:
         """Take a token -> identity table.
 
         Raises:
-            ConfigError: no token, or one that is too short to be secret.
+            ConfigError: no token, or one that is too short to be secret or that no request can carry.
         """
         if not entries:
             raise ConfigError("The token file names no token; delete it, and the engine writes a new one.")
-        if any(len(token) < MIN_TOKEN_LENGTH or not token.isascii() for token in entries):
-            raise ConfigError(f"A token needs at least {MIN_TOKEN_LENGTH} ASCII characters to be a secret.")
+        if any(len(token) < MIN_TOKEN_LENGTH or not is_sendable(token) for token in entries):
+            raise ConfigError(
+                f"A token needs at least {MIN_TOKEN_LENGTH} plain letters, digits or signs (ASCII), and no "
+                "spaces, to be a secret that can be sent."
+            )
         self._entries = [(token.encode(), identity) for token, identity in entries.items()]
 
     def identify(self, presented: str) -> Identity:
@@ -80,12 +88,31 @@ def new_token() -> str:
 
 
 def write_token_file(path: Path, entries: dict[str, Identity]) -> None:
-    """Write a token file that only its owner can read; the file must not exist yet."""
+    """Write a token file that only its owner can read; the file must not exist yet.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
     rows = [{"token": t, "name": i.name, "role": i.role} for t, i in entries.items()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"tokens": rows}, file, indent=1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"tokens": rows}, file, indent=1)
+    except OSError as error:
+        raise ConfigError(
+            f"The token file {path} cannot be written ({error.strerror}). Make its folder writable, or name "
+            "another place with --token-file."
+        ) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The token file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The token file {path} is malformed: it is not text in UTF-8.") from error
 
 
 def _parse(text: str) -> dict[str, Identity]:
@@ -103,15 +130,16 @@ def load_token_file(path: Path) -> TokenBook:
     """Read a token file, or create it with one owner token.
 
     Raises:
-        ConfigError: others may read it, or it is malformed.
+        ConfigError: others may read it, it is malformed, or it can be neither read nor written.
     """
     if not path.exists():
         write_token_file(path, {new_token(): Identity("owner", "owner")})
+    text = _read(path)
     # Windows has no such mode bits; its user profile folders are private by their access lists.
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError(f"Others on this machine can read the tokens; run: chmod 600 {path}")
     try:
-        return TokenBook(_parse(path.read_text(encoding="utf-8")))
+        return TokenBook(_parse(text))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The token file {path.name} is malformed: {error}") from error
 
@@ -122,7 +150,7 @@ def first_token(path: Path, role: Role = "owner") -> str:
     Raises:
         ConfigError: the file has none.
     """
-    for token, identity in _parse(path.read_text(encoding="utf-8")).items():
+    for token, identity in _parse(_read(path)).items():
         if identity.role == role:
             return token
     raise ConfigError(f"The token file {path.name} has no token for the role {role!r}.")

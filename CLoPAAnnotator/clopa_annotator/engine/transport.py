@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import numpy.typing as npt
 
+from clopa_annotator.engine.addresses import checked_address, checked_token
 from clopa_annotator.engine.faults import error_from
 from clopa_annotator.engine.frames import BUNDLE_MAGIC, WireLimits, pack_bundle, read_json, unpack_bundle
 from clopa_annotator.engine.messages import API_VERSION
@@ -57,13 +58,18 @@ class Transport:
     """The line to one engine; fulfils `session.remote.Line`. Safe to use from several threads."""
 
     def __init__(self, url: str, token: str, settings: TransportSettings | None = None) -> None:
-        """Nothing is sent yet."""
+        """Nothing is sent yet.
+
+        Raises:
+            ConfigError: an address that is none.
+            WrongToken: a token that no request can carry.
+        """
         self.settings = settings or TransportSettings()
         self._limits = WireLimits(max_json_bytes=256 << 20)
         self._closed = threading.Event()
         self._http = httpx.Client(
-            base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {token}"},
+            base_url=checked_address(url),
+            headers={"Authorization": f"Bearer {checked_token(token)}"},
             timeout=httpx.Timeout(self.settings.work_s, connect=self.settings.connect_s),
             verify=_trust(self.settings.certificate),
             trust_env=False,

@@ -19,7 +19,7 @@ from clopa_annotator.engine.messages import (
     LearningState,
     OpenedCase,
 )
-from clopa_annotator.engine.spool import Spool, Spooled, confirmation_message
+from clopa_annotator.engine.spool import Spool, Spooled, confirmation_message, put_aside
 from clopa_annotator.engine.transport import Transport
 from clopa_annotator.engine.watching import Heartbeat
 from clopa_annotator.errors import (
@@ -268,7 +268,7 @@ class Workbench:
 
     def _refused(self, kept: Spooled, error: ClopaError) -> Event:
         logger.error("A kept confirmation was refused and is put aside: %s", error)
-        kept.path.replace(kept.path.with_suffix(".refused"))
+        put_aside(kept.path, ".refused")
         return Event(0, "confirmation_refused", {"case_id": kept.case_id, "reason": str(error)})
 
     def _send(self, message: bytes) -> CaseRef:

@@ -141,6 +141,12 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Comparison:
     return Comparison(tasks, markdown)
 
 
+def result_files(n_runs: int) -> tuple[str, ...]:
+    """What `compare_runs` writes at most with so many runs: a figure per task, a run to each task."""
+    figures = (f"trajectory-{number}.svg" for number in range(1, n_runs + 1))
+    return ("comparison.md", "comparison.csv", "comparison.html", *figures)
+
+
 def _read(folder: Path) -> Run:
     summary = read_summary(folder)
     curves = curves_from_clicks(read_clicks(folder))

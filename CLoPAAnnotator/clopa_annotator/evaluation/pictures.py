@@ -141,10 +141,15 @@ def save(out: Path, picture: CasePicture, number: int) -> Path:
     }
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     version = min((key.version for key in keys), default=0)
-    path = folder / f"{picture.part}-{number:04d}-v{version:03d}.npz"
+    path = out / file_name(picture.part, number, version)
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path
+
+
+def file_name(part: Part, number: int, version: int) -> str:
+    """Where a case's picture with one version's proposals lies, relative to the run's folder."""
+    return f"pictures/{part}-{number:04d}-v{version:03d}.npz"
 
 
 def load(path: Path) -> CasePicture:

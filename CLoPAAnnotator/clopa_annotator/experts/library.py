@@ -73,10 +73,15 @@ class ExpertLibrary:
         """Start an empty library.
 
         Raises:
-            ConfigError: the folder holds one already.
+            ConfigError: the folder holds one already, or other files.
         """
         if (folder / "library.json").exists():
             raise ConfigError(f"{folder} holds an expert library already; open it instead.")
+        if folder.exists() and not _is_free(folder):
+            raise ConfigError(
+                f"{folder} holds other files and no expert library. Choose an empty folder; nothing was "
+                "changed."
+            )
         make_folder(folder / "experts")
         content = {"format": FORMAT, "model_hash": model_hash}
         write_bytes(folder / "library.json", json.dumps(content, indent=1).encode())
@@ -191,6 +196,13 @@ class ExpertLibrary:
         stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "expert"
         taken = {p.name for p in (self._folder / "experts").iterdir()}
         return next(n for n in (f"{stem}-{i:02d}" for i in range(1, 10_000)) if n not in taken)
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether a library may begin here: nothing there, or what a killed beginning has left."""
+    if not folder.is_dir() or {p.name for p in folder.iterdir()} - {"experts", ".library.json.part"}:
+        return False
+    return not (folder / "experts").exists() or not any((folder / "experts").iterdir())
 
 
 def _read_expert(folder: Path) -> Expert:

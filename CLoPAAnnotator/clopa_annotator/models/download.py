@@ -6,6 +6,7 @@ files, git's blob hash for small ones). When all are there the folder is sealed 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from collections.abc import Callable
@@ -17,10 +18,12 @@ import httpx
 from clopa_annotator.errors import LicenceNotAccepted, ModelError, ModelNotPresent
 from clopa_annotator.models.catalogue import ENTRIES, ModelEntry, folder_of
 from clopa_annotator.models.presence import (
+    SEAL,
     FileRecord,
     damaged_files,
     git_blob_sha1_of,
     is_complete,
+    read_seal,
     seal,
     sha256_of,
 )
@@ -159,10 +162,25 @@ class _Transfer:
         if not licence.exists():
             licence.write_text(f"{self._entry.licence}\n{self._entry.licence_url}\n", encoding="utf-8")
         seal(self._partial, records)
-        # Whatever lies there is no complete model, or nothing would have been downloaded.
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._make_room()
         self._partial.replace(self._folder)
         return self._folder
+
+    def _make_room(self) -> None:
+        """Remove an earlier, damaged download; what somebody else has put there is moved aside instead."""
+        if not self._folder.exists():
+            return
+        mine = {SEAL, "LICENSE", *(read_seal(self._folder) or {})}
+        there = {p.relative_to(self._folder).as_posix() for p in self._folder.rglob("*") if not p.is_dir()}
+        if there <= mine:
+            shutil.rmtree(self._folder)
+            return
+        number = next(n for n in itertools.count(1) if not self._aside(n).exists())
+        logger.warning("%s was no download; it is kept as %s", self._folder, self._aside(number).name)
+        self._folder.rename(self._aside(number))
+
+    def _aside(self, number: int) -> Path:
+        return self._folder.with_name(f"{self._folder.name}.kept-{number}")
 
     def _get(self, file: RemoteFile) -> FileRecord:
         path = self._partial / file.name

@@ -21,11 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from clopa_annotator.episode.encoding import EncodingRules
-from clopa_annotator.errors import ModelError
+from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.network import ARCHITECTURE, NetworkDesign, build_network
 
 CONFIGURATION = "3d_fullres"
 CHECKPOINT = "fold_0/checkpoint_final.pth"
+TRAINING = "training.json"
+MODEL_FILES = ("LICENSE", "plans.json", "dataset.json", "inference_info.json", TRAINING, CHECKPOINT)
+"""What `export_model` writes; other programs' models have no ``training.json``."""
 LICENCE = """CC BY 4.0
 https://creativecommons.org/licenses/by/4.0/
 
@@ -43,7 +46,7 @@ def export_model(
     half: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a model folder; an earlier one of the same name is replaced when the new one is complete.
+    """Write a model folder; an earlier one that this made is replaced when the new one is complete.
 
     Args:
         network_weights: the network's ``state_dict``.
@@ -55,14 +58,18 @@ def export_model(
 
     Returns:
         The folder.
+
+    Raises:
+        ConfigError: there is something else than such a model, see `check_replaceable`.
     """
+    check_replaceable(folder)
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / "fold_0").mkdir(parents=True)
     _write_json(fresh / "plans.json", _plans(design))
     _write_json(fresh / "dataset.json", _dataset())
     _write_json(fresh / "inference_info.json", _capabilities(rules))
-    _write_json(fresh / "training.json", dict(about or {}))
+    _write_json(fresh / TRAINING, dict(about or {}))
     (fresh / "LICENSE").write_text(LICENCE, encoding="utf-8")
     dtype = torch.float16 if half else torch.float32
     torch.save(
@@ -74,6 +81,28 @@ def export_model(
         fresh / CHECKPOINT,
     )
     return _swap_in(fresh, folder)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Make sure that a model may be written to a folder: nothing is there but what `export_model` writes.
+
+    Its neighbours ``.new`` and ``.old``, which a killed export leaves, are held to the same.
+
+    Raises:
+        ConfigError: it holds another model, or a file of another origin.
+    """
+    for place in (folder, *(folder.with_name(folder.name + suffix) for suffix in (".new", ".old"))):
+        if not place.exists():
+            continue
+        there = {p.relative_to(place).as_posix() for p in place.rglob("*") if not p.is_dir()}
+        stranger = next(iter(sorted(there - {*MODEL_FILES})), None)
+        if stranger is None and place == folder and there and TRAINING not in there:
+            stranger = min(there)
+        if stranger is not None or not place.is_dir():
+            raise ConfigError(
+                f"{place / (stranger or '')} was not made by a pretraining run, so no model is written "
+                "there. Move it away, or choose another folder."
+            )
 
 
 def _swap_in(fresh: Path, folder: Path) -> Path:

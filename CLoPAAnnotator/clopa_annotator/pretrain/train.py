@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 
 from clopa_annotator.episode.allocator import keep_freed_memory
-from clopa_annotator.pretrain.checkpoint import read_design
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.pretrain.checkpoint import check_replaceable, read_design
 from clopa_annotator.pretrain.network import count_parameters
 from clopa_annotator.pretrain.peers import Peers
-from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings
-from clopa_annotator.pretrain.state import restore, save, start_of
+from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings, read_settings
+from clopa_annotator.pretrain.state import STATE, restore, save, start_of
 from clopa_annotator.pretrain.trainer import Trainer
 from clopa_annotator.session.model import choose_device
 
@@ -51,10 +52,11 @@ def run(
 
     Raises:
         ModelError: ``settings.start`` does not hold a model.
-        ConfigError: it holds one of another design.
+        ConfigError: it holds one of another design, or ``out`` holds files of another origin.
     """
     if (start := start_of(settings, out)) is not None:
         read_design(start)  # here, where one process can say what is wrong, and not in each of them
+    _check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     if not settings.processes:
         settings = replace(settings, processes=2 if choose_device(device).type == "cpu" else 1)
@@ -75,6 +77,21 @@ def run(
             if process.is_alive():
                 process.terminate()
         rendezvous.unlink(missing_ok=True)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder in which other files have the names of a run's."""
+    check_replaceable(out / "model")
+    if (out / STATE).is_file() or not out.exists():
+        return
+    # A run that was killed before its first state has left settings that it can read.
+    known, curves = out / "settings.json", out / "curves.csv"
+    if known.exists():
+        read_settings(known)
+    elif curves.exists():
+        raise ConfigError(
+            f"{curves} was not made by a pretraining run. Move it away, or choose another folder."
+        )
 
 
 def _train(
