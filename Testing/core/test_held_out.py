@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import tiny_campaign
 import tiny_episode
@@ -15,15 +14,13 @@ from tiny_episode import PATCH, QUICK, run, tiny_job, tiny_reader
 
 from clopa_annotator import trainer as trainer_module
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.host import Engine
 from clopa_annotator.episode.cases import CaseSource
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.episode.sampling import Sampler, plan
-from clopa_annotator.online.session import AdaptingSession
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.trainer import run_episode_job
-from clopa_annotator.types import CaseRef, Confirmation, EpisodeResult, Split
+from clopa_annotator.types import CaseRef, EpisodeResult
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 loaded = tiny_episode.loaded
@@ -76,8 +73,8 @@ def test_a_job_orders_the_roles_that_the_scheduler_gave(campaign: Campaign, data
     request = campaign.next_episode()
     assert request is not None
     order = read_job(campaign.prepare_job(request))
-    assert tuple(ref.sequence for ref in order.train) == request.split.train == (1, 2, 3, 4)
-    assert tuple(ref.sequence for ref in order.val) == request.split.val == (5,)
+    assert tuple(ref.sequence for ref in order.train) == request.split.train == (1, 2, 4, 5)
+    assert tuple(ref.sequence for ref in order.val) == request.split.val == (3,)
 
 
 def test_a_held_out_case_stays_held_out_through_corrections_and_later_episodes(
@@ -87,10 +84,10 @@ def test_a_held_out_case_stays_held_out_through_corrections_and_later_episodes(
     request = campaign.next_episode()
     assert request is not None
     campaign.prepare_job(request)
-    held_out = dataset[4].case_id
+    held_out = dataset[2].case_id
     for number in (5, 6, 7):
         confirm_case(campaign, dataset, number)
-    confirm_case(campaign, dataset, 4, suffix="-corrected")
+    confirm_case(campaign, dataset, 2, suffix="-corrected")
     request = campaign.next_episode(final_one=True)
     assert request is not None
     order = read_job(campaign.prepare_job(request))
@@ -118,54 +115,8 @@ def test_a_candidate_is_compared_on_the_held_out_cases_with_what_it_would_replac
     result, _ = run_episode_job(job, device="cpu")
     assert isinstance(result, EpisodeResult) and result.best_epoch == 1
     (call,) = seen
-    assert call.cases == [dataset[4].case_id]
+    assert call.cases == [dataset[2].case_id]
     assert call.before == {} and call.after
     config = campaign.config
     assert (call.gate.min_gain, call.gate.worst_drop) == (config.gate_min_gain, config.gate_worst_drop)
     assert (call.clicks, call.seed) == (config.gate_clicks, config.seed)
-
-
-class Learned:
-    """Counts what an online strategy was given to learn from."""
-
-    def __init__(self, campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        self.session = AdaptingSession(campaign.new_session(), campaign.online)  # type: ignore[arg-type]
-        monkeypatch.setattr(self.session, "after_confirm", self._note)
-
-    def _note(self, mask: np.ndarray) -> None:
-        self.count += 1
-
-
-@pytest.fixture
-def online(tmp_path: Path, model_folder: Path) -> Campaign:
-    config = tiny_campaign.tiny_config(model_folder, strategy="oaims-pi")
-    with Campaign.create(tmp_path / "online", config, device="cpu") as made:
-        yield made
-
-
-@pytest.mark.parametrize(("waiting", "learns"), [(0, True), (3, True), (4, False)])
-def test_a_strategy_learns_from_no_confirmation_that_will_be_held_out(
-    online: Campaign, monkeypatch: pytest.MonkeyPatch, waiting: int, learns: bool
-) -> None:
-    learned = Learned(online, monkeypatch)
-    monkeypatch.setattr(Campaign, "split", lambda _: Split((), (), tuple(range(1, waiting + 1))))
-    online.learn_from(learned.session, np.ones((2, 2, 2), np.uint8))
-    assert learned.count == learns
-
-
-@pytest.mark.parametrize(("waiting", "learns"), [(0, True), (3, True), (4, False)])
-def test_an_engine_learns_from_no_confirmation_that_will_be_held_out(
-    online: Campaign, monkeypatch: pytest.MonkeyPatch, waiting: int, learns: bool
-) -> None:
-    engine = Engine(online)
-    try:
-        learned = Learned(online, monkeypatch)
-        hosted = SimpleNamespace(session=learned.session, lock=engine.sessions._mutex)
-        monkeypatch.setattr(engine.sessions, "of", lambda *_: hosted)
-        monkeypatch.setattr(Campaign, "split", lambda _: Split((), (), tuple(range(1, waiting + 1))))
-        monkeypatch.setattr(engine.desk, "confirmed", lambda: None)
-        engine._confirming(Confirmation("one", "case", np.ones((2, 2, 2), np.uint8)))()
-        assert learned.count == learns
-    finally:
-        engine.close()

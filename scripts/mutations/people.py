@@ -204,7 +204,7 @@ DELIVERY = (
     Mutant(
         "a refused confirmation is deleted",
         "Workbench._refused",
-        'kept.path.replace(kept.path.with_suffix(".refused"))',
+        'put_aside(kept.path, ".refused")',
         "kept.path.unlink()",
         ("test_a_kept_confirmation_that_is_refused_for_good_is_put_aside_and_told",),
     ),

@@ -117,7 +117,7 @@ LEFT_TO_DELIVER = (
     Mutant(
         "an unreadable kept confirmation is deleted",
         "Spool.waiting",
-        'path.replace(path.with_suffix(".unreadable"))',
+        'put_aside(path, ".unreadable")',
         "path.unlink()",
         ("test_an_unreadable_spool_file_is_put_aside_not_deleted",),
     ),

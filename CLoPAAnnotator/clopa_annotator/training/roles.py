@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from clopa_annotator.durable import append_bytes, write_bytes
+from clopa_annotator.durable import append_bytes, make_folder, write_bytes
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.scheduler import SchedulerSettings, Share, next_is_held_out
 from clopa_annotator.types import CaseRef
@@ -159,7 +159,7 @@ class CaseRoles:
         writes: bool = True,
     ) -> None:
         if writes:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         self._cases = cases
         self._book = RoleBook(path, settings, {} if path.exists() else earlier(), writes)
 
