@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from clopa_annotator.cache.durable import explained
+from clopa_annotator.cache.format.disk import explained
 from clopa_annotator.durable import append_bytes
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.models.presence import sha256_of

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.durable import Disk, explained, native
-from clopa_annotator.cache.layout import Layout
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.disk import Disk, explained, native
+from clopa_annotator.cache.format.layout import Layout
 from clopa_annotator.cache.lock import WriterLock
 from clopa_annotator.episode.folder import CHECKPOINT, DELTA, PARENT, PROGRESS, REQUEST, RESULT, START
 from clopa_annotator.errors import CacheError, CampaignLocked, ConfigError, CorruptRecord
 from clopa_annotator.registry.files import DELTA_FILE, VERSION_FILE
-from clopa_annotator.registry.history import History
-from clopa_annotator.registry.store import CURRENT, HISTORY, MANIFEST, VERSIONS
+from clopa_annotator.registry.version_history import History
+from clopa_annotator.registry.weights_registry import CURRENT, HISTORY, MANIFEST, VERSIONS
 
 SIMULATED_ANNOTATOR = "simulated annotator"
 """Who confirms in a simulation; every other name is a person's."""

@@ -12,9 +12,9 @@ import tiny_run
 from tiny_run import confirm_as_a_person, content_of
 
 import clopa_annotator.simulated_campaign as simulated_campaign
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.errors import CampaignLocked, ClopaError, ConfigError
-from clopa_annotator.registry.store import WeightsRegistry
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.run_folder import RunFolder
 
 model_folder = tiny_campaign.model_folder

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import httpx
 
-from clopa_annotator.engine.tokens import is_sendable
 from clopa_annotator.errors import ConfigError, WrongToken
+from clopa_annotator.wire.tokens import is_sendable
 
 EXAMPLE = "https://gpu-server:8443"
 
