@@ -1,0 +1,64 @@
+"""Shutdown processes, and reading what they append to a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+logger = logging.getLogger(__name__)
+
+
+class ProgressTail:
+    """Reads the lines that were appended to ``progress.jsonl`` since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        """Start at the beginning of the file, which need not exist yet."""
+        self._path, self._offset = path, 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """New complete lines; a line that is being written waits, a torn one (after a kill) is skipped."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return []
+        whole, newline, _ = text.rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        rows = []
+        for line in whole.splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                logger.warning("Skipped a torn line in %s", self._path.name)
+                continue
+            if isinstance(row, dict):
+                rows.append(row)
+        return rows
+
+
+def end_process(process: psutil.Process, wait_s: float = 3.0) -> None:
+    """End a process and its children: ask, wait, kill."""
+    try:
+        family = [*process.children(recursive=True), process]
+    except psutil.Error:
+        family = [process]
+    for member in family:
+        with_patience(member.terminate)
+    _, alive = psutil.wait_procs(family, timeout=wait_s)
+    for member in alive:
+        with_patience(member.kill)
+    psutil.wait_procs(alive, timeout=wait_s)
+
+
+def with_patience(action: Callable[[], None]) -> None:
+    """Do something to a process that may have ended meanwhile."""
+    try:
+        action()
+    except psutil.NoSuchProcess:
+        logger.debug("A process had already ended")
