@@ -9,8 +9,8 @@ import slicer
 
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_engine import FakeEngineClient
-from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane
 from CLoPAAnnotatorLib.scene.VolumeGrid import toNumpy
 

@@ -18,7 +18,7 @@ TRAINER_SCRIPT = textwrap.dedent(
     """
     import json, os, sys, time
     from pathlib import Path
-    from clopa_annotator.engine import signals
+    from clopa_annotator.training import signals
     from clopa_annotator.training.trainer_process import Leash
 
     signals.STALE_S = 4.0

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.campaign.engine import confined
+from clopa_annotator.campaign.exporting import confined
 from clopa_annotator.errors import InputError
-from clopa_annotator.server.logs import close_engine_log, make_room, open_engine_log
+from clopa_annotator.server.logs import close_engine_log, open_engine_log
+from clopa_annotator.training.processes import make_room
 
 
 def test_the_log_rotates_and_keeps_leases_out(tmp_path: Path) -> None:
     handler = open_engine_log(tmp_path)
-    logging.getLogger("clopa_annotator.engine").info("served")
+    logging.getLogger("clopa_annotator.campaign").info("served")
     logging.getLogger("nninteractive.server").info("claimed session secret-lease")
     close_engine_log(handler)
     text = (tmp_path / "engine.log").read_text()

@@ -184,7 +184,7 @@ def test_a_list_of_cases_that_cannot_be_read(driver, tmp_path, kind):
 
 
 def test_two_cases_of_one_name(tmp_path):
-    from CLoPAAnnotatorLib.annotation.CaseSources import listCases
+    from CLoPAAnnotatorLib.scene.CaseSources import listCases
 
     for name in ("a.nii", "a.nrrd"):
         (tmp_path / name).write_bytes(b"")

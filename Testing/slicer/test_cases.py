@@ -193,7 +193,7 @@ def test_the_next_image_is_made_ready_while_the_user_looks(driver, folder):
 
 
 def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
-    from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource
+    from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
     panel, written = driver.widget.casesPanel, []
     fill = panel._fillRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
-from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 
 DONE = (CaseState.CONFIRMED, CaseState.SKIPPED)

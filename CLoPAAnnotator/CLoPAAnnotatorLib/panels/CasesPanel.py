@@ -11,10 +11,10 @@ import qt
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
 from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
-from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.Texts import tr
 
 Line = tuple[tuple[str, str, str], str, bool]

@@ -12,7 +12,7 @@ import vtk
 from clopa_annotator.errors import GeometryError, ImageError, NoImage
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import Image, Mask
-from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptMarkers import PromptMarkers
 from CLoPAAnnotatorLib.scene.ProposalSegment import SEGMENT_ID, ProposalSegment

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from CLoPAAnnotatorLib.annotation.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
 VOLUME, SEGMENTATION, CASE_VOLUME = "Volume", "Segmentation", "Case."
 

@@ -6,14 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from clopa_annotator.evaluation import figures, page
+from clopa_annotator.evaluation.method_rows import MethodRow, Task
 from clopa_annotator.evaluation.page import number
 from clopa_annotator.evaluation.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from clopa_annotator.evaluation.compare import MethodRow, Task
 
 COLUMNS = {
     "dice_init": ("Dice first", 3),

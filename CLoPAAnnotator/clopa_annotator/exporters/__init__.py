@@ -11,7 +11,7 @@ from pathlib import Path
 from clopa_annotator.cache.campaign_store import CampaignReader
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.exporters.dicomseg import export_dicomseg
-from clopa_annotator.exporters.exporting import Exporting, ExportReport
+from clopa_annotator.exporters.export_report import Exporting, ExportReport
 from clopa_annotator.exporters.folders import export_msd, export_nifti, export_nnunet, export_segnrrd
 
 __all__ = ["FORMATS", "ExportReport", "export"]

@@ -20,8 +20,7 @@ from typing import Any, Literal
 import psutil
 
 from clopa_annotator.errors import EpisodeError
-from clopa_annotator.server.logs import TRAINER_LOG, make_room
-from clopa_annotator.training.processes import ProgressTail, end_process
+from clopa_annotator.training.processes import TRAINER_LOG, ProgressTail, end_process, make_room
 from clopa_annotator.training.signals import (
     CANCEL,
     HEARTBEAT,

@@ -180,3 +180,13 @@ def number(value: Any) -> float:
     if not math.isfinite(value):
         raise InputError("A finite number was expected where something else came.")
     return float(value)
+
+
+def model_row(supported: frozenset[PromptKind], licence: str, version: int, takes_3d_boxes: bool) -> Row:
+    """What a client is told about the loaded model."""
+    return {
+        "supported": sorted(k.value for k in supported),
+        "licence": licence,
+        "version": version,
+        "takes_3d_boxes": takes_3d_boxes,
+    }
