@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "client": VALUES | {"session", "cache", "wire"},
     "testing": VALUES | {"session", "client", "wire"},
     # experiments, and the command line
-    "experiments": VALUES | {"campaign", "datasets", "episode", "evaluation", "training"},
+    "experiments": VALUES | {"cache", "campaign", "datasets", "episode", "evaluation", "training"},
     "commands": VALUES
     | {"session", "cache", "experts", "registry", "models", "datasets", "evaluation", "exporters", "pretrain"}
     | {"training", "campaign", "server", "experiments"},
@@ -232,6 +232,6 @@ def test_what_slicer_needs_loads_no_torch_in_a_fresh_process(part: str) -> None:
 
 def test_the_tests_of_this_file_can_fail() -> None:
     assert "cache" not in ALLOWED["session"], "a session must not know where confirmations are kept"
-    assert parts_imported(CORE / "types" / "annotation.py", CORE) == {"errors", "geometry"}
+    assert parts_imported(CORE / "types" / "prompts.py", CORE) == {"errors", "geometry"}
     assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

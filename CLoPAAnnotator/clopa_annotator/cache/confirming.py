@@ -13,7 +13,7 @@ from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.chunked import encode_chunked, mask_hash
 from clopa_annotator.cache.format.layout import sha256, utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.prompts import prompts_to_json
+from clopa_annotator.cache.format.prompt_json import prompts_to_json
 from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd
 from clopa_annotator.errors import GeometryError, InputError

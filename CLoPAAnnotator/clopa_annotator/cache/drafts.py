@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clopa_annotator.cache.confirming import checked_mask
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.layout import Layout, utc_now
-from clopa_annotator.cache.format.prompts import prompts_from_json, prompts_to_json
+from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.cache.format.record import open_document
 from clopa_annotator.cache.format.regions import mask_from_json, mask_to_json
 from clopa_annotator.cache.format.sealed import seal

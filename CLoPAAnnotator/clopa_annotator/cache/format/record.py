@@ -17,7 +17,7 @@ from typing import Any
 
 from clopa_annotator import __version__
 from clopa_annotator.cache.format.manifest import check_format_version
-from clopa_annotator.cache.format.prompts import prompts_from_json, prompts_to_json
+from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry

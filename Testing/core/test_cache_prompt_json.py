@@ -9,7 +9,7 @@ import pytest
 from cache_helpers import SHAPE, a_mask, masks, relaxed
 from hypothesis import given
 
-from clopa_annotator.cache.format.prompts import prompt_from_json, prompt_to_json
+from clopa_annotator.cache.format.prompt_json import prompt_from_json, prompt_to_json
 from clopa_annotator.cache.format.regions import (
     mask_from_json,
     mask_to_json,
