@@ -1,4 +1,4 @@
-"""The module's brain: cases, the open one, the engine. Panels look at it and press its buttons."""
+"""The module's state and its operations: cases, the open one, the engine. Panels show it and call it."""
 
 from __future__ import annotations
 

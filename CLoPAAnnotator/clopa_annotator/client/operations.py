@@ -1,4 +1,4 @@
-"""What a client's calls do on its ordered lane: one open case, one remote session, one undelivered."""
+"""What a client's calls do, in order: one open case, one remote session, confirmations kept until delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that was done before under the same conditions: curves of cases and trained episodes.
+"""A cache of results by the hash of everything that they depend on: curves of cases and trained episodes.
 
 A comparison of strategies computes many things twice: the base model's curves are those of every strategy,
 and `clopa-2phase` begins with the very episode of `clopa-in`. Both are functions of their inputs: the same
