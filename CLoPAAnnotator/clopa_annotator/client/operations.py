@@ -1,4 +1,4 @@
-"""What a client's calls do, in order: one open case, one remote session, confirmations kept until delivered."""
+"""What a client's calls do, in order: one open case, one session, confirmations kept until delivered."""
 
 from __future__ import annotations
 
