@@ -56,10 +56,10 @@ def _shown(cell: Cell) -> str:
     return "–" if cell is None else str(cell)
 
 
-def _kind(cell: Cell) -> str:
-    """The classes of a table's cell: words are set left, long ones wrap."""
+def _kind(cell: Cell, best: bool) -> str:
+    """The classes of a table's cell: words are set left, long ones wrap, the best ones are bold."""
     words = isinstance(cell, str) and not _NUMERIC.fullmatch(cell)
-    return " ".join(["text"] * words + ["long"] * _is_long(cell))
+    return " ".join(["text"] * words + ["long"] * _is_long(cell) + ["best"] * best)
 
 
 def _is_long(cell: Cell) -> bool:
