@@ -7,9 +7,10 @@
 
 ``--data`` is the hippocampus dataset of the Medical Segmentation Decathlon; the vessel tree and the lesion
 are generated. Every strategy sees the same cases, unseen cases and seeds. What strategies have in common (the
-base's curves, equal episodes) is computed once, see `clopa_annotator.experiments.result_cache`. The command can be stopped and
-started again; ``arena.md`` reports on what is finished and says what is missing. A call for a part of it runs
-that part; the report then covers it and whatever else lies finished in the folder from the same options.
+base's curves, equal episodes) is computed once, see `clopa_annotator.experiments.result_cache`. The command
+can be stopped and started again; ``arena.md`` reports on what is finished and says what is missing. A call
+for a part of it runs that part; the report then covers it and whatever else lies finished in the folder from
+the same options.
 
 Permutation p is tested with inference run p: other clicks each time. Every weights version is tested for the
 first permutation (the trajectories), the last version for the others and for what learns from each click.

@@ -8,9 +8,10 @@ each against its paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
@@ -18,11 +19,31 @@ from clopa_annotator.experts.expert_settings import RidgeHeadSettings
 from clopa_annotator.online.online_settings import OaimsSettings, SparseSettings
 
 if TYPE_CHECKING:
-    from clopa_annotator.online.inputs import CanvasEncoder
     from clopa_annotator.online.strategy import OnlineStrategy
     from clopa_annotator.session.model import LoadedModel
 
-OnlineSettings = OaimsSettings | SparseSettings | RidgeHeadSettings
+
+class OnlineSettings(Protocol):
+    """Settings of what learns between clicks; `LEARNERS` says which learner takes them."""
+
+    @property
+    def group(self) -> str:
+        """Parameters that it changes."""
+        ...
+
+    @property
+    def learns_within_case(self) -> bool:
+        """Whether the weights change while a case is open."""
+        ...
+
+
+LEARNERS: Mapping[type, str] = {
+    OaimsSettings: "clopa_annotator.online.oaims.Oaims",
+    SparseSettings: "clopa_annotator.online.baselines.SparseAdaptation",
+    RidgeHeadSettings: "clopa_annotator.experts.head.RidgeHead",
+}
+"""The learner that takes settings of a kind; imported when one is started, because it brings torch."""
+
 Change = tuple[str, str | int | float | bool]
 """One setting of `EpisodeSettings` with another value than the schedule's."""
 
@@ -120,16 +141,12 @@ class StrategySpec:
     @property
     def online_group(self) -> str:
         """The parameters that learning between clicks changes; empty if nothing does."""
-        if self.online is None:
-            return ""
-        return "last" if isinstance(self.online, RidgeHeadSettings) else self.online.group
+        return "" if self.online is None else self.online.group
 
     @property
     def learns_within_case(self) -> bool:
         """Whether the weights change while a case is open: then its answers depend on its own clicks."""
-        if isinstance(self.online, OaimsSettings):
-            return self.online.mid
-        return isinstance(self.online, SparseSettings)
+        return self.online is not None and self.online.learns_within_case
 
     def episode_settings(
         self, schedule: str, record: Sequence[PastEpisode] = (), train: int = 0
@@ -166,21 +183,9 @@ class StrategySpec:
         from clopa_annotator.online.inputs import CanvasEncoder, rules_of
 
         encoder = CanvasEncoder(rules_of(model.artifacts, model.patch_size_kji))
-        return _start(self.online, model, encoder)
-
-
-def _start(settings: OnlineSettings, model: LoadedModel, encoder: CanvasEncoder) -> OnlineStrategy:
-    if isinstance(settings, OaimsSettings):
-        from clopa_annotator.online.oaims import Oaims
-
-        return Oaims(model, encoder, settings)
-    if isinstance(settings, SparseSettings):
-        from clopa_annotator.online.baselines import SparseAdaptation
-
-        return SparseAdaptation(model, encoder, settings)
-    from clopa_annotator.experts.head import RidgeHead
-
-    return RidgeHead(model, encoder, settings)
+        module, _, name = LEARNERS[type(self.online)].rpartition(".")
+        learner: OnlineStrategy = getattr(import_module(module), name)(model, encoder, self.online)
+        return learner
 
 
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {

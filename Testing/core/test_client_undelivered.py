@@ -1,4 +1,4 @@
-"""The client's spool: a kept confirmation waits out what will pass, in order and once."""
+"""What the client keeps on disk: a kept confirmation waits out what will pass, in order and once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from clopa_annotator.wire.array_framing import WireLimits, unpack_bundle
 from clopa_annotator.wire.messages import EngineInfo
 
 
-def test_the_spool_keeps_confirmations_in_order_and_once(tmp_path: Path) -> None:
-    spool = UndeliveredConfirmations(tmp_path, "campaign")
+def test_undelivered_confirmations_are_kept_in_order_and_once(tmp_path: Path) -> None:
+    undelivered = UndeliveredConfirmations(tmp_path, "campaign")
     for name in ("b", "a", "c", "a"):
-        spool.put(name, confirmation_message(a_confirmation(name), 0))
-    assert [s.confirmation_id for s in spool.waiting()] == ["b", "a", "c"]
+        undelivered.put(name, confirmation_message(a_confirmation(name), 0))
+    assert [s.confirmation_id for s in undelivered.waiting()] == ["b", "a", "c"]
     again = UndeliveredConfirmations(tmp_path, "campaign")
     kept = again.waiting()[0]
     meta = unpack_bundle(kept.body(), WireLimits()).meta
@@ -32,14 +32,14 @@ def test_the_spool_keeps_confirmations_in_order_and_once(tmp_path: Path) -> None
         2,
     )
     again.remove(kept.path)
-    assert [s.confirmation_id for s in spool.waiting()] == ["a", "c"]
+    assert [s.confirmation_id for s in undelivered.waiting()] == ["a", "c"]
     assert UndeliveredConfirmations(tmp_path, "another campaign").waiting() == ()
 
 
-def test_an_unreadable_spool_file_is_put_aside_not_deleted(tmp_path: Path) -> None:
-    spool = UndeliveredConfirmations(tmp_path, "campaign")
-    path = spool.put("one", b"torn")
-    assert spool.waiting() == ()
+def test_an_unreadable_file_is_put_aside_not_deleted(tmp_path: Path) -> None:
+    undelivered = UndeliveredConfirmations(tmp_path, "campaign")
+    path = undelivered.put("one", b"torn")
+    assert undelivered.waiting() == ()
     assert path.with_suffix(".unreadable").read_bytes() == b"torn"
 
 
@@ -58,28 +58,28 @@ class FailingLine:
 
 
 def bench_with(line: FailingLine, folder: Path) -> ClientOperations:
-    bench = ClientOperations(line, folder)
-    bench._info = EngineInfo(1, "0", "CPU", "m", "h", "CC", "c", 5, frozenset(), "Ada", False, "id")
-    return bench
+    operations = ClientOperations(line, folder)
+    operations._info = EngineInfo(1, "0", "CPU", "m", "h", "CC", "c", 5, frozenset(), "Ada", False, "id")
+    return operations
 
 
 @pytest.mark.parametrize("passing", [StorageFull("Full."), WrongToken("Changed."), EngineFull("Busy.")])
 def test_a_kept_confirmation_waits_out_what_will_pass(tmp_path: Path, passing: Exception) -> None:
     line = FailingLine(EngineUnreachable("Gone."), passing, EngineUnreachable("Gone."))
-    bench = bench_with(line, tmp_path)
+    operations = bench_with(line, tmp_path)
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
-        bench.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
-    assert bench.owes
+        operations.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
+    assert operations.owes
     for _ in range(2):
-        assert bench.deliver_spooled() == [] and bench.owes
-    assert bench.deliver_spooled() == [] and not bench.owes
+        assert operations.deliver_kept() == [] and operations.owes
+    assert operations.deliver_kept() == [] and not operations.owes
     assert line.taken == 1 and not list(tmp_path.rglob("*.confirmation"))
 
 
 def test_a_kept_confirmation_that_is_refused_for_good_is_put_aside_and_told(tmp_path: Path) -> None:
-    bench = bench_with(FailingLine(EngineUnreachable("Gone."), InputError("Wrong shape.")), tmp_path)
+    operations = bench_with(FailingLine(EngineUnreachable("Gone."), InputError("Wrong shape.")), tmp_path)
     with pytest.raises(EngineUnreachable):
-        bench.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
-    (told,) = bench.deliver_spooled()
+        operations.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
+    (told,) = operations.deliver_kept()
     assert told.name == "confirmation_refused" and told.data["reason"] == "Wrong shape."
-    assert not bench.owes and list(tmp_path.rglob("*.refused"))
+    assert not operations.owes and list(tmp_path.rglob("*.refused"))

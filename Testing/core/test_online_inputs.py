@@ -8,7 +8,7 @@ import torch
 from tiny_online import SIDE, a_case, an_encoder
 
 from clopa_annotator.errors import NoImage
-from clopa_annotator.online.inputs import centre_of, deepest_voxel, error_clicks, inner_click, patch_clicks
+from clopa_annotator.online.inputs import deepest_voxel, error_clicks, inner_click, patch_clicks
 from clopa_annotator.types import BoxPrompt, MaskPrompt, PointPrompt, ScribblePrompt
 
 
@@ -41,7 +41,7 @@ def test_every_prompt_has_a_place_and_only_drawn_ones_say_what_a_voxel_is() -> N
     scribble = ScribblePrompt(drawn, ((4, 5), (6, 9), (2, 5)), False)
     box = BoxPrompt(((4, 5), (0, 10), (2, 8)))
     prompts = (PointPrompt((8, 8, 8)), scribble, box, MaskPrompt(np.zeros((2, 2, 2), np.uint8)))
-    assert [centre_of(p) for p in prompts] == [(8, 8, 8), (4, 7, 3), (4, 4, 4), None]
+    assert [p.centre_kji for p in prompts] == [(8, 8, 8), (4, 7, 3), (4, 4, 4), None]
     clicks = patch_clicks(prompts, (8, 8, 8), (SIDE,) * 3)
     assert [(c.position_kji, c.positive) for c in clicks] == [((8, 8, 8), True), ((4, 7, 3), False)]
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.campaign.engine import confined
+from clopa_annotator.campaign.exporting import confined
 from clopa_annotator.errors import InputError
-from clopa_annotator.server.logs import close_engine_log, make_room, open_engine_log
+from clopa_annotator.server.logs import close_engine_log, open_engine_log
+from clopa_annotator.training.processes import make_room
 
 
 def test_the_log_rotates_and_keeps_leases_out(tmp_path: Path) -> None:
     handler = open_engine_log(tmp_path)
-    logging.getLogger("clopa_annotator.engine").info("served")
+    logging.getLogger("clopa_annotator.campaign").info("served")
     logging.getLogger("nninteractive.server").info("claimed session secret-lease")
     close_engine_log(handler)
     text = (tmp_path / "engine.log").read_text()
@@ -48,7 +49,8 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
 def test_the_client_needs_neither_torch_nor_the_servers_packages() -> None:
     blocked = ("torch", "fastapi", "starlette", "uvicorn", "psutil", "scipy", "SimpleITK", "safetensors")
     program = (
-        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import clopa_annotator.client.http_client, "
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); "
+        "import clopa_annotator.client.http_client, "
         "clopa_annotator.wire.tokens, clopa_annotator.server.doctor"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -137,7 +137,7 @@ def test_an_unforeseen_failure_is_logged_under_the_number_that_is_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Other tests of this process set up logging; the guard's own logger is what is asked here.
-    logger = logging.getLogger("clopa_annotator.engine")
+    logger = logging.getLogger("clopa_annotator.campaign")
     logger.addHandler(caplog.handler)
     try:
         with caplog.at_level(logging.ERROR, logger.name):

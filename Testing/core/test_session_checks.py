@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from clopa_annotator.errors import PromptError, UnsupportedPrompt
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.session.checks import binary_mask, check_prompts, last_mask_onwards, usable_voxels
-from clopa_annotator.types import BoxPrompt, Image, MaskPrompt, PointPrompt, PromptKind
+from clopa_annotator.session.checks import binary_mask, check_prompts, usable_voxels
+from clopa_annotator.types import BoxPrompt, Image, PointPrompt, PromptKind
 
 SHAPE = (5, 7, 9)
 EVERY = frozenset(PromptKind)
@@ -56,13 +56,6 @@ def test_a_binary_mask_of_any_real_type_becomes_fresh_uint8(dtype):
 def test_a_mask_with_anything_else_is_refused(values):
     with pytest.raises(PromptError, match="other than 0 and 1"):
         binary_mask(np.array(values))
-
-
-def test_only_the_last_mask_and_what_follows_counts():
-    points = [PointPrompt((n, 0, 0)) for n in range(3)]
-    masks = [MaskPrompt(np.zeros(SHAPE, np.uint8)) for _ in range(2)]
-    assert last_mask_onwards((points[0], masks[0], points[1], masks[1], points[2])) == (masks[1], points[2])
-    assert last_mask_onwards(tuple(points)) == tuple(points)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.errors import NoImage, NothingToUndo, PredictionFailed
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.online.adapting_session import AdaptingSession
-from clopa_annotator.online.inputs import CanvasEncoder, centre_of, paste
+from clopa_annotator.online.inputs import CanvasEncoder, paste
 from clopa_annotator.online.oaims import Oaims
 from clopa_annotator.online.online_settings import OaimsSettings, StepSettings
 from clopa_annotator.session.model import LoadedModel
@@ -111,7 +111,7 @@ class TinySession:
         if self.fail_next:
             raise PredictionFailed("asked to fail")
         given = (*older, *prompts)
-        center = centre_of(prompts[-1])
+        center = prompts[-1].centre_kji
         assert center is not None
         with self.model.lock, torch.inference_mode():
             logits = self.model.network(self.encoder.encode(given, proposal.mask, center)[None])[0]

@@ -68,7 +68,7 @@ ELSEWHERE = (
         "clopa_annotator.cache.format.record",
     ),
     Elsewhere(
-        "test_cache_prompts.py",
+        "test_cache_prompt_json.py",
         "regions are a part of a prompt's document",
         "clopa_annotator.cache.format.regions",
     ),
@@ -126,7 +126,8 @@ ELSEWHERE = (
     Elsewhere(
         "test_client_transport.py",
         "one line's parts: calls, workers, heartbeat",
-        "clopa_annotator.client.calls clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
+        "clopa_annotator.client.calls "
+        "clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
     ),
     Elsewhere(
         "test_training_trainer_process.py",
@@ -166,9 +167,20 @@ ELSEWHERE = (
         "clopa_annotator.episode.epochs",
     ),
     Elsewhere(
+        "test_cache_opening.py",
+        "whose files a folder holds is asked where it is opened or made",
+        "clopa_annotator.cache.foreign",
+        "clopa_annotator.cache.campaign_store clopa_annotator.cache.opening",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the client is held to the contract that the in-process engine passes too",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
         "test_compare.py",
         "a page is part of a comparison",
-        "clopa_annotator.evaluation.comparison_page",
+        "clopa_annotator.evaluation.comparison_page clopa_annotator.evaluation.method_rows",
         "clopa_annotator.evaluation.compare",
     ),
     Elsewhere(
@@ -214,7 +226,8 @@ ELSEWHERE = (
     Elsewhere(
         "test_experiments_permutations.py",
         "an experiment is one run of all of them",
-        "clopa_annotator.experiments.measurement clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
+        "clopa_annotator.experiments.measurement "
+        "clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
     ),
     Elsewhere(
         "test_models.py",
@@ -243,7 +256,8 @@ ELSEWHERE = (
         "one volume goes through all of them",
         "clopa_annotator.pretrain.anatomy clopa_annotator.pretrain.fields "
         "clopa_annotator.pretrain.generator clopa_annotator.pretrain.network clopa_annotator.pretrain.peers "
-        "clopa_annotator.pretrain.pretrain_settings clopa_annotator.pretrain.shapes clopa_annotator.pretrain.state "
+        "clopa_annotator.pretrain.pretrain_settings "
+        "clopa_annotator.pretrain.shapes clopa_annotator.pretrain.state "
         "clopa_annotator.pretrain.train clopa_annotator.pretrain.model_folder",
     ),
     Elsewhere(

@@ -108,7 +108,7 @@ def calls_of_qt(path):
 
 def test_the_module_calls_qt_without_keywords_and_makes_no_subclass_of_its_classes():
     """PythonQt takes no keyword arguments, PySide6 does; Python subclasses of Qt classes are a risk there."""
-    files = [MODULE, *sorted((MODULE.parent / "CLoPAAnnotatorLib").glob("*.py"))]
+    files = [MODULE, *sorted((MODULE.parent / "CLoPAAnnotatorLib").rglob("*.py"))]
     calls = [(path.name, call) for path in files for call in calls_of_qt(path)]
     assert len(calls) > 10
     assert [(name, call.lineno) for name, call in calls if call.keywords] == []

@@ -62,7 +62,7 @@ PATHS = {
 
 @pytest.mark.parametrize("kind", PATHS)
 def test_a_path_that_no_computer_has_is_told(panel, kind):
-    from CLoPAAnnotatorLib.Places import campaignFolder, typedPath
+    from CLoPAAnnotatorLib.engine.Places import campaignFolder, typedPath
 
     for make in (typedPath, campaignFolder):
         with pytest.raises(ConfigError, match="cannot be looked at"):

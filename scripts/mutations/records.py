@@ -119,7 +119,7 @@ LEFT_TO_DELIVER = (
         "UndeliveredConfirmations.waiting",
         'put_aside(path, ".unreadable")',
         "path.unlink()",
-        ("test_an_unreadable_spool_file_is_put_aside_not_deleted",),
+        ("test_an_unreadable_file_is_put_aside_not_deleted",),
     ),
     Mutant(
         "the event journal's numbers are used again",

@@ -17,11 +17,12 @@ from clopa_annotator.errors import ClopaError, EngineUnreachable, NoImage, Sessi
 from clopa_annotator.types import CaseRef, CaseState, Image, Mask, MaskPrompt, Prompt, TimedPrompt
 from clopa_annotator.wire.messages import Answer, OpenedCase
 from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
-from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView, GivenPrompt
+from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView
 from CLoPAAnnotatorLib.annotation.Decision import Decision
 from CLoPAAnnotatorLib.annotation.DraftKeeper import DraftKeeper
 from CLoPAAnnotatorLib.annotation.PromptHistory import PromptHistory, Step
 from CLoPAAnnotatorLib.annotation.Sentences import whatNext
+from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.Texts import tr
 
 T = TypeVar("T")

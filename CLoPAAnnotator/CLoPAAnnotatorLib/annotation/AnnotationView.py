@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import CaseRef, Mask, Prompt, TimedPrompt
+from clopa_annotator.types import CaseRef, Mask, Prompt
 from clopa_annotator.wire.messages import CaseRow, OpenedCase
+from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 
 Mood = Literal["calm", "good", "warning", "error"]
-
-
-@dataclass(frozen=True, eq=False)
-class GivenPrompt:
-    """A prompt with what is drawn for it.
-
-    Attributes:
-        timed: the prompt and when it was given.
-        lineRas: (n, 3) world points that show it; one point for a click.
-    """
-
-    timed: TimedPrompt
-    lineRas: npt.NDArray[np.float64]
 
 
 class AnnotationView(Protocol):

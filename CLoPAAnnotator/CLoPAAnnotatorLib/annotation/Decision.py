@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
 from clopa_annotator.types import CaseRef, Confirmation, Mask
+from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
 from CLoPAAnnotatorLib.annotation.PromptHistory import diceOf
 from CLoPAAnnotatorLib.Texts import tr
-
-if TYPE_CHECKING:
-    from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 
 
 class Decision:
@@ -26,7 +23,7 @@ class Decision:
         isConfirmed: whether what is on the screen is stored as it is.
     """
 
-    def __init__(self, session: AnnotationSession) -> None:
+    def __init__(self, session: OpenCase) -> None:
         self._session = session
         self.isUnderWay = self.isConfirmed = False
         self._wasMade = self._isEmptyTold = False

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from clopa_annotator.wire.messages import Draft
-
-if TYPE_CHECKING:
-    from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
+from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
 
 DRAFT_AFTER_S = 0.3
 
@@ -15,7 +11,7 @@ DRAFT_AFTER_S = 0.3
 class DraftKeeper:
     """Saves the open case's draft when it is due and nothing stands in the way."""
 
-    def __init__(self, session: AnnotationSession) -> None:
+    def __init__(self, session: OpenCase) -> None:
         self._session = session
         self._due: float | None = None
 

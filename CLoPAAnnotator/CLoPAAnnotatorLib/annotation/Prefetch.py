@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import qt
 from clopa_annotator.errors import ClopaError
-
-if TYPE_CHECKING:
-    from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
+from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
+from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
 logger = logging.getLogger(__name__)
 
 AFTER_MS = 2500
 QUIET_S = 1.5
+
+
+class Surroundings(Protocol):
+    """What is asked of the workspace: what comes next, and whether anything is going on."""
+
+    session: AnnotationSession
+    case: CaseScene
+    link: EngineLink
+
+    @property
+    def isConnected(self) -> bool: ...
+
+    def nextSource(self) -> CaseSource | None: ...
 
 
 class Prefetch:
@@ -23,7 +37,7 @@ class Prefetch:
     Reading a file blocks Slicer for a moment; that moment is taken while the user is not doing anything.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Surroundings) -> None:
         self._workspace = workspace
         self._volumes: dict[str, Any] = {}
         self._timer = qt.QTimer()

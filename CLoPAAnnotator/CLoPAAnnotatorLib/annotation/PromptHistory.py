@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from clopa_annotator.types import Mask
-from CLoPAAnnotatorLib.annotation.AnnotationView import GivenPrompt
+from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 
 StepKind = Literal["prompts", "mask", "undo", "redo", "reset", "take back"]
 Prompts = tuple[GivenPrompt, ...]

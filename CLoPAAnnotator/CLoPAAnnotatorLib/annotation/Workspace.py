@@ -1,4 +1,4 @@
-"""The module's brain: cases, the open one, the engine. Panels look at it and press its buttons."""
+"""The module's state and its operations: cases, the open one, the engine. Panels show it and call it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from clopa_annotator.types import CaseRef, Event, Mask, Prompt
 from clopa_annotator.wire.messages import CaseRow, EngineInfo, OpenedCase
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
-from CLoPAAnnotatorLib.annotation.AnnotationView import GivenPrompt, Mood
+from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
 from CLoPAAnnotatorLib.annotation.CaseList import CaseList
 from CLoPAAnnotatorLib.annotation.Listeners import Listeners
 from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
 from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
 from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
 from CLoPAAnnotatorLib.Texts import tr

@@ -9,7 +9,7 @@ import slicer
 
 import qt
 
-CORE = Path(__file__).resolve().parent.parent
+CORE = Path(__file__).resolve().parents[2]
 """Where the package ``clopa_annotator`` lies."""
 STOP_MS = 5000
 KEPT_ERROR_LINES = 12

@@ -11,7 +11,7 @@ from clopa_annotator.errors import EngineError
 from CLoPAAnnotatorLib.Texts import tr
 
 CLIENT_PACKAGES = ("httpx>=0.27", "blosc2>=3.0")
-ENGINE_FILE = Path(__file__).resolve().parent.parent / "Resources" / "engine-requirements.txt"
+ENGINE_FILE = Path(__file__).resolve().parents[2] / "Resources" / "engine-requirements.txt"
 
 
 def engineRequirements() -> tuple[str, ...]:

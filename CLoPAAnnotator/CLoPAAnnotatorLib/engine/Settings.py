@@ -17,8 +17,8 @@ class Settings:
 
         Args:
             settings: ``slicer.app.userSettings()``.
-            home: where the engine's environment and the spool lie; outside Slicer's own folders, so that an
-                update of Slicer keeps them.
+            home: where the engine's environment and undelivered confirmations lie; outside Slicer's own
+                folders, so that an update of Slicer keeps them.
         """
         self._settings, self.home = settings, home
 

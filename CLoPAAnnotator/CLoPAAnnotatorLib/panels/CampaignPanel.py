@@ -13,9 +13,9 @@ from clopa_annotator.wire.messages import EngineInfo
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.engine.EngineSetup import EngineSetup
+from CLoPAAnnotatorLib.engine.Places import campaignFolder
 from CLoPAAnnotatorLib.engine.Settings import Settings
 from CLoPAAnnotatorLib.panels.Style import MOODS, PRIMARY
-from CLoPAAnnotatorLib.Places import campaignFolder
 from CLoPAAnnotatorLib.Texts import tr
 
 MakeClient = Callable[[str, str, Path], EngineClient]

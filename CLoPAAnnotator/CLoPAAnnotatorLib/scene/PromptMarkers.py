@@ -9,7 +9,7 @@ import numpy.typing as npt
 import vtk
 from vtk.util import numpy_support
 
-from CLoPAAnnotatorLib.annotation.AnnotationView import GivenPrompt
+from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.Texts import tr
 
 POSITIVE = (0.30, 0.80, 0.40)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -15,19 +14,19 @@ import torch
 from clopa_annotator import __version__
 from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.episode_controller import EpisodeController
-from clopa_annotator.campaign.hosted_sessions import HostedSession, SessionTable
+from clopa_annotator.campaign.exporting import confined, export
+from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.campaign.journal import Journal
 from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.live_weights import VersionedWeights
 from clopa_annotator.campaign.prediction import PredictionThread
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
-from clopa_annotator.server.routes_session import Action, model_row
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, Image, Proposal, WeightsVersion
 from clopa_annotator.wire.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
-from clopa_annotator.wire.session_messages import Row
+from clopa_annotator.wire.session_messages import Row, model_row
 from clopa_annotator.wire.tokens import Identity
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class EngineSettings:
 
 
 class Engine:
-    """Fulfils `routes_session.SessionHost` and `routes_learning.LearningHost`; `cases` the third."""
+    """Fulfils what the server's routes of sessions and of learning ask of their host; `cases` the third."""
 
     def __init__(self, campaign: Campaign, settings: EngineSettings | None = None) -> None:
         """Load the campaign's network and take over what an engine before this one left.
@@ -257,31 +256,10 @@ class Engine:
 
     def export(self, format: str, folder: str) -> str:
         """Write confirmed cases or weights; the folder written."""
-        from clopa_annotator.campaign.exporting import export
-
         target = Path(folder) if self.settings.export_anywhere else None
         if target is None or not target.is_absolute():
             target = confined(self.campaign.folder / "exports", folder or format)
         return str(export(self.campaign, format, target))
-
-
-def confined(root: Path, name: str) -> Path:
-    """A folder below ``root``, whatever the name tries.
-
-    Raises:
-        InputError: the name leads out of it.
-    """
-    parts = PurePath(name.replace("\\", "/")).parts
-    bad = any(p in ("..", ".", "") or p.startswith("~") or ":" in p or "\0" in p for p in parts)
-    target = root.joinpath(*parts)
-    if not parts or bad or PurePath(name).is_absolute() or not _inside(target, root):
-        raise InputError("Name a folder without a path; it is made in the campaign's folder for exports.")
-    return target
-
-
-def _inside(target: Path, root: Path) -> bool:
-    resolved, top = os.path.realpath(target), os.path.realpath(root)
-    return os.path.commonpath([resolved, top]) == top and resolved != top
 
 
 def device_in_words(device: torch.device) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from clopa_annotator import exporters
-from clopa_annotator.errors import ConfigError
+from clopa_annotator.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
@@ -46,3 +47,22 @@ def _weights(campaign: Campaign, target: Path) -> None:
         source = campaign.registry.delta_path(version.number)
         if source is not None:
             shutil.copyfile(source, target / f"version-{version.number:04d}{source.suffix}")
+
+
+def confined(root: Path, name: str) -> Path:
+    """A folder below ``root``, whatever the name tries.
+
+    Raises:
+        InputError: the name leads out of it.
+    """
+    parts = PurePath(name.replace("\\", "/")).parts
+    bad = any(p in ("..", ".", "") or p.startswith("~") or ":" in p or "\0" in p for p in parts)
+    target = root.joinpath(*parts)
+    if not parts or bad or PurePath(name).is_absolute() or not _inside(target, root):
+        raise InputError("Name a folder without a path; it is made in the campaign's folder for exports.")
+    return target
+
+
+def _inside(target: Path, root: Path) -> bool:
+    resolved, top = os.path.realpath(target), os.path.realpath(root)
+    return os.path.commonpath([resolved, top]) == top and resolved != top

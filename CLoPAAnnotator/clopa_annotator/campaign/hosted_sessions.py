@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _REMEMBERED = 256
 
+Action = Callable[[Session], Proposal]
+"""A step on a session: a prompt, undo, redo, reset."""
+
 
 @dataclass(eq=False)
 class HostedSession:

@@ -40,7 +40,7 @@ class EngineClient(Protocol):
     retried with back-off for a few seconds and then fails with `EngineUnreachable`.
 
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id; also for one
-    delivered late from the spool), "learning" (the state changed: ask `learning`), "episode_progress"
+    delivered late), "learning" (the state changed: ask `learning`), "episode_progress"
     (episode, epoch, epochs, loss, seconds_left), "promoted" / "rejected" (episode, version, reason),
     "episode_failed" (episode, reason), "swapped" (version), "rolled_back" (version), "connection" (up: bool,
     sentence). Unknown names are to be ignored.
@@ -141,7 +141,7 @@ class EngineClient(Protocol):
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision; answered only after the record is durable, with its hash.
 
-        The client first writes it to its spool. If the engine cannot be reached the call fails with
+        The client first writes it to its undelivered. If the engine cannot be reached the call fails with
         `EngineUnreachable`, whose text says that it is kept; it is delivered once the engine is back, and the
         event "confirmed" tells. Fails with `GeometryError`, `StorageFull`, `ReadOnlyCampaign`, `CaseTaken`.
         """

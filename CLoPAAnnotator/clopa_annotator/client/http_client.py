@@ -41,17 +41,17 @@ T = TypeVar("T")
 
 
 class HttpEngineClient:
-    """Fulfils `protocol.EngineClient` over HTTP."""
+    """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
-        self, url: str, token: str, spool_folder: Path, settings: TransportSettings | None = None
+        self, url: str, token: str, kept_folder: Path, settings: TransportSettings | None = None
     ) -> None:
         """Nothing is sent before the first call.
 
         Args:
             url: as the engine says when it is ready, or as its owner gives it.
             token: from the engine's token file.
-            spool_folder: for confirmations that could not be delivered; may be the same for all engines.
+            kept_folder: for confirmations that could not be delivered; may be the same for all engines.
             settings: how patient to be.
 
         Raises:
@@ -60,18 +60,14 @@ class HttpEngineClient:
         """
         self._transport = Transport(url, token, settings)
         self._calls = CallQueue()
-        self._ordered, self._quick = (
-            CallWorker("engine", self._calls),
-            CallWorker("engine-quick", self._calls),
-        )
-        self._bench = ClientOperations(self._transport, spool_folder)
+        self._ordered = CallWorker("engine", self._calls)
+        self._quick = CallWorker("engine-quick", self._calls)
+        self._engine = ClientOperations(self._transport, kept_folder)
         self._listeners: list[EventListener] = []
-        self._watcher = EventFollower(self._transport, self._tell, self._back, lambda: self._bench.owes)
+        self._watcher = EventFollower(self._transport, self._tell, self._back, lambda: self._engine.owes)
         self._draft_mutex = threading.Lock()
         self._waiting_draft: tuple[Draft, list[Call[None]]] | None = None
         self._closed = False
-
-    # -- life ----------------------------------------------------------------------------------------------
 
     @property
     def pending(self) -> int:
@@ -99,18 +95,18 @@ class HttpEngineClient:
         self._closed = True
         self._calls.cancel_all()
         self._watcher.close()
-        self._ordered.put(self._bench.leave_quietly)
+        self._ordered.put(self._engine.leave_quietly)
         self._ordered.put(self._transport.close)
         self._ordered.close()
         self._quick.close()
 
     def connect(self) -> Call[EngineInfo]:
-        """Say hello, deliver what the spool kept, and start listening."""
+        """Say hello, deliver what was kept, and start listening."""
 
         def work() -> EngineInfo:
-            info = self._bench.hello()
-            self._watcher.start(self._bench.last_event)
-            self._deliver_spooled()
+            info = self._engine.hello()
+            self._watcher.start(self._engine.last_event)
+            self._deliver_kept()
             return info
 
         return self._ordered.do("connect", work)
@@ -123,50 +119,50 @@ class HttpEngineClient:
 
     def prefetch_case(self, case_id: str, image: Image, source: str = "") -> Call[CaseRow]:
         """Add a case without opening it."""
-        return self._do("prepare the case", lambda: self._bench.add(case_id, image, source))
+        return self._do("prepare the case", lambda: self._engine.add(case_id, image, source))
 
     def open_case(self, case_id: str, image: Image, source: str = "") -> Call[OpenedCase]:
         """Take the case, add it if it is new, give its image to the session, restore the draft."""
-        return self._do("open the case", lambda: self._bench.open(case_id, image, source))
+        return self._do("open the case", lambda: self._engine.open(case_id, image, source))
 
     def leave_case(self) -> Call[None]:
         """Give the open case back; its draft stays."""
-        return self._do("leave the case", self._bench.leave)
+        return self._do("leave the case", self._engine.leave)
 
     def skip(self, case_id: str, reason: str) -> Call[CaseRow]:
         """Mark a case as skipped."""
-        return self._do("skip the case", lambda: self._bench.mark("skip", case_id, reason))
+        return self._do("skip the case", lambda: self._engine.mark("skip", case_id, reason))
 
     def reopen(self, case_id: str) -> Call[CaseRow]:
         """Put a confirmed or skipped case back to work."""
-        return self._do("reopen the case", lambda: self._bench.mark("reopen", case_id, ""))
+        return self._do("reopen the case", lambda: self._engine.mark("reopen", case_id, ""))
 
     def withdraw(self, case_id: str, reason: str) -> Call[CaseRow]:
         """Mark the newest confirmed version as withdrawn."""
-        return self._do("withdraw the case", lambda: self._bench.mark("withdraw", case_id, reason))
+        return self._do("withdraw the case", lambda: self._engine.mark("withdraw", case_id, reason))
 
     def flag(self, case_id: str, reason: str) -> Call[CaseRow]:
         """Mark a case as needing another look."""
-        return self._do("flag the case", lambda: self._bench.mark("flag", case_id, reason))
+        return self._do("flag the case", lambda: self._engine.mark("flag", case_id, reason))
 
     # -- the open case -------------------------------------------------------------------------------------
 
     def add_prompts(self, prompts: Sequence[Prompt]) -> Call[Answer]:
         """Add prompts, predict once; one step of undo."""
         given = tuple(prompts)
-        return self._step("predict", lambda: self._bench.add_prompts(given))
+        return self._step("predict", lambda: self._engine.add_prompts(given))
 
     def undo(self) -> Call[Answer]:
         """Go back one step."""
-        return self._step("undo", self._bench.undo)
+        return self._step("undo", self._engine.undo)
 
     def redo(self) -> Call[Answer]:
         """Take an undo back."""
-        return self._step("redo", self._bench.redo)
+        return self._step("redo", self._engine.redo)
 
     def reset(self) -> Call[Answer]:
         """Forget all prompts; can be undone."""
-        return self._step("reset", self._bench.reset)
+        return self._step("reset", self._engine.reset)
 
     def save_draft(self, draft: Draft) -> Call[None]:
         """Keep the open case's unconfirmed work; a newer draft replaces one still waiting to be sent."""
@@ -183,13 +179,13 @@ class HttpEngineClient:
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision; answered only after the record is durable, with its hash."""
         kept = replace(confirmation, mask=codec.own_mask(confirmation.mask))
-        return self._do("confirm the case", lambda: self._bench.confirm(kept))
+        return self._do("confirm the case", lambda: self._engine.confirm(kept))
 
     # -- learning ------------------------------------------------------------------------------------------
 
     def learning(self) -> Call[LearningState]:
         """What is being learned now."""
-        return self._quick_do("say what is being learned", lambda: self._bench.steer("state", {}))
+        return self._quick.do("say what is being learned", lambda: self._engine.steer("state", {}))
 
     def episodes(self) -> Call[tuple[EpisodeRow, ...]]:
         """Every episode, oldest first."""
@@ -205,29 +201,29 @@ class HttpEngineClient:
 
     def train_now(self) -> Call[LearningState]:
         """Start an episode with what is there."""
-        return self._do("start an episode", lambda: self._bench.steer("episodes/start", {}))
+        return self._do("start an episode", lambda: self._engine.steer("episodes/start", {}))
 
     def pause(self, paused: bool) -> Call[LearningState]:
         """Start no episode by itself (True), or again (False)."""
-        return self._do("pause learning", lambda: self._bench.steer("episodes/pause", {"paused": paused}))
+        return self._do("pause learning", lambda: self._engine.steer("episodes/pause", {"paused": paused}))
 
     def cancel_episode(self) -> Call[LearningState]:
         """Stop the running episode; the weights stay."""
-        return self._do("cancel the episode", lambda: self._bench.steer("episodes/cancel", {}))
+        return self._do("cancel the episode", lambda: self._engine.steer("episodes/cancel", {}))
 
     def roll_back(self, version: int) -> Call[LearningState]:
         """Use an earlier version from now on."""
-        return self._do("roll back", lambda: self._bench.steer("weights/rollback", {"version": version}))
+        return self._do("roll back", lambda: self._engine.steer("weights/rollback", {"version": version}))
 
     def set_swap_policy(self, policy: SwapPolicy) -> Call[LearningState]:
         """Say when promoted weights come into use."""
-        return self._do("change the setting", lambda: self._bench.steer("weights/policy", {"policy": policy}))
+        return self._do(
+            "change the setting", lambda: self._engine.steer("weights/policy", {"policy": policy})
+        )
 
     def export(self, format: ExportFormat, folder: str) -> Call[str]:
         """Write confirmed cases (or the weights) on the engine's machine; answers the folder written."""
-        return self._do("export", lambda: self._bench.export(format, folder))
-
-    # -- how -----------------------------------------------------------------------------------------------
+        return self._do("export", lambda: self._engine.export(format, folder))
 
     def _begin(self) -> None:
         """Say hello before anything else, once, so that events are heard from the first call on."""
@@ -236,8 +232,8 @@ class HttpEngineClient:
 
         def work() -> None:
             if not self._watcher.started:
-                self._bench.hello()
-                self._watcher.start(self._bench.last_event)
+                self._engine.hello()
+                self._watcher.start(self._engine.last_event)
 
         self._ordered.put(lambda: self._try(work))
 
@@ -245,11 +241,8 @@ class HttpEngineClient:
         self._begin()
         return self._ordered.do(name, work)
 
-    def _quick_do(self, name: str, work: Callable[[], T]) -> Call[T]:
-        return self._quick.do(name, work)
-
     def _ask(self, name: str, path: str, key: str, read: Callable[[object], T]) -> Call[tuple[T, ...]]:
-        return self._quick.do(name, lambda: self._bench.table(path, key, read))
+        return self._quick.do(name, lambda: self._engine.table(path, key, read))
 
     def _step(self, name: str, work: Callable[[], Answer]) -> Call[Answer]:
         """A step is carried out even if its call was cancelled: only its answer is dropped."""
@@ -262,7 +255,7 @@ class HttpEngineClient:
             except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
                 call.fail(error)
                 return
-            self._bench.delivered(call.answer(answer), answer)
+            self._engine.delivered(call.answer(answer), answer)
 
         self._ordered.put(carry_out)
         return call
@@ -274,7 +267,7 @@ class HttpEngineClient:
             return
         draft, calls = waiting
         try:
-            self._bench.save_draft(draft)
+            self._engine.save_draft(draft)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
             for call in calls:
                 call.fail(error)
@@ -289,13 +282,13 @@ class HttpEngineClient:
             # The call that comes next meets the same trouble and reports it to whoever asked.
             logger.info("The engine could not be greeted: %s", error)
 
-    def _deliver_spooled(self) -> None:
-        for event in self._bench.deliver_spooled():
+    def _deliver_kept(self) -> None:
+        for event in self._engine.deliver_kept():
             self._tell(event)
 
     def _back(self) -> None:
         """The watcher has found the engine again."""
-        self._ordered.put(lambda: self._try(self._deliver_spooled))
+        self._ordered.put(lambda: self._try(self._deliver_kept))
 
     def _tell(self, event: Event) -> None:
         def deliver() -> None:

@@ -1,4 +1,4 @@
-"""What a client's calls do on its ordered lane: one open case, one remote session, one spool."""
+"""What a client's calls do, in order: one open case, one session, confirmations kept until delivered."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ KEPT = (
 class ClientOperations:
     """Synchronous; used from one thread, except `table` and `steer`, which only read."""
 
-    def __init__(self, transport: Transport, spool_folder: Path) -> None:
+    def __init__(self, transport: Transport, kept_folder: Path) -> None:
         """Nothing is sent yet."""
-        self._transport, self._spool_folder = transport, spool_folder
+        self._transport, self._kept_folder = transport, kept_folder
         self._info: EngineInfo | None = None
         self._session: RemoteSession | None = None
         self._case: str | None = None
@@ -227,15 +227,15 @@ class ClientOperations:
     # -- confirming ----------------------------------------------------------------------------------------
 
     def confirm(self, confirmation: Confirmation) -> CaseRef:
-        """UndeliveredConfirmations, deliver, forget.
+        """Keep on disk, deliver, forget.
 
         Raises:
             EngineUnreachable: kept; it will be delivered later.
         """
-        spool = UndeliveredConfirmations(self._spool_folder, self._known().campaign_id)
+        undelivered = UndeliveredConfirmations(self._kept_folder, self._known().campaign_id)
         based_on = self._based_on.get(confirmation.case_id)
         message = confirmation_message(confirmation, based_on)
-        path = spool.put(confirmation.confirmation_id, message)
+        path = undelivered.put(confirmation.confirmation_id, message)
         try:
             ref = self._send(message)
         except EngineUnreachable as error:
@@ -243,21 +243,21 @@ class ClientOperations:
             raise EngineUnreachable(KEPT) from error
         except ClopaError:
             # The engine has looked at it and refused: the person is told and decides.
-            spool.remove(path)
+            undelivered.remove(path)
             raise
-        spool.remove(path)
+        undelivered.remove(path)
         self._based_on[confirmation.case_id] = ref.case_version
         return ref
 
-    def deliver_spooled(self) -> list[Event]:
+    def deliver_kept(self) -> list[Event]:
         """Deliver what was kept; what the engine refuses for good is put aside with its reason logged.
 
         A full disk, a changed token or an engine that is busy is not for good: then all of it waits on.
         """
         told: list[Event] = []
-        spool = UndeliveredConfirmations(self._spool_folder, self._known().campaign_id)
+        undelivered = UndeliveredConfirmations(self._kept_folder, self._known().campaign_id)
         self.owes = False
-        for kept in spool.waiting():
+        for kept in undelivered.waiting():
             try:
                 self._send(kept.body())
             except FOR_GOOD as error:
@@ -267,7 +267,7 @@ class ClientOperations:
                 self.owes = True
                 logger.info("A kept confirmation waits on: %s", error)
                 break
-            spool.remove(kept.path)
+            undelivered.remove(kept.path)
             logger.info("A kept confirmation was delivered")
         return told
 

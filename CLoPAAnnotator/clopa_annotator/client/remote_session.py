@@ -19,7 +19,8 @@ import numpy.typing as npt
 from clopa_annotator.errors import NoImage, SessionExpired, UnknownVersion
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.session.checks import check_prompts, usable_voxels
-from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
+from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
+from clopa_annotator.types.prompts import counting_after
 from clopa_annotator.wire.session_messages import (
     Arrays,
     Row,
@@ -92,7 +93,8 @@ class RemoteSession:
         """The prompts behind the current proposal, oldest first."""
         prompts: tuple[Prompt, ...] = ()
         for step in self._steps:
-            prompts = _after(prompts, step)
+            # An empty step is a reset.
+            prompts = counting_after(prompts, step) if step else ()
         return prompts
 
     @property
@@ -246,11 +248,3 @@ class RemoteSession:
         )
         self._proposal = proposal
         return proposal
-
-
-def _after(prompts: tuple[Prompt, ...], step: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """The prompts that count after a step: an empty step is a reset, a mask replaces all before it."""
-    if not step:
-        return ()
-    masks = [index for index, prompt in enumerate(step) if isinstance(prompt, MaskPrompt)]
-    return step[masks[-1] :] if masks else (*prompts, *step)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import numpy.typing as npt
 
-from clopa_annotator.engine.addresses import checked_address, checked_token
+from clopa_annotator.client.addresses import checked_address, checked_token
 from clopa_annotator.errors import ClopaError, EngineError, EngineUnreachable, VersionMismatch
 from clopa_annotator.types import Event
 from clopa_annotator.wire.array_framing import BUNDLE_MAGIC, WireLimits, pack_bundle, read_json, unpack_bundle

@@ -35,8 +35,8 @@ from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
     from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation import SimulationSettings
-    from clopa_annotator.run_folder import RunFolder
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -112,8 +112,8 @@ def demo(
     """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
     from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
     from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation import SimulationSettings
-    from clopa_annotator.run_folder import RunFolder
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
@@ -150,8 +150,8 @@ def simulate(
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
     from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation import SimulationSettings
-    from clopa_annotator.run_folder import RunFolder
 
     volumes = str(out / "volumes")
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
@@ -249,7 +249,7 @@ def compare(
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
     from clopa_annotator.evaluation.compare import compare_runs, result_files
-    from clopa_annotator.run_folder import RunFolder
+    from clopa_annotator.experiments.run_folder import RunFolder
 
     with RunFolder(out, "compare").making(*result_files(len(runs))):
         comparison = compare_runs(runs, out)

@@ -1,4 +1,4 @@
-"""How commands speak: a bar on a terminal, plain lines elsewhere, JSON where a program asks for it."""
+"""Output of the commands: a bar on a terminal, plain lines elsewhere, JSON where a program asks for it."""
 
 from __future__ import annotations
 

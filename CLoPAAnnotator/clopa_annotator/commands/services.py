@@ -1,4 +1,4 @@
-"""``clopa pretrain``, ``clopa engine``, ``clopa doctor``: the long-running and the curious."""
+"""``clopa pretrain``, ``clopa engine`` and ``clopa doctor``."""
 
 from __future__ import annotations
 

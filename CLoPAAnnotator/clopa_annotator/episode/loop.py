@@ -32,7 +32,6 @@ from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_pr
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
-from clopa_annotator.types import MaskPrompt
 
 Criterion = Callable[[Any, Tensor], Tensor]
 """Network output and (batch, k, j, i) target to one loss per sample."""
@@ -183,7 +182,7 @@ def _start(
     prompts = prompter.initial(target, rng)
     for prompt in prompts:
         canvas.add(prompt)
-    if any(isinstance(p, MaskPrompt) for p in prompts):
+    if any(p.starts_over for p in prompts):
         # The session takes an initial mask over as it is; its first prediction follows a correction.
         for prompt in prompter.correct(canvas.previous.cpu().numpy(), target, rng):
             canvas.add(prompt)

@@ -18,12 +18,21 @@ from torch import Tensor
 
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
-from clopa_annotator.types import BoxPrompt, LassoPrompt, MaskPrompt, PointPrompt, Prompt, ScribblePrompt
+from clopa_annotator.types import (
+    BoxPrompt,
+    LassoPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptKind,
+    ScribblePrompt,
+)
 
 CHANNELS = 8
 """Image, previous segmentation, then box or lasso, points and scribble, each positive and negative."""
 _PREVIOUS = 0
-_REGION, _POINTS, _SCRIBBLE = 1, 3, 5
+_CHANNELS = {PromptKind.BOX: 1, PromptKind.LASSO: 1, PromptKind.POINT: 3, PromptKind.SCRIBBLE: 5}
+"""Where a positive prompt of a kind is drawn; a negative one lies one further."""
 _FP16_MAX = float(torch.finfo(torch.float16).max)
 
 
@@ -158,13 +167,13 @@ class PromptCanvas:
             self._start_from(prompt)
             return
         self._grow_intensity()
-        negative = 0 if prompt.positive else 1
+        channel = _CHANNELS[prompt.kind] + (0 if prompt.positive else 1)
         if isinstance(prompt, PointPrompt):
-            self._stamp_point(prompt.position_kji, _POINTS + negative)
+            self._stamp_point(prompt.position_kji, channel)
         elif isinstance(prompt, BoxPrompt):
-            self._fill_box(prompt.bounds_kji, _REGION + negative)
+            self._fill_box(prompt.bounds_kji, channel)
         else:
-            self._draw(prompt, (_SCRIBBLE if isinstance(prompt, ScribblePrompt) else _REGION) + negative)
+            self._draw(prompt, channel)
 
     def network_input(self) -> Tensor:
         """The (8, *patch) float32 input for the patch around `centre_kji`."""

@@ -1,4 +1,4 @@
-"""An annotator made of rules: clicks that a person would give who knows the reference.
+"""The simulated annotator: the clicks of somebody who knows the reference, by stated rules.
 
 Two ways of clicking. ``paper`` (CLoPA): one positive and one negative point, uniform in the reference and
 outside of it, then in each iteration one uniform voxel of the false negatives and one of the false positives.

@@ -25,12 +25,12 @@ from clopa_annotator.evaluation.curves import (
     summarise,
     summarise_versions,
 )
+from clopa_annotator.evaluation.method_rows import METRICS, MethodRow, Task
 from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks
 from clopa_annotator.evaluation.statistics import Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
 
-METRICS = ("dice_init", "dice_final", "dice_nauc", "nsd_init", "nsd_final", "nsd_nauc", "noi", "nof")
 LOWER_IS_BETTER = frozenset({"noi", "nof"})
 
 
@@ -41,48 +41,6 @@ class Run:
     folder: Path
     summary: RunSummary
     curves: tuple[CaseCurve, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class MethodRow:
-    """One method in one task.
-
-    Attributes:
-        method: its name.
-        runs: how many runs it is the mean of.
-        n: number of test cases.
-        values: mean per metric of `METRICS`.
-        ranks: place and wins per metric.
-        trajectory_area: of the Dice at the initial prompt over cases received; NaN for an evaluation.
-        nos: case count at which that trajectory reaches the threshold; None if it never does.
-        trajectory: the trajectory itself; None for an evaluation.
-    """
-
-    method: str
-    runs: int
-    n: int
-    values: Mapping[str, float]
-    ranks: Mapping[str, Rank]
-    trajectory_area: float
-    nos: int | None
-    trajectory: Trajectory | None
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """All methods on one dataset.
-
-    Attributes:
-        name: of the dataset.
-        clicks: corrections per case.
-        threshold: expert's Dice.
-        rows: by mean place over the metrics, best first.
-    """
-
-    name: str
-    clicks: int
-    threshold: float
-    rows: tuple[MethodRow, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from clopa_annotator.evaluation import figures, page
+from clopa_annotator.evaluation.method_rows import MethodRow, Task
 from clopa_annotator.evaluation.page import number
 from clopa_annotator.evaluation.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from clopa_annotator.evaluation.compare import MethodRow, Task
 
 COLUMNS = {
     "dice_init": ("Dice first", 3),
@@ -66,15 +63,21 @@ def csv_text(tasks: Sequence[Task]) -> str:
 
 def html(tasks: Sequence[Task]) -> str:
     """A self-contained page with the tables and the trajectory figures."""
-    parts = []
+    shown = []
     for task in tasks:
-        header, body, best = _table(task)
-        content = [page.table(header, body, best)]
+        header, rows, best = _table(task)
         svg = trajectory_figure(task)
-        if svg:
-            content.append(page.figure(svg, f"Trajectories on {task.name}"))
-        parts.append(page.section(task.name, _about(task), *content))
-    return page.page("CLoPA Annotator comparison", "Comparison", _headline(tasks), NOTE, *parts)
+        plot = page.Plot(svg, f"Trajectories on {task.name}") if svg else None
+        about = {"name": task.name, "about": _about(task)}
+        shown.append({**about, "header": header, "rows": rows, "best": best, "plot": plot})
+    return page.render(
+        "comparison.html",
+        title="CLoPA Annotator comparison",
+        kicker="Comparison",
+        headline=_headline(tasks),
+        lead=NOTE,
+        tasks=shown,
+    )
 
 
 def trajectory_figure(task: Task) -> str:

@@ -28,7 +28,7 @@ from clopa_annotator.evaluation.rows import RunSummary, case_row, click_rows
 from clopa_annotator.evaluation.runner import JOURNAL, Job, run_jobs
 from clopa_annotator.evaluation.tables import replace_text, to_json, write_run
 from clopa_annotator.experiments.measurement import EXPERT_DICE, Clicking, Progress, annotate
-from clopa_annotator.run_folder import REPORT, RESULTS, TABLES, RunFolder
+from clopa_annotator.experiments.run_folder import REPORT, RESULTS, TABLES, RunFolder
 
 ABOUT = "evaluation.json"
 

@@ -21,8 +21,8 @@ from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.experiments.measurement import Progress
 from clopa_annotator.experiments.result_cache import ResultCache
+from clopa_annotator.experiments.run_folder import RunFolder
 from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
-from clopa_annotator.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 UNIT = "unit.json"

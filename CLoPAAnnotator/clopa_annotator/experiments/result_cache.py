@@ -1,4 +1,4 @@
-"""Work that was done before under the same conditions: curves of cases and trained episodes.
+"""A cache of results by the hash of everything that they depend on: curves of cases and trained episodes.
 
 A comparison of strategies computes many things twice: the base model's curves are those of every strategy,
 and `clopa-2phase` begins with the very episode of `clopa-in`. Both are functions of their inputs: the same
@@ -21,15 +21,18 @@ from typing import Any
 import numpy as np
 
 from clopa_annotator import __version__
+from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.episode.folder import DELTA, PROGRESS, RESULT, read_job, read_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.evaluation.curves import CaseCurve
-from clopa_annotator.types import BoxPrompt, EpisodeResult, GateDecision, PointPrompt, Prompt, TimedPrompt
+from clopa_annotator.types import EpisodeResult, GateDecision
 
 Outcome = tuple[EpisodeResult, GateDecision]
 _EPISODE_FILES = (DELTA, PROGRESS, RESULT)
+NO_MASKS = (0, 0, 0)
+"""Simulated annotators give no whole mask, the one prompt that is read against its image's shape."""
 
 
 class ResultCache:
@@ -40,7 +43,7 @@ class ResultCache:
 
     def curve(self, key: Mapping[str, Any], compute: Callable[[], CaseCurve]) -> CaseCurve:
         """The curve made from ``key``: read if it is there, else computed and kept."""
-        path = self._folder / "curves" / f"{_hash(key)}.npz"
+        path = self._folder / "curves-2" / f"{_hash(key)}.npz"
         if path.exists():
             return _read_curve(path)
         curve = compute()
@@ -115,7 +118,7 @@ def _write_curve(path: Path, curve: CaseCurve) -> None:
         "run": curve.run,
         "version": curve.version,
         "used": curve.used,
-        "prompts": [_plain(timed) for timed in curve.prompts],
+        "prompts": prompts_to_json(curve.prompts),
     }
     arrays: dict[str, Any] = {n: np.asarray(getattr(curve, n), float) for n in ("dice", "nsd", "seconds")}
     arrays |= {f"mask_{click}": mask for click, mask in curve.proposals.items()}
@@ -137,25 +140,6 @@ def _read_curve(path: Path) -> CaseCurve:
         nsd=nsd,
         seconds=seconds,
         used=about["used"],
-        prompts=tuple(_prompt(values) for values in about["prompts"]),
+        prompts=prompts_from_json(about["prompts"], NO_MASKS),
         proposals=masks,
     )
-
-
-def _plain(timed: TimedPrompt) -> list[Any]:
-    """Points and boxes are what simulated annotators give."""
-    if isinstance(timed.prompt, PointPrompt):
-        return ["point", timed.prompt.position_kji, timed.prompt.positive, timed.at_s]
-    if isinstance(timed.prompt, BoxPrompt):
-        return ["box", timed.prompt.bounds_kji, timed.prompt.positive, timed.at_s]
-    raise TypeError(f"A {timed.prompt.kind.value} prompt cannot be kept.")
-
-
-def _prompt(values: list[Any]) -> TimedPrompt:
-    kind, where, positive, at_s = values
-    if kind == "point":
-        prompt: Prompt = PointPrompt((where[0], where[1], where[2]), positive)
-    else:
-        (k, j, i) = ((low, high) for low, high in where)
-        prompt = BoxPrompt((k, j, i), positive)
-    return TimedPrompt(prompt, at_s)

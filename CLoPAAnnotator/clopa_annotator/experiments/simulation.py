@@ -42,8 +42,8 @@ from clopa_annotator.experiments.measurement import (
     measure,
 )
 from clopa_annotator.experiments.result_cache import ResultCache, episode_key
-from clopa_annotator.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
-from clopa_annotator.simulated_campaign import SIMULATED_ANNOTATOR
+from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
+from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 

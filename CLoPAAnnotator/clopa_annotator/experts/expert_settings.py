@@ -33,6 +33,16 @@ class RidgeHeadSettings:
         if self.corrections < 0 or self.clicks_per_correction < 1:
             raise ConfigError("The ridge head learns from 0 or more corrections of at least one click each.")
 
+    @property
+    def group(self) -> str:
+        """It writes the last layer and nothing else."""
+        return "last"
+
+    @property
+    def learns_within_case(self) -> bool:
+        """It learns from confirmed cases only."""
+        return False
+
 
 @dataclass(frozen=True)
 class RouterSettings:

@@ -25,6 +25,7 @@ from clopa_annotator.errors import NoImage
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.online.losses import PatchClick
 from clopa_annotator.types import BoxPrompt, Mask, MaskPrompt, PointPrompt, Prompt
+from clopa_annotator.types.prompts import counting_after
 
 Flags = npt.NDArray[np.bool_]
 
@@ -66,35 +67,16 @@ class CanvasEncoder:
             raise NoImage("There is no image to encode prompts for; set one first.")
         canvas = PromptCanvas(self._image, self._rules)
         canvas.add(MaskPrompt(prev_seg))
-        for prompt in after_mask(prompts):
+        for prompt in drawn_prompts(prompts):
             canvas.add(prompt)
         canvas.centre_kji = center
         return canvas.network_input()
 
 
-def after_mask(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts after the last mask prompt: those that are still drawn."""
-    masks = [n for n, p in enumerate(prompts) if isinstance(p, MaskPrompt)]
-    return tuple(prompts[masks[-1] + 1 :] if masks else prompts)
-
-
-def centre_of(prompt: Prompt) -> Kji | None:
-    """The voxel that stands for a prompt: a click itself, the middle of a box, the drawn voxel nearest to the
-    middle of a scribble or lasso; None for a mask.
-    """
-    if isinstance(prompt, MaskPrompt):
-        return None
-    if isinstance(prompt, PointPrompt):
-        return prompt.position_kji
-    if isinstance(prompt, BoxPrompt):
-        (k, j, i) = ((lo + hi - 1) // 2 for lo, hi in prompt.bounds_kji)
-        return (k, j, i)
-    drawn = np.argwhere(prompt.mask)
-    if drawn.size == 0:
-        return None
-    nearest = drawn[np.argmin(((drawn - drawn.mean(axis=0)) ** 2).sum(axis=1))]
-    (k, j, i) = (int(o) + lo for o, (lo, _) in zip(nearest, prompt.bounds_kji, strict=True))
-    return (k, j, i)
+def drawn_prompts(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """The prompts that are drawn: those after the last one that starts over."""
+    counting = counting_after((), prompts)
+    return counting[1:] if counting and counting[0].starts_over else counting
 
 
 def patch_clicks(prompts: Sequence[Prompt], center: Kji, patch_kji: Kji) -> list[PatchClick]:
@@ -106,7 +88,7 @@ def patch_clicks(prompts: Sequence[Prompt], center: Kji, patch_kji: Kji) -> list
     corner = [lo for lo, _ in patch_bounds(center, patch_kji)]
     clicks = []
     for prompt in prompts:
-        position = centre_of(prompt)
+        position = prompt.centre_kji
         if position is None or isinstance(prompt, BoxPrompt | MaskPrompt):
             continue
         (k, j, i) = (p - c for p, c in zip(position, corner, strict=True))
@@ -173,12 +155,12 @@ def inner_click(mask: Mask) -> PointPrompt | None:
 
 def last_centre(prompts: Sequence[Prompt]) -> Kji | None:
     """Where the session would centre its patch: at the newest prompt that has a place."""
-    places = [place for place in (centre_of(p) for p in prompts) if place is not None]
+    places = [place for place in (p.centre_kji for p in prompts) if place is not None]
     return places[-1] if places else None
 
 
 def localisation(prompts: Sequence[Prompt], first_step: int, mask: Mask) -> tuple[Prompt, ...]:
     """The prompts that were given together at the start; without any, a click at the mask's deepest voxel."""
-    first = after_mask(prompts[:first_step])
+    first = drawn_prompts(prompts[:first_step])
     stand_in = inner_click(mask)
     return first or (() if stand_in is None else (stand_in,))

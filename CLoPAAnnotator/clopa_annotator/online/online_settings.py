@@ -91,6 +91,11 @@ class OaimsSettings:
         if not (self.post or self.mid):
             raise ConfigError("OAIMS needs PI, MI or both; choose the strategy static to learn nothing.")
 
+    @property
+    def learns_within_case(self) -> bool:
+        """Whether the weights change while a case is open."""
+        return self.mid
+
 
 @dataclass(frozen=True)
 class SparseSettings:
@@ -122,3 +127,8 @@ class SparseSettings:
             raise ConfigError("A baseline needs at least one update and an anchor that is not negative.")
         if not (0 <= self.sparse_share <= 1 and 0 <= self.momentum <= 1):
             raise ConfigError("The sparse share and the momentum lie between 0 and 1.")
+
+    @property
+    def learns_within_case(self) -> bool:
+        """Both methods learn from each click."""
+        return True

@@ -9,7 +9,7 @@ import logging
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-ENGINE_LOG, TRAINER_LOG = "engine.log", "trainer.log"
+ENGINE_LOG = "engine.log"
 LARGEST_BYTES, KEPT = 2 << 20, 5
 _LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -38,9 +38,3 @@ def close_engine_log(handler: logging.Handler) -> None:
     for name in ("clopa_annotator", "uvicorn.error", "nninteractive.server"):
         logging.getLogger(name).removeHandler(handler)
     handler.close()
-
-
-def make_room(path: Path) -> None:
-    """Put a log that another process appends to aside once it is large; to be called while nobody writes."""
-    if path.exists() and path.stat().st_size > LARGEST_BYTES:
-        path.replace(path.with_suffix(".1.log"))

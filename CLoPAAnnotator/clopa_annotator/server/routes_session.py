@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from starlette.routing import Route
 
-from clopa_annotator.campaign.hosted_sessions import HostedSession, SessionTable
+from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.errors import InputError
 from clopa_annotator.geometry import box_slices
 from clopa_annotator.server.http import Ask, Reply, route
-from clopa_annotator.session.protocol import Session
-from clopa_annotator.types import Image, PromptKind, Proposal
+from clopa_annotator.types import Image, Proposal
 from clopa_annotator.wire.array_framing import WireLimits
 from clopa_annotator.wire.session_messages import (
     Arrays,
@@ -22,8 +20,6 @@ from clopa_annotator.wire.session_messages import (
     integer,
     prompts_from_wire,
 )
-
-Action = Callable[[Session], Proposal]
 
 
 class SessionHost(Protocol):
@@ -161,13 +157,3 @@ class SessionRoutes:
             "can_redo": session.can_redo,
             "prompt_count": len(session.prompts),
         }
-
-
-def model_row(supported: frozenset[PromptKind], licence: str, version: int, takes_3d_boxes: bool) -> Row:
-    """What a client is told about the loaded model."""
-    return {
-        "supported": sorted(k.value for k in supported),
-        "licence": licence,
-        "version": version,
-        "takes_3d_boxes": takes_3d_boxes,
-    }

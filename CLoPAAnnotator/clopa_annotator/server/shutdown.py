@@ -1,4 +1,4 @@
-"""The end of an engine: prompt, whatever it is doing.
+"""Shutdown of an engine: within seconds, whatever it is computing.
 
 Whoever closes Slicer does not wait for a prediction. The trainer is ended at once (its job is resumed at the
 next start), predictions that wait are dropped (their clients are told, and a session can be replayed), one

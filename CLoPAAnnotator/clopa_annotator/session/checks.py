@@ -6,24 +6,16 @@ differs in how it is stored (byte order, negative strides, booleans as masks) is
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import GeometryError, ImageError, PromptError, UnsupportedPrompt
 from clopa_annotator.geometry import BoundsKji, Kji, box_shape
-from clopa_annotator.types import (
-    BoxPrompt,
-    Image,
-    LassoPrompt,
-    Mask,
-    MaskPrompt,
-    PointPrompt,
-    Prompt,
-    PromptKind,
-    ScribblePrompt,
-)
+from clopa_annotator.types import Image, Mask, Prompt, PromptKind
+from clopa_annotator.types.prompts import parts_of
 
 
 def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
@@ -102,17 +94,22 @@ def check_prompts(
             raise UnsupportedPrompt(
                 f"The loaded model was not trained with a {prompt.kind.value} as prompt. It knows: {known}."
             )
-        if isinstance(prompt, PointPrompt):
-            _check_point(prompt, shape_kji)
-        elif isinstance(prompt, MaskPrompt):
-            _check_mask(prompt, shape_kji)
-        else:
-            _check_bounds(prompt.bounds_kji, shape_kji, prompt.kind)
-            if isinstance(prompt, BoxPrompt):
-                _check_box(prompt, takes_3d_boxes)
-            else:
-                _check_drawing(prompt)
+        _check_parts(prompt.kind, parts_of(prompt), shape_kji, takes_3d_boxes)
     return prompts
+
+
+def _check_parts(kind: PromptKind, parts: Mapping[str, Any], shape_kji: Kji, takes_3d_boxes: bool) -> None:
+    bounds, mask = parts.get("bounds_kji"), parts.get("mask")
+    if "position_kji" in parts:
+        _check_point(parts["position_kji"], shape_kji)
+    if bounds is not None:
+        _check_bounds(bounds, shape_kji, kind)
+        if mask is None:
+            _check_box(bounds, takes_3d_boxes)
+        else:
+            _check_drawing(kind, mask, bounds)
+    elif mask is not None:
+        _check_mask(mask, shape_kji)
 
 
 def binary_mask(mask: npt.NDArray[np.generic]) -> Mask:
@@ -129,16 +126,7 @@ def binary_mask(mask: npt.NDArray[np.generic]) -> Mask:
     return np.array(mask, np.uint8, order="C")
 
 
-def last_mask_onwards(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """The prompts that still count: a mask to start from replaces all that came before it."""
-    for index in range(len(prompts) - 1, -1, -1):
-        if isinstance(prompts[index], MaskPrompt):
-            return prompts[index:]
-    return prompts
-
-
-def _check_point(prompt: PointPrompt, shape_kji: Kji) -> None:
-    position = prompt.position_kji
+def _check_point(position: Sequence[int], shape_kji: Kji) -> None:
     if len(position) != 3 or not all(_is_whole(x) for x in position):
         raise PromptError(f"A point needs three whole voxel indices (k, j, i), but has {position}.")
     if not all(0 <= x < n for x, n in zip(position, shape_kji, strict=True)):
@@ -164,31 +152,30 @@ def _check_bounds(bounds: BoundsKji, shape_kji: Kji, kind: PromptKind) -> None:
         )
 
 
-def _check_box(prompt: BoxPrompt, takes_3d_boxes: bool) -> None:
-    if not takes_3d_boxes and 1 not in box_shape(prompt.bounds_kji):
+def _check_box(bounds: BoundsKji, takes_3d_boxes: bool) -> None:
+    if not takes_3d_boxes and 1 not in box_shape(bounds):
         raise UnsupportedPrompt(
-            f"The box {prompt.bounds_kji} has depth along all three axes, but the loaded model takes flat"
+            f"The box {bounds} has depth along all three axes, but the loaded model takes flat"
             " boxes only. Draw the box on one slice."
         )
 
 
-def _check_drawing(prompt: ScribblePrompt | LassoPrompt) -> None:
-    if np.shape(prompt.mask) != box_shape(prompt.bounds_kji):
+def _check_drawing(kind: PromptKind, mask: Mask, bounds: BoundsKji) -> None:
+    if np.shape(mask) != box_shape(bounds):
         raise PromptError(
-            f"The {prompt.kind.value} has shape {np.shape(prompt.mask)}, but its box has"
-            f" {_by(box_shape(prompt.bounds_kji))} voxels."
+            f"The {kind.value} has shape {np.shape(mask)}, but its box has {_by(box_shape(bounds))} voxels."
         )
-    if not binary_mask(prompt.mask).any():
-        raise PromptError(f"The {prompt.kind.value} is empty. Draw at least one voxel.")
+    if not binary_mask(mask).any():
+        raise PromptError(f"The {kind.value} is empty. Draw at least one voxel.")
 
 
-def _check_mask(prompt: MaskPrompt, shape_kji: Kji) -> None:
-    if np.shape(prompt.mask) != tuple(shape_kji):
+def _check_mask(mask: Mask, shape_kji: Kji) -> None:
+    if np.shape(mask) != tuple(shape_kji):
         raise PromptError(
-            f"The mask to start from has shape {_by(np.shape(prompt.mask))}, but the image has"
+            f"The mask to start from has shape {_by(np.shape(mask))}, but the image has"
             f" {_by(shape_kji)} voxels. Resample the mask to the image first."
         )
-    binary_mask(prompt.mask)
+    binary_mask(mask)
 
 
 def _is_whole(value: object) -> bool:

@@ -17,13 +17,14 @@ from clopa_annotator.errors import (
     PredictionFailed,
 )
 from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
-from clopa_annotator.session.checks import check_prompts, last_mask_onwards, usable_voxels
+from clopa_annotator.session.checks import check_prompts, usable_voxels
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.session.undo_history import History, Situation, Step, go, roll_back
 from clopa_annotator.session.upstream import Core, Record, give, touched_box
-from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
+from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
+from clopa_annotator.types.prompts import counting_after
 
 _INTERACTIONS = {
     PromptKind.POINT: ("points",),
@@ -162,14 +163,13 @@ class LocalSession:
         """
         core = self._opened()
         given = check_prompts(prompts, core.buffer.shape, self._supported, self._takes_3d_boxes)
-        counting = last_mask_onwards(given)
-        earlier = () if isinstance(counting[0], MaskPrompt) else self._prompts
+        counting = counting_after((), given)
 
         def write() -> None:
             for index, prompt in enumerate(counting):
                 give(core, prompt, predict=index == len(counting) - 1)
 
-        return self._step(core, write, (*earlier, *counting))
+        return self._step(core, write, counting_after(self._prompts, given))
 
     def reset(self) -> Proposal:
         """Forget all prompts; can be undone.

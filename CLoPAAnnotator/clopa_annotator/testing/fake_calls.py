@@ -1,4 +1,4 @@
-"""Calls that are carried out by polling, after a scripted delay: the clockwork of the in-process engine."""
+"""Calls that are carried out by polling, after a scripted delay; used by the in-process engine."""
 
 from __future__ import annotations
 

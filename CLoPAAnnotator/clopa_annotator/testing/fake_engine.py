@@ -63,7 +63,7 @@ class FakeEngineClient(ScriptedCalls):
         self.campaign = campaign or FakeCampaign()
         self._session: Session = session or FakeSession()
         self._annotator = annotator
-        self._spool: list[Confirmation] = []
+        self._kept: list[Confirmation] = []
         self._open: str | None = None
         self._undelivered: BoundsKji | None = None
         self._listeners: list[EventListener] = []
@@ -98,13 +98,13 @@ class FakeEngineClient(ScriptedCalls):
             self._drop_all()
 
     def connect(self) -> Call[EngineInfo]:
-        """Say hello, and deliver what the spool kept."""
+        """Say hello, and deliver what was kept."""
         return self._do("connect", self._hello)
 
     def _hello(self) -> EngineInfo:
-        for confirmation in self._spool:
+        for confirmation in self._kept:
             self.campaign.confirm(confirmation)
-        self._spool.clear()
+        self._kept.clear()
         return EngineInfo(
             API_VERSION, __version__, "this process, no network", "fake", MODEL_HASH, LICENCE,
             self.campaign.name, self.campaign.size, self._session.supported, self._annotator,
@@ -205,7 +205,7 @@ class FakeEngineClient(ScriptedCalls):
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision."""
         if self.lost:
-            self._spool.append(confirmation)
+            self._kept.append(confirmation)
         return self._do("confirm", lambda: self.campaign.confirm(confirmation), self.delay_s, _KEPT)
 
     def _opened(self) -> str:

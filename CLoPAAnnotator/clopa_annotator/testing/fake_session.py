@@ -17,17 +17,15 @@ from scipy import ndimage
 
 from clopa_annotator.errors import ConfigError, NoImage, NothingToRedo, NothingToUndo, PredictionFailed
 from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
-from clopa_annotator.session.checks import binary_mask, check_prompts, last_mask_onwards, usable_voxels
+from clopa_annotator.session.checks import binary_mask, check_prompts, usable_voxels
 from clopa_annotator.types import (
-    BoxPrompt,
     Image,
     Mask,
-    MaskPrompt,
-    PointPrompt,
     Prompt,
     PromptKind,
     Proposal,
 )
+from clopa_annotator.types.prompts import counting_after, parts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +162,11 @@ class FakeSession:
         if self.fail_next:
             message, self.fail_next = self.fail_next, ""
             raise PredictionFailed(message)
-        counting = last_mask_onwards(given)
-        earlier = () if isinstance(counting[0], MaskPrompt) else before.prompts
+        counting = counting_after((), given)
         mask = before.mask.copy()
         for prompt in counting:
             self._apply(prompt, mask)
-        return self._advance(_State((*earlier, *counting), mask, self.version), started)
+        return self._advance(_State(counting_after(before.prompts, given), mask, self.version), started)
 
     def reset(self) -> Proposal:
         """Forget all prompts; can be undone.
@@ -235,16 +232,17 @@ class FakeSession:
 
     def _apply(self, prompt: Prompt, mask: Mask) -> None:
         """Change ``mask`` in place by what the prompt says."""
-        if isinstance(prompt, MaskPrompt):
-            mask[...] = binary_mask(prompt.mask)
-        elif isinstance(prompt, PointPrompt):
-            mask[self._grown(prompt.position_kji)] = prompt.positive
-        elif isinstance(prompt, BoxPrompt):
-            where = box_slices(prompt.bounds_kji)
-            inside = self._opened()[where]
-            mask[where][self._similar(inside, float(np.median(inside)))] = prompt.positive
+        parts = parts_of(prompt)
+        where = box_slices(parts["bounds_kji"]) if "bounds_kji" in parts else ()
+        if "position_kji" in parts:
+            mask[self._grown(parts["position_kji"])] = parts["positive"]
+        elif "mask" in parts and where:
+            mask[where][binary_mask(parts["mask"]) == 1] = parts["positive"]
+        elif "mask" in parts:
+            mask[...] = binary_mask(parts["mask"])
         else:
-            mask[box_slices(prompt.bounds_kji)][binary_mask(prompt.mask) == 1] = prompt.positive
+            inside = self._opened()[where]
+            mask[where][self._similar(inside, float(np.median(inside)))] = parts["positive"]
 
     def _grown(self, seed_kji: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
         """The voxels similar to ``seed_kji`` and connected to it within its ball."""

@@ -1,4 +1,4 @@
-"""Is a candidate better? Held-out confirmed cases, clicked through a real session before and after.
+"""Evaluation of a candidate: held-out confirmed cases, clicked through a real session before and after.
 
 Both sides get the same simulated clicks where their proposals agree, so the comparison is paired. A case's
 score is the mean Dice over the first proposal and the corrections: it counts a better start and better

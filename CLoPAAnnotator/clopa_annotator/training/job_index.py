@@ -1,4 +1,4 @@
-"""A campaign's job folders taken together: who has which role, and what the gate said so far.
+"""The index of a campaign's job folders: which case has which role, and what the gate decided so far.
 
 What was learned between clicks goes through the same door as an episode: `write_online_result` puts it into a
 job folder as a trained candidate that waits for its check.

@@ -1,4 +1,4 @@
-"""Ending processes, and reading what they append to a file."""
+"""Ending processes, and what they append to files: reading it, and making room for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import psutil
 
 logger = logging.getLogger(__name__)
+
+TRAINER_LOG = "trainer.log"
+_LARGEST_LOG_BYTES = 2 << 20
 
 
 class ProgressTail:
@@ -40,6 +43,12 @@ class ProgressTail:
             if isinstance(row, dict):
                 rows.append(row)
         return rows
+
+
+def make_room(path: Path) -> None:
+    """Put a log that another process appends to aside once it is large; to be called while nobody writes."""
+    if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
+        path.replace(path.with_suffix(".1.log"))
 
 
 def end_process(process: psutil.Process, wait_s: float = 3.0) -> None:

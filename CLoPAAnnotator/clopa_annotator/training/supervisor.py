@@ -1,7 +1,7 @@
 """Watches over the training process: starts it, listens to it, stops it, restarts it, adopts it.
 
-The process itself is `clopa_annotator.training.trainer_process`; everything that both need to know lies in the job
-folder (see `signals`), so that a restarted engine can take over a running job.
+The process itself is `clopa_annotator.training.trainer_process`; everything that both need to know lies in
+the job folder (see `signals`), so that a restarted engine can take over a running job.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from typing import Any, Literal
 import psutil
 
 from clopa_annotator.errors import EpisodeError
-from clopa_annotator.server.logs import TRAINER_LOG, make_room
-from clopa_annotator.training.processes import ProgressTail, end_process
+from clopa_annotator.training.processes import TRAINER_LOG, ProgressTail, end_process, make_room
 from clopa_annotator.training.signals import (
     CANCEL,
     HEARTBEAT,

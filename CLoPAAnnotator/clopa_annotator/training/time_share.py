@@ -1,4 +1,4 @@
-"""How much of the time belongs to the training even where clicks never pause."""
+"""The training's least share of the time, where clicks never pause."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The training process's side: works through one job folder, yields to clicks, never outlives its owner.
 
-``python -m clopa_annotator.training.trainer_process JOB`` is what the supervisor starts. ``clopa episode run JOB``
-does the same without an owner (`run_by_hand`): nobody has to be alive, and a job that was cancelled or failed
-is taken up again, which an engine never does by itself.
+``python -m clopa_annotator.training.trainer_process JOB`` is what the supervisor starts. ``clopa episode
+run`` does the same without an owner (`run_by_hand`): nobody has to be alive, and a job that was cancelled or
+failed is taken up again, which an engine never does by itself.
 """
 
 from __future__ import annotations

@@ -7,22 +7,13 @@ ISO 8601 strings in UTC and serve people only: order is decided by sequence numb
 from __future__ import annotations
 
 from clopa_annotator.types.annotation import (
-    BoxPrompt,
     CaseRef,
     CaseState,
     Confirmation,
     Event,
     EventValue,
     Image,
-    LassoPrompt,
-    Mask,
-    MaskPrompt,
-    PointPrompt,
-    Prompt,
-    PromptKind,
     Proposal,
-    ScribblePrompt,
-    TimedPrompt,
 )
 from clopa_annotator.types.learning import (
     EpisodeRequest,
@@ -31,6 +22,17 @@ from clopa_annotator.types.learning import (
     GateDecision,
     Split,
     WeightsVersion,
+)
+from clopa_annotator.types.prompts import (
+    BoxPrompt,
+    LassoPrompt,
+    Mask,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    PromptKind,
+    ScribblePrompt,
+    TimedPrompt,
 )
 
 __all__ = [

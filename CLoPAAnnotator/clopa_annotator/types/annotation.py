@@ -1,19 +1,15 @@
-"""What annotating produces: images, prompts, proposals, confirmations and events."""
+"""What annotating produces: images, proposals, confirmations and events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.errors import PromptError
-from clopa_annotator.geometry import BoundsKji, Geometry, Kji, box_shape
-
-Mask = npt.NDArray[np.uint8]
-"""A binary (k, j, i) array of 0 and 1."""
+from clopa_annotator.geometry import BoundsKji, Geometry
+from clopa_annotator.types.prompts import Mask, TimedPrompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,86 +23,6 @@ class Image:
 
     voxels: npt.NDArray[np.generic]
     geometry: Geometry
-
-
-class PromptKind(str, Enum):
-    """The kinds of prompt that nnInteractive 2.6 takes."""
-
-    POINT = "point"
-    BOX = "box"
-    SCRIBBLE = "scribble"
-    LASSO = "lasso"
-    MASK = "mask"
-
-
-@dataclass(frozen=True)
-class PointPrompt:
-    """A click on one voxel: ``positive`` says that it belongs to the target."""
-
-    position_kji: Kji
-    positive: bool = True
-    kind: Literal[PromptKind.POINT] = PromptKind.POINT
-
-
-@dataclass(frozen=True)
-class BoxPrompt:
-    """A half-open box around (positive) or away from (negative) the target; flat along one axis when 2D."""
-
-    bounds_kji: BoundsKji
-    positive: bool = True
-    kind: Literal[PromptKind.BOX] = PromptKind.BOX
-
-
-def _check_region(mask: Mask, bounds_kji: BoundsKji) -> None:
-    if mask.shape != box_shape(bounds_kji):
-        raise PromptError(
-            f"The drawn region has shape {mask.shape}, but its box has {box_shape(bounds_kji)} voxels."
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class ScribblePrompt:
-    """Drawn voxels: ``mask`` covers just ``bounds_kji``."""
-
-    mask: Mask
-    bounds_kji: BoundsKji
-    positive: bool = True
-    kind: Literal[PromptKind.SCRIBBLE] = PromptKind.SCRIBBLE
-
-    def __post_init__(self) -> None:
-        _check_region(self.mask, self.bounds_kji)
-
-
-@dataclass(frozen=True, eq=False)
-class LassoPrompt:
-    """The filled inside of a closed line: ``mask`` covers just ``bounds_kji``."""
-
-    mask: Mask
-    bounds_kji: BoundsKji
-    positive: bool = True
-    kind: Literal[PromptKind.LASSO] = PromptKind.LASSO
-
-    def __post_init__(self) -> None:
-        _check_region(self.mask, self.bounds_kji)
-
-
-@dataclass(frozen=True, eq=False)
-class MaskPrompt:
-    """A whole mask to start from, on the image's grid; it replaces all earlier prompts."""
-
-    mask: Mask
-    kind: Literal[PromptKind.MASK] = PromptKind.MASK
-
-
-Prompt = PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt
-
-
-@dataclass(frozen=True)
-class TimedPrompt:
-    """A prompt with the seconds since the case was opened at which it was given."""
-
-    prompt: Prompt
-    at_s: float
 
 
 @dataclass(frozen=True, eq=False)

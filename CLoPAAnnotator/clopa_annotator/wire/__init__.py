@@ -1,3 +1,3 @@
-"""What client and engine say to each other, as bytes: messages, codec, array framing, faults, tokens. Free of torch."""
+"""What client and engine say to each other: messages, codec, array framing, faults, tokens. Free of torch."""
 
 from __future__ import annotations

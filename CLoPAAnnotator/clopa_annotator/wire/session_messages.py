@@ -7,24 +7,22 @@ and sizes; what a session itself checks (inside the image, binary, supported) is
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import InputError, PromptError
-from clopa_annotator.geometry import BoundsKji, Geometry
-from clopa_annotator.types import (
-    BoxPrompt,
-    LassoPrompt,
+from clopa_annotator.geometry import BoundsKji, Geometry, Kji
+from clopa_annotator.types.prompts import (
     Mask,
-    MaskPrompt,
-    PointPrompt,
     Prompt,
     PromptKind,
-    ScribblePrompt,
     TimedPrompt,
+    part_names,
+    parts_of,
+    prompt_of,
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -39,18 +37,19 @@ def prompts_to_wire(prompts: Sequence[Prompt | TimedPrompt]) -> tuple[list[Row],
     arrays: Arrays = {}
     for index, item in enumerate(prompts):
         prompt = item.prompt if isinstance(item, TimedPrompt) else item
+        parts = parts_of(prompt)
         row: Row = {"kind": prompt.kind.value}
         if isinstance(item, TimedPrompt):
             row["at_s"] = float(item.at_s)
-        if not isinstance(prompt, MaskPrompt):
-            row["positive"] = bool(prompt.positive)
-        if isinstance(prompt, PointPrompt):
-            row["position_kji"] = [int(x) for x in prompt.position_kji]
-        elif not isinstance(prompt, MaskPrompt):
-            row["bounds_kji"] = bounds_to_wire(prompt.bounds_kji)
-        if isinstance(prompt, ScribblePrompt | LassoPrompt | MaskPrompt):
+        if "positive" in parts:
+            row["positive"] = bool(parts["positive"])
+        if "position_kji" in parts:
+            row["position_kji"] = [int(x) for x in parts["position_kji"]]
+        if "bounds_kji" in parts:
+            row["bounds_kji"] = bounds_to_wire(parts["bounds_kji"])
+        if "mask" in parts:
             row["mask"] = f"prompt{index}"
-            arrays[row["mask"]] = np.ascontiguousarray(prompt.mask)
+            arrays[row["mask"]] = np.ascontiguousarray(parts["mask"])
         rows.append(row)
     return rows, arrays
 
@@ -84,24 +83,32 @@ def _prompt(row: Row, arrays: Mapping[str, npt.NDArray[Any]]) -> Prompt:
         kind = PromptKind(row.get("kind"))
     except ValueError as error:
         raise PromptError("A prompt has a kind that this engine does not know.") from error
-    positive = row.get("positive", True)
+    readers: dict[str, Callable[[], Any]] = {
+        "positive": lambda: _sign(row.get("positive", True)),
+        "position_kji": lambda: _position(row.get("position_kji")),
+        "bounds_kji": lambda: bounds_from_wire(row.get("bounds_kji")),
+        "mask": lambda: _region(arrays.get(str(row.get("mask")))),
+    }
+    return prompt_of(kind, {name: readers[name]() for name in part_names(kind)})
+
+
+def _sign(positive: Any) -> bool:
     if not isinstance(positive, bool):
         raise PromptError("A prompt is neither positive nor negative.")
-    if kind is PromptKind.POINT:
-        position = row.get("position_kji")
-        if not isinstance(position, list) or len(position) != 3:
-            raise PromptError("A point needs three indices.")
-        k, j, i = (integer(x) for x in position)
-        return PointPrompt((k, j, i), positive)
-    if kind is PromptKind.BOX:
-        return BoxPrompt(bounds_from_wire(row.get("bounds_kji")), positive)
-    mask = arrays.get(str(row.get("mask")))
+    return positive
+
+
+def _position(position: Any) -> Kji:
+    if not isinstance(position, list) or len(position) != 3:
+        raise PromptError("A point needs three indices.")
+    k, j, i = (integer(x) for x in position)
+    return (k, j, i)
+
+
+def _region(mask: npt.NDArray[Any] | None) -> Mask:
     if mask is None or mask.ndim != 3:
         raise PromptError("A drawn prompt lacks its region.")
-    if kind is PromptKind.MASK:
-        return MaskPrompt(_as_mask(mask))
-    region = ScribblePrompt if kind is PromptKind.SCRIBBLE else LassoPrompt
-    return region(_as_mask(mask), bounds_from_wire(row.get("bounds_kji")), positive)
+    return _as_mask(mask)
 
 
 def _as_mask(array: npt.NDArray[Any]) -> Mask:
@@ -180,3 +187,13 @@ def number(value: Any) -> float:
     if not math.isfinite(value):
         raise InputError("A finite number was expected where something else came.")
     return float(value)
+
+
+def model_row(supported: frozenset[PromptKind], licence: str, version: int, takes_3d_boxes: bool) -> Row:
+    """What a client is told about the loaded model."""
+    return {
+        "supported": sorted(k.value for k in supported),
+        "licence": licence,
+        "version": version,
+        "takes_3d_boxes": takes_3d_boxes,
+    }

@@ -14,29 +14,26 @@ from clopa_annotator.cache.format.regions import (
 )
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Kji
-from clopa_annotator.types import (
-    BoxPrompt,
-    LassoPrompt,
-    MaskPrompt,
-    PointPrompt,
-    Prompt,
-    ScribblePrompt,
-    TimedPrompt,
-)
+from clopa_annotator.types.prompts import Prompt, PromptKind, TimedPrompt, part_names, parts_of, prompt_of
 
 
 def prompt_to_json(timed: TimedPrompt) -> dict[str, Any]:
     """One prompt: kind, time, sign, and where."""
-    prompt = timed.prompt
-    values: dict[str, Any] = {"kind": prompt.kind.value, "at_s": float(timed.at_s)}
-    if isinstance(prompt, MaskPrompt):
-        return {**values, **mask_to_json(prompt.mask)}
-    values["positive"] = bool(prompt.positive)
-    if isinstance(prompt, PointPrompt):
-        return {**values, "position_kji": [int(x) for x in prompt.position_kji]}
-    if isinstance(prompt, BoxPrompt):
-        return {**values, "bounds_kji": [[int(lo), int(hi)] for lo, hi in prompt.bounds_kji]}
-    return {**values, **region_to_json(prompt.mask, prompt.bounds_kji)}
+    parts = parts_of(timed.prompt)
+    values: dict[str, Any] = {"kind": timed.prompt.kind.value, "at_s": float(timed.at_s)}
+    if "positive" in parts:
+        values["positive"] = bool(parts["positive"])
+    if "position_kji" in parts:
+        values["position_kji"] = [int(x) for x in parts["position_kji"]]
+    if "mask" in parts:
+        bounds = parts.get("bounds_kji")
+        return {
+            **values,
+            **(region_to_json(parts["mask"], bounds) if bounds else mask_to_json(parts["mask"])),
+        }
+    if "bounds_kji" in parts:
+        values["bounds_kji"] = [[int(lo), int(hi)] for lo, hi in parts["bounds_kji"]]
+    return values
 
 
 def prompt_from_json(values: Mapping[str, Any], shape_kji: Kji) -> TimedPrompt:
@@ -56,20 +53,26 @@ def prompt_from_json(values: Mapping[str, Any], shape_kji: Kji) -> TimedPrompt:
 
 
 def _prompt(values: Mapping[str, Any], shape_kji: Kji) -> Prompt:
-    kind = values["kind"]
-    if kind == "mask":
-        return MaskPrompt(mask_from_json(values, shape_kji))
-    positive = bool(values["positive"])
-    if kind == "point":
+    try:
+        kind = PromptKind(values["kind"])
+    except ValueError as error:
+        raise CorruptRecord(
+            f"A stored prompt has the unknown kind {values['kind']!r}; a newer version may read it."
+        ) from error
+    names = part_names(kind)
+    parts: dict[str, Any] = {}
+    if "positive" in names:
+        parts["positive"] = bool(values["positive"])
+    if "position_kji" in names:
         k, j, i = (int(x) for x in values["position_kji"])
-        return PointPrompt((k, j, i), positive)
-    if kind == "box":
-        return BoxPrompt(bounds_from_json(values["bounds_kji"]), positive)
-    if kind == "scribble":
-        return ScribblePrompt(*region_from_json(values), positive)
-    if kind == "lasso":
-        return LassoPrompt(*region_from_json(values), positive)
-    raise CorruptRecord(f"A stored prompt has the unknown kind {kind!r}; a newer version may read it.")
+        parts["position_kji"] = (k, j, i)
+    if "mask" in names and "bounds_kji" in names:
+        parts["mask"], parts["bounds_kji"] = region_from_json(values)
+    elif "mask" in names:
+        parts["mask"] = mask_from_json(values, shape_kji)
+    elif "bounds_kji" in names:
+        parts["bounds_kji"] = bounds_from_json(values["bounds_kji"])
+    return prompt_of(kind, parts)
 
 
 def prompts_to_json(prompts: Sequence[TimedPrompt]) -> list[dict[str, Any]]:

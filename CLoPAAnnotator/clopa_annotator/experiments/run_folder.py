@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from clopa_annotator.cache.format.disk import explained
 from clopa_annotator.durable import append_bytes
 from clopa_annotator.errors import ConfigError
+from clopa_annotator.experiments.simulated_campaign import only_simulated, remove_simulated
 from clopa_annotator.models.presence import sha256_of
-from clopa_annotator.simulated_campaign import only_simulated, remove_simulated
 
 STAMP = "clopa-run.jsonl"
 CAMPAIGN = "campaign/"
