@@ -14,9 +14,9 @@ from printed_commands import REPOSITORY, printed_in
 from report_support import write_run
 from tiny_campaign import confirm_case, confirm_five, make_episodes_tiny, tiny_config, tiny_dataset
 
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.pipeline import Campaign
 
 model_folder = tiny_campaign.model_folder
 

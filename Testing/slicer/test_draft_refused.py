@@ -8,7 +8,7 @@ CENTRE = (15, 20, 25)
 
 
 def test_a_draft_that_was_refused_is_tried_again_without_a_further_change(driver, monkeypatch):
-    monkeypatch.setattr("CLoPAAnnotatorLib.DraftKeeper.RETRY_AFTER_S", 0.2)
+    monkeypatch.setattr("CLoPAAnnotatorLib.annotation.DraftKeeper.RETRY_AFTER_S", 0.2)
     driver.open_volume(driver.add_volume())
     case = driver.client.campaign.case("case")
     keep, tried = driver.client.save_draft, []
