@@ -51,6 +51,10 @@ def test_a_demo_replaces_an_earlier_demo_until_somebody_has_worked_with_it(
     assert demo(model_folder, out) == 0
     first = (out / "campaign" / "campaign.json").read_bytes()
     (out / "notes.txt").write_text("kept: no demo made it")
+    mine = out / "dataset" / "labelsTr" / "mine.nii.gz"
+    mine.write_text("would be taken for a case")
+    assert demo(model_folder, out) == 2 and mine.exists()
+    mine.unlink()
     assert demo(model_folder, out) == 0
     assert (out / "campaign" / "campaign.json").read_bytes() != first
     confirm_as_a_person(out / "campaign")

@@ -179,7 +179,8 @@ def test_tls_needs_certificate_and_key(tmp_path: Path) -> None:
     pem = tmp_path / "a.pem"
     pem.touch()
     assert tls_from(None, None) is None
-    assert tls_from(pem, pem).key == pem
+    with pytest.raises(ConfigError, match="are not a certificate and its key"):
+        tls_from(pem, pem)
     for certificate, key in ((pem, None), (None, pem), (pem, tmp_path / "missing.pem")):
         with pytest.raises(ConfigError, match="TLS needs"):
             tls_from(certificate, key)

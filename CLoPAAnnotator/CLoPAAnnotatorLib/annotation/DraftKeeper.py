@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
 from clopa_annotator.wire.messages import Draft
 from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
 
-DRAFT_AFTER_S = 0.3
+DRAFT_AFTER_S, RETRY_AFTER_S = 0.3, 5.0
 
 
 class DraftKeeper:
@@ -41,4 +42,13 @@ class DraftKeeper:
         self._due = None
         prompts = tuple(given.timed for given in session.answered)
         draft = Draft(session.view.currentMask(), prompts, round(session.clock.seconds, 3))
-        session.client.save_draft(draft).then(on_error=session.failed)
+        case = session.caseId
+        session.client.save_draft(draft).then(on_error=lambda error: self._refused(case, error))
+
+    def _refused(self, case: str, error: ClopaError) -> None:
+        """Tell it, and try again: a disk that is full may have room soon. A lost engine is told when back."""
+        session = self._session
+        session.failed(error)
+        isLost = isinstance(error, EngineUnreachable | SessionExpired)
+        if self._due is None and session.caseId == case and not isLost:
+            self._due = session.clock.now() + RETRY_AFTER_S

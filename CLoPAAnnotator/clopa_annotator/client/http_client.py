@@ -53,10 +53,6 @@ class HttpEngineClient:
             token: from the engine's token file.
             kept_folder: for confirmations that could not be delivered; may be the same for all engines.
             settings: how patient to be.
-
-        Raises:
-            ConfigError: an address that is none.
-            WrongToken: a token that no request can carry.
         """
         self._transport = Transport(url, token, settings)
         self._calls = CallQueue()
