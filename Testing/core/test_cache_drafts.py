@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cache_helpers import Broken, a_confirmation, a_mask, an_image
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
 from clopa_annotator.errors import CorruptRecord, GeometryError, InputError, StorageFull
 from clopa_annotator.types import CaseState
 

@@ -14,8 +14,8 @@ import pytest
 from cache_helpers import a_confirmation, a_mask, an_image
 from system_calls import Tree, tree_of, watched
 
-from clopa_annotator.cache.durable import Disk, publish_file, publish_folder
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft
+from clopa_annotator.cache.format.disk import Disk, publish_file, publish_folder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows neither has nor needs a flush of folders")
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path

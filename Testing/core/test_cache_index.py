@@ -10,9 +10,9 @@ from pathlib import Path
 import cache_helpers
 import pytest
 
-from clopa_annotator.cache.durable import Disk
+from clopa_annotator.cache.format.disk import Disk
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.index import BrokenIndex, Index
-from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseState

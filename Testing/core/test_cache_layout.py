@@ -9,9 +9,9 @@ import cache_helpers
 import pytest
 from cache_helpers import a_confirmation
 
-from clopa_annotator.cache.durable import Disk
-from clopa_annotator.cache.layout import Layout, mark_path, sha256, version_path
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.disk import Disk
+from clopa_annotator.cache.format.layout import Layout, mark_path, sha256, version_path
 from clopa_annotator.errors import CacheError, CorruptRecord
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path

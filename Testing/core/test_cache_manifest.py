@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clopa_annotator.cache.manifest import CampaignManifest, check_format_version
-from clopa_annotator.cache.sealed import seal
+from clopa_annotator.cache.format.manifest import CampaignManifest, check_format_version
+from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import ConfigError, CorruptRecord
 
 MANIFEST = CampaignManifest(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cache_helpers import SHAPE, a_confirmation, a_mask, an_image
 
-from clopa_annotator.cache.chunked import encode_chunked
-from clopa_annotator.cache.sealed import seal, unseal
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.chunked import encode_chunked
+from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import CacheError, CorruptRecord, UnknownCase
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path

@@ -9,8 +9,8 @@ import cache_helpers
 import pytest
 from cache_helpers import pick
 
-from clopa_annotator.cache.checking import check_campaign
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.repair import check_campaign
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path
 

@@ -10,8 +10,8 @@ import cache_helpers
 import pytest
 from cache_helpers import Broken, a_confirmation, an_image, data_files
 
-from clopa_annotator.cache.durable import Disk
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
+from clopa_annotator.cache.format.disk import Disk
 from clopa_annotator.cache.writing import Writer
 from clopa_annotator.errors import StorageFull
 

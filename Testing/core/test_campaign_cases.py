@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from cache_helpers import a_confirmation, a_mask, an_image
 
-from clopa_annotator.cache.store import CampaignStore
-from clopa_annotator.engine.cases import Cases
-from clopa_annotator.engine.leases import CaseLeases
-from clopa_annotator.engine.messages import Draft
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.campaign.cases import Cases
+from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.errors import CaseTaken, InputError, UnknownCase
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseState, Confirmation
+from clopa_annotator.wire.messages import Draft
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
 

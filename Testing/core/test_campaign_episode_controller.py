@@ -11,14 +11,14 @@ import scripted_trainer
 import tiny_campaign
 from tiny_campaign import tiny_config
 
-from clopa_annotator.engine.desk import LearningDesk
-from clopa_annotator.engine.signals import CANCEL
-from clopa_annotator.engine.supervisor import SupervisorSettings
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.episode_controller import EpisodeController
 from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.events import EventLog
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.pipeline import Campaign
+from clopa_annotator.training.signals import CANCEL
+from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision, Image
 
 model_folder, campaign = tiny_campaign.model_folder, tiny_campaign.campaign
@@ -46,7 +46,7 @@ class Trainer:
 class Desk:
     """A desk, what it told, and a hand on its trainer."""
 
-    desk: LearningDesk
+    desk: EpisodeController
     campaign: Campaign
     events: EventLog
     trainer: Trainer
@@ -57,14 +57,14 @@ class Desk:
             image = Image(np.full(SHAPE, number, np.int16), Geometry(SHAPE))
             self.campaign.store.add_case(f"case {number}", image)
             self.campaign.confirm(Confirmation(f"id {number}", f"case {number}", np.ones(SHAPE, np.uint8)))
-            self.desk.confirmed()
+            self.controller.confirmed()
 
     def end(self, outcome: str = "finished", reason: str = "") -> None:
         job, self.trainer.job = self.trainer.job, None
         assert job is not None
         if outcome == "finished":
             scripted_trainer.finish(job, trained=4)
-        self.desk._ended(job, outcome, reason)  # type: ignore[arg-type]
+        self.controller._ended(job, outcome, reason)  # type: ignore[arg-type]
 
     def told(self, name: str) -> list[dict[str, object]]:
         return [dict(e.data) for e in self.events.since(0) if e.name == name]
@@ -72,7 +72,7 @@ class Desk:
 
 def a_desk(campaign: Campaign) -> Desk:
     events, used = EventLog(), []
-    desk = LearningDesk(campaign, events, SupervisorSettings(), used.append, lambda work: work())
+    desk = EpisodeController(campaign, events, SupervisorSettings(), used.append, lambda work: work())
     trainer = desk.supervisor = Trainer()  # type: ignore[assignment]
     return Desk(desk, campaign, events, trainer, used)
 

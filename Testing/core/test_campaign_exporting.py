@@ -9,10 +9,10 @@ import tiny_campaign
 from safetensors import safe_open
 from tiny_campaign import confirm_case
 
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.exporting import export
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.exporting import export
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.pipeline import Campaign
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.engine import journal as module
-from clopa_annotator.engine.journal import Journal
+from clopa_annotator.campaign import journal as module
+from clopa_annotator.campaign.journal import Journal
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from clopa_annotator.engine.weights import VersionedWeights
+from clopa_annotator.campaign.live_weights import VersionedWeights
 from clopa_annotator.errors import DeltaMismatch, UnknownVersion
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clopa_annotator.engine import codec
-from clopa_annotator.engine.frames import WireLimits, unpack_bundle
-from clopa_annotator.engine.messages import API_VERSION, Answer, Draft, EngineInfo
-from clopa_annotator.engine.workbench import Workbench
+from clopa_annotator.client.operations import ClientOperations
 from clopa_annotator.errors import EngineUnreachable, NoImage, StorageFull, VersionMismatch
 from clopa_annotator.types import CaseRef, Confirmation, PointPrompt, Proposal
+from clopa_annotator.wire import codec
+from clopa_annotator.wire.array_framing import WireLimits, unpack_bundle
+from clopa_annotator.wire.messages import API_VERSION, Answer, Draft, EngineInfo
 
 INFO = EngineInfo(API_VERSION, "0", "CPU", "m", "h", "CC", "c", 5, frozenset(), "Ada", True, "campaign")
 MASK = np.ones((4, 4, 4), np.uint8)
@@ -48,10 +48,10 @@ class Line:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., tuple[Workbench, Line]]:
-    def made(**answers: dict[str, Any]) -> tuple[Workbench, Line]:
+def make(tmp_path: Path) -> Callable[..., tuple[ClientOperations, Line]]:
+    def made(**answers: dict[str, Any]) -> tuple[ClientOperations, Line]:
         line = Line(tmp_path, **answers)
-        bench = Workbench(line, tmp_path)  # type: ignore[arg-type]
+        bench = ClientOperations(line, tmp_path)  # type: ignore[arg-type]
         bench._info = INFO
         return bench, line
 

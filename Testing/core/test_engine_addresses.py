@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clopa_annotator.engine.addresses import checked_address, checked_token
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.tokens import load_token_file
-from clopa_annotator.engine.transport import Transport, TransportSettings
+from clopa_annotator.client.addresses import checked_address, checked_token
+from clopa_annotator.client.http_client import HttpEngineClient
+from clopa_annotator.client.transport import Transport, TransportSettings
 from clopa_annotator.errors import ConfigError, WrongToken
+from clopa_annotator.wire.tokens import load_token_file
 
 ADDRESSES = (
     "http://[::1",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from engine_support import a_model, make_campaign
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
-from clopa_annotator.engine.tokens import first_token, load_token_file
+from clopa_annotator.wire.tokens import first_token, load_token_file
 
 
 @pytest.fixture(scope="module")

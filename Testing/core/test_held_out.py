@@ -12,15 +12,15 @@ import tiny_episode
 from tiny_campaign import confirm_case, confirm_five
 from tiny_episode import PATCH, QUICK, run, tiny_job, tiny_reader
 
-from clopa_annotator import trainer as trainer_module
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.episode.cases import CaseSource
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.episode.sampling import Sampler, plan
-from clopa_annotator.pipeline import Campaign
+from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.training import job_runner as trainer_module
+from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.roles import ROLES, RoleBook
 from clopa_annotator.types import CaseRef, EpisodeResult
 

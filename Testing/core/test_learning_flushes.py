@@ -13,11 +13,11 @@ import pytest
 import torch
 from system_calls import tree_of, watched
 
+from clopa_annotator.client.undelivered import UndeliveredConfirmations
 from clopa_annotator.delta import DeltaInfo, pack_delta
-from clopa_annotator.engine.spool import Spool
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import read_result, write_job, write_result
-from clopa_annotator.episode.settings import EpisodeSettings
-from clopa_annotator.registry.store import WeightsRegistry
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, GateDecision, Split
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows neither has nor needs a flush of folders")
@@ -110,6 +110,6 @@ def test_how_an_episode_ended_is_on_the_disk_when_it_is_said(tmp_path: Path) -> 
 
 def test_a_confirmation_that_waits_for_its_engine_is_on_the_disk_when_it_is_kept(tmp_path: Path) -> None:
     with watched(tmp_path) as calls:
-        path = Spool(tmp_path / "spool", "campaign").put("one", b"message")
+        path = UndeliveredConfirmations(tmp_path / "spool", "campaign").put("one", b"message")
         assert calls.after_a_power_cut() == {path.relative_to(tmp_path).as_posix(): b"message"}
     assert calls.careless == []

@@ -19,19 +19,19 @@ from tiny_run import content_of
 
 import clopa_annotator.pretrain.train as pretraining
 from clopa_annotator import models
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.exporting import export
 from clopa_annotator.cli import main
+from clopa_annotator.client.undelivered import UndeliveredConfirmations, confirmation_message, put_aside
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.exporting import export
-from clopa_annotator.engine.spool import Spool, confirmation_message, put_aside
-from clopa_annotator.episode.encoding import EncodingRules
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.errors import ConfigError, CorruptRecord
 from clopa_annotator.experts.library import ExpertLibrary
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.pretrain.checkpoint import export_model
+from clopa_annotator.pretrain.model_folder import export_model
 from clopa_annotator.pretrain.network import build_network
 from clopa_annotator.pretrain.train import PretrainSettings
-from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.training.job_runner import run_episode_job
 
 model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset
 sound, hub, get = cache_helpers.sound, test_models.hub, test_models.get
@@ -192,7 +192,7 @@ def test_a_model_is_not_written_over_a_folder_with_other_files(name: str, tmp_pa
 
 
 def test_two_confirmations_of_one_id_are_both_kept(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, "campaign")
+    spool = UndeliveredConfirmations(tmp_path, "campaign")
     first, second = (confirmation_message(a_confirmation("a"), version) for version in (0, 1))
     assert spool.put("a", first) == spool.put("a", first) != spool.put("a", second)
     assert [kept.body() for kept in spool.waiting()] == [first, second]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clopa_annotator.errors import CorruptRecord
-from clopa_annotator.registry.history import History, check_of, decision_from
+from clopa_annotator.registry.version_history import History, check_of, decision_from
 from clopa_annotator.types import GateDecision
 
 YES = GateDecision(True, "Promoted: better.", ("a", "b"), (0.5, 0.6), (0.7, 0.7))

@@ -12,15 +12,15 @@ import tiny_run
 from tiny_campaign import SPEC, tiny_config
 from tiny_run import confirm_as_a_person, content_of
 
-import clopa_annotator.measurement as measurement
+import clopa_annotator.experiments.measurement as measurement
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.datasets import MsdDataset, write_generated
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.evaluation.tables import read_summary
-from clopa_annotator.permutations import StreamPlan, Unit, _Log, run_units
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.run_folder import STAMP, RunFolder
-from clopa_annotator.simulation import SimulationSettings, run_simulation
+from clopa_annotator.experiments.permutations import StreamPlan, Unit, _Log, run_units
+from clopa_annotator.experiments.run_folder import STAMP, RunFolder
+from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
 
 model_folder = tiny_campaign.model_folder
 dataset, settings, finished, run = tiny_run.dataset, tiny_run.settings, tiny_run.finished, tiny_run.run

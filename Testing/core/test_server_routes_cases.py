@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clopa_annotator.engine.frames import Bundle, WireLimits
-from clopa_annotator.engine.http import Ask, Reply
-from clopa_annotator.engine.messages import CaseRow, Draft
-from clopa_annotator.engine.routes_cases import CaseRoutes
-from clopa_annotator.engine.tokens import Identity
 from clopa_annotator.errors import ClopaError, GeometryError, ImageError, InputError, PromptError, UnknownCase
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.session.wire import geometry_to_wire
+from clopa_annotator.server.http import Ask, Reply
+from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.types import CaseRef, CaseState, Image
+from clopa_annotator.wire.array_framing import Bundle, WireLimits
+from clopa_annotator.wire.messages import CaseRow, Draft
+from clopa_annotator.wire.session_messages import geometry_to_wire
+from clopa_annotator.wire.tokens import Identity
 
 REF = CaseRef("one", 2, 5, "i" * 64, "m", "r", "cases/one/v2")
 ROW = CaseRow("one", CaseState.TODO, 0, "", False, "", "")

@@ -11,11 +11,11 @@ import tiny_campaign
 import tiny_run
 from tiny_run import confirm_as_a_person, content_of
 
-import clopa_annotator.simulated_campaign as simulated_campaign
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
+import clopa_annotator.experiments.simulated_campaign as simulated_campaign
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.errors import CampaignLocked, ClopaError, ConfigError
-from clopa_annotator.registry.store import WeightsRegistry
-from clopa_annotator.run_folder import RunFolder
+from clopa_annotator.experiments.run_folder import RunFolder
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 
 model_folder = tiny_campaign.model_folder
 dataset, settings, finished, run = tiny_run.dataset, tiny_run.settings, tiny_run.finished, tiny_run.run

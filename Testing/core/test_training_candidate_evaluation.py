@@ -9,12 +9,12 @@ import pytest
 import tiny_campaign
 import torch
 
-import clopa_annotator.checking as checking
-from clopa_annotator.checking import HeldOutCase, check_candidate, score_case
+import clopa_annotator.training.candidate_evaluation as checking
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.errors import EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.training.candidate_evaluation import HeldOutCase, check_candidate, score_case
 
 model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset
 NAME = "encoder.stem.convs.0.norm.weight"

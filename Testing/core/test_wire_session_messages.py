@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from clopa_annotator.errors import ClopaError, GeometryError, InputError, PromptError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.session.wire import (
+from clopa_annotator.types import (
+    BoxPrompt,
+    LassoPrompt,
+    MaskPrompt,
+    PointPrompt,
+    ScribblePrompt,
+    TimedPrompt,
+)
+from clopa_annotator.wire.session_messages import (
     bounds_from_wire,
     bounds_to_wire,
     geometry_from_wire,
@@ -22,14 +30,6 @@ from clopa_annotator.session.wire import (
     prompts_from_wire,
     prompts_to_wire,
     timed_from_wire,
-)
-from clopa_annotator.types import (
-    BoxPrompt,
-    LassoPrompt,
-    MaskPrompt,
-    PointPrompt,
-    ScribblePrompt,
-    TimedPrompt,
 )
 
 BOX = ((1, 2), (3, 5), (0, 2))

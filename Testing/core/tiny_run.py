@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tiny_campaign import tiny_dataset
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.permutations import _Log
-from clopa_annotator.simulation import SimulationSettings, run_simulation
+from clopa_annotator.experiments.permutations import _Log
+from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
 from clopa_annotator.types import Confirmation
 
 

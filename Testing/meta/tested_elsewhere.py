@@ -28,17 +28,17 @@ class Elsewhere:
 
 
 OWN_UNDER_ANOTHER_NAME = {
-    "clopa_annotator.cache.checking": "test_cache_repair.py",
-    "clopa_annotator.checking": "test_training_candidate_evaluation.py",
-    "clopa_annotator.engine.desk": "test_campaign_episode_controller.py",
-    "clopa_annotator.engine.cases": "test_campaign_cases.py",
-    "clopa_annotator.engine.exporting": "test_campaign_exporting.py",
-    "clopa_annotator.engine.journal": "test_campaign_journal.py",
-    "clopa_annotator.engine.weights": "test_campaign_live_weights.py",
-    "clopa_annotator.engine.workbench": "test_client_operations.py",
-    "clopa_annotator.engine.routes_cases": "test_server_routes_cases.py",
-    "clopa_annotator.session.wire": "test_wire_session_messages.py",
-    "clopa_annotator.registry.history": "test_registry_version_history.py",
+    "clopa_annotator.cache.repair": "test_cache_repair.py",
+    "clopa_annotator.training.candidate_evaluation": "test_training_candidate_evaluation.py",
+    "clopa_annotator.campaign.episode_controller": "test_campaign_episode_controller.py",
+    "clopa_annotator.campaign.cases": "test_campaign_cases.py",
+    "clopa_annotator.campaign.exporting": "test_campaign_exporting.py",
+    "clopa_annotator.campaign.journal": "test_campaign_journal.py",
+    "clopa_annotator.campaign.live_weights": "test_campaign_live_weights.py",
+    "clopa_annotator.client.operations": "test_client_operations.py",
+    "clopa_annotator.server.routes_cases": "test_server_routes_cases.py",
+    "clopa_annotator.wire.session_messages": "test_wire_session_messages.py",
+    "clopa_annotator.registry.version_history": "test_registry_version_history.py",
 }
 """Modules whose test file is all theirs, and named by what they do."""
 
@@ -65,12 +65,12 @@ ELSEWHERE = (
     Elsewhere(
         "test_cache_format.py",
         "one document each, held against the specification together",
-        "clopa_annotator.cache.record",
+        "clopa_annotator.cache.format.record",
     ),
     Elsewhere(
         "test_cache_prompts.py",
         "regions are a part of a prompt's document",
-        "clopa_annotator.cache.regions",
+        "clopa_annotator.cache.format.regions",
     ),
     Elsewhere(
         "test_datasets.py",
@@ -93,77 +93,77 @@ ELSEWHERE = (
     Elsewhere(
         "test_server_routes_cases.py",
         "a route's ends are a message and a handler",
-        "clopa_annotator.engine.http",
+        "clopa_annotator.server.http",
     ),
     Elsewhere(
-        "test_engine_people.py",
+        "test_campaign_people.py",
         "who may do what is asked over a real line",
-        "clopa_annotator.engine.app clopa_annotator.engine.guard",
+        "clopa_annotator.server.app clopa_annotator.server.request_guard",
     ),
     Elsewhere(
-        "test_engine_people.py",
+        "test_campaign_people.py",
         "who may do what is asked over a real line",
-        "clopa_annotator.engine.routes_learning",
-        "clopa_annotator.engine.app",
+        "clopa_annotator.server.routes_learning",
+        "clopa_annotator.server.app",
     ),
     Elsewhere(
         "test_engine_client.py",
         "the session's contract is passed over a real line",
-        "clopa_annotator.engine.routes_session",
-        "clopa_annotator.engine.app",
+        "clopa_annotator.server.routes_session",
+        "clopa_annotator.server.app",
     ),
     Elsewhere(
-        "test_engine_guard.py",
+        "test_server_request_guard.py",
         "what nnInteractive's own routes are allowed is the guard's to say",
-        "clopa_annotator.engine.stock clopa_annotator.engine.faults",
-        "clopa_annotator.engine.guard",
+        "clopa_annotator.server.stock_routes clopa_annotator.wire.faults",
+        "clopa_annotator.server.request_guard",
     ),
     Elsewhere(
-        "test_engine_messages.py",
+        "test_wire_messages.py",
         "messages are what they are after their journey",
-        "clopa_annotator.engine.codec clopa_annotator.engine.sse",
+        "clopa_annotator.wire.codec clopa_annotator.server.event_stream",
     ),
     Elsewhere(
-        "test_engine_transport.py",
+        "test_client_transport.py",
         "one line's parts: calls, workers, heartbeat",
-        "clopa_annotator.engine.calls clopa_annotator.engine.lanes clopa_annotator.engine.watching",
+        "clopa_annotator.client.calls clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
     ),
     Elsewhere(
-        "test_engine_trainer.py",
+        "test_training_trainer_process.py",
         "what a job folder says, asked of one that the real trainer made",
-        "clopa_annotator.engine.episodes",
+        "clopa_annotator.campaign.episode_rows",
     ),
     Elsewhere(
-        "test_engine_parts.py",
+        "test_server_parts.py",
         "small parts of a served engine",
-        "clopa_annotator.engine.logs",
+        "clopa_annotator.server.logs",
     ),
     Elsewhere(
-        "test_engine_signals.py",
+        "test_training_signals.py",
         "what two processes leave each other in a folder",
-        "clopa_annotator.engine.processes",
+        "clopa_annotator.training.processes",
     ),
     Elsewhere(
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.engine.fake clopa_annotator.engine.fake_campaign "
-        "clopa_annotator.engine.fake_learning clopa_annotator.engine.protocol",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign "
+        "clopa_annotator.testing.fake_learning clopa_annotator.client.engine_client",
     ),
     Elsewhere(
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.engine.fake_calls",
-        "clopa_annotator.engine.fake",
+        "clopa_annotator.testing.fake_calls",
+        "clopa_annotator.testing.fake_engine",
     ),
     Elsewhere(
         "test_episode_sampling.py",
         "what happens to a sample on its way to the network",
-        "clopa_annotator.episode.augmentation clopa_annotator.episode.cases",
+        "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases",
     ),
     Elsewhere(
         "test_episode_job.py",
         "a job is what its epochs lead to",
-        "clopa_annotator.episode.trainer",
+        "clopa_annotator.episode.epochs",
     ),
     Elsewhere(
         "test_compare.py",
@@ -184,7 +184,7 @@ ELSEWHERE = (
         "clopa_annotator.evaluation.report",
     ),
     Elsewhere(
-        "test_protocol.py",
+        "test_evaluation_interaction_protocol.py",
         "curves and trajectories are what the protocol defines",
         "clopa_annotator.evaluation.curves clopa_annotator.evaluation.trajectory",
     ),
@@ -196,25 +196,25 @@ ELSEWHERE = (
     Elsewhere(
         "test_experts_head.py",
         "settings are checked by what uses them",
-        "clopa_annotator.experts.settings",
+        "clopa_annotator.experts.expert_settings",
     ),
     Elsewhere(
         "test_exporters.py",
         "every format is asked for in one way and read by another program",
         "clopa_annotator.exporters.dicomseg clopa_annotator.exporters.folders "
-        "clopa_annotator.exporters.report",
+        "clopa_annotator.exporters.export_report",
         "clopa_annotator.exporters",
     ),
     Elsewhere(
-        "test_pipeline_jobs.py",
+        "test_training_job_index.py",
         "job folders are followed through a campaign",
-        "clopa_annotator.jobs",
-        "clopa_annotator.pipeline",
+        "clopa_annotator.training.job_index",
+        "clopa_annotator.campaign.composition",
     ),
     Elsewhere(
-        "test_permutations.py",
+        "test_experiments_permutations.py",
         "an experiment is one run of all of them",
-        "clopa_annotator.measurement clopa_annotator.recall clopa_annotator.simulation",
+        "clopa_annotator.experiments.measurement clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
     ),
     Elsewhere(
         "test_models.py",
@@ -236,15 +236,15 @@ ELSEWHERE = (
     Elsewhere(
         "test_online_oaims.py",
         "a strategy's Protocol is passed by the strategies",
-        "clopa_annotator.online.protocol",
+        "clopa_annotator.online.strategy",
     ),
     Elsewhere(
         "test_pretrain.py",
         "one volume goes through all of them",
         "clopa_annotator.pretrain.anatomy clopa_annotator.pretrain.fields "
         "clopa_annotator.pretrain.generator clopa_annotator.pretrain.network clopa_annotator.pretrain.peers "
-        "clopa_annotator.pretrain.settings clopa_annotator.pretrain.shapes clopa_annotator.pretrain.state "
-        "clopa_annotator.pretrain.train clopa_annotator.pretrain.checkpoint",
+        "clopa_annotator.pretrain.pretrain_settings clopa_annotator.pretrain.shapes clopa_annotator.pretrain.state "
+        "clopa_annotator.pretrain.train clopa_annotator.pretrain.model_folder",
     ),
     Elsewhere(
         "test_pretrain.py",
@@ -255,13 +255,13 @@ ELSEWHERE = (
     Elsewhere(
         "test_pretrain.py",
         "one volume goes through all of them",
-        "clopa_annotator.pretrain.trainer",
+        "clopa_annotator.pretrain.optimisation",
         "clopa_annotator.pretrain.train",
     ),
     Elsewhere(
         "test_registry.py",
         "the pointer follows the registry",
-        "clopa_annotator.registry.pointer clopa_annotator.registry.store",
+        "clopa_annotator.registry.pointer clopa_annotator.registry.weights_registry",
     ),
     Elsewhere(
         "test_session_local.py",
@@ -270,19 +270,19 @@ ELSEWHERE = (
         "clopa_annotator.session.local",
     ),
     Elsewhere(
-        "test_engine_start.py",
+        "test_server_start.py",
         "what a start is spared",
         "clopa_annotator.session.lean",
     ),
     Elsewhere(
         "test_session_contract.py",
         "the Protocol is the contract",
-        "clopa_annotator.session.protocol clopa_annotator.session.random_model",
+        "clopa_annotator.session.protocol clopa_annotator.testing.random_model",
     ),
     Elsewhere(
         "test_engine_client.py",
         "the session's contract is passed over a real line",
-        "clopa_annotator.session.remote clopa_annotator.engine.host",
+        "clopa_annotator.client.remote_session clopa_annotator.campaign.engine",
     ),
     Elsewhere(
         "test_nninteractive_private_names.py",

@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from clopa_annotator.engine.fake import FakeEngineClient
-from clopa_annotator.engine.fake_campaign import FakeCampaign
 from clopa_annotator.errors import StorageFull
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.testing.fake_campaign import FakeCampaign
+from clopa_annotator.testing.fake_engine import FakeEngineClient
 from clopa_annotator.types import Image, PointPrompt
 
 SHAPE = (20, 24, 28)
@@ -59,8 +59,8 @@ class Case:
     """A session with an open case, and the confirmations that reached the engine."""
 
     def __init__(self) -> None:
-        from CLoPAAnnotatorLib.ActiveClock import ActiveClock
-        from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
+        from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
+        from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 
         self.campaign, self.view = FakeCampaign(), View()
         self.client = FakeEngineClient(self.campaign)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from CLoPAAnnotatorLib.PromptHistory import PromptHistory, Step
+from CLoPAAnnotatorLib.annotation.PromptHistory import PromptHistory, Step
 
 STEPS = st.sampled_from(["prompts", "prompts", "mask", "undo", "redo", "reset", "take back"])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from clopa_annotator.engine.fake import FakeEngineClient
-from clopa_annotator.engine.fake_campaign import FakeCampaign
 from clopa_annotator.errors import ConfigError
+from clopa_annotator.testing.fake_campaign import FakeCampaign
+from clopa_annotator.testing.fake_engine import FakeEngineClient
 
 TYPED = {
     "half an address": ("http://[::1", "a-token-of-16-and-more", "is not a server's address"),
@@ -25,7 +25,7 @@ def type_server(panel, url, token):
 @pytest.mark.parametrize("button", ["connectButton", "testButton"])
 @pytest.mark.parametrize("kind", TYPED)
 def test_what_no_request_can_carry_is_told_and_the_panel_is_usable_again(panel, kind, button):
-    from CLoPAAnnotatorLib.CampaignPanel import httpClient
+    from CLoPAAnnotatorLib.panels.CampaignPanel import httpClient
 
     url, token, words = TYPED[kind]
     campaign = panel.widget.campaignPanel
@@ -62,7 +62,7 @@ PATHS = {
 
 @pytest.mark.parametrize("kind", PATHS)
 def test_a_path_that_no_computer_has_is_told(panel, kind):
-    from CLoPAAnnotatorLib.Places import campaignFolder, typedPath
+    from CLoPAAnnotatorLib.engine.Places import campaignFolder, typedPath
 
     for make in (typedPath, campaignFolder):
         with pytest.raises(ConfigError, match="cannot be looked at"):
@@ -78,7 +78,7 @@ def test_a_path_that_no_computer_has_is_told(panel, kind):
 
 def test_a_csv_file_with_a_name_that_no_file_has_is_told_with_its_line(tmp_path):
     from clopa_annotator.errors import DatasetError
-    from CLoPAAnnotatorLib.CaseSources import listCases
+    from CLoPAAnnotatorLib.scene.CaseSources import listCases
 
     table = tmp_path / "cases.csv"
     table.write_text(f"image\n{'x' * 300}.nii.gz\n", encoding="utf-8")

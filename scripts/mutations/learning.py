@@ -89,21 +89,21 @@ ROLES = (
 EPISODES = (
     Mutant(
         "an episode starts while another runs",
-        "LearningDesk._start_if_due",
+        "EpisodeController._start_if_due",
         "self.paused or self.supervisor.job is not None",
         "self.paused",
         ("test_confirmations_during_an_episode_wait_for_its_end",),
     ),
     Mutant(
         "an episode is started by hand while another runs",
-        "LearningDesk.train_now",
+        "EpisodeController.train_now",
         "if self.supervisor.job is not None:",
         "if False:",
         ("test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new",),
     ),
     Mutant(
         "an overtaken candidate is put into use",
-        "LearningDesk._adopt",
+        "EpisodeController._adopt",
         "hold_back_if_overtaken(job, registry.current().number)",
         "pass",
         _ROLL_BACK,
@@ -131,14 +131,14 @@ EPISODES = (
     ),
     Mutant(
         "an engine resumes a cancelled job",
-        "LearningDesk.recover",
+        "EpisodeController.recover",
         "elif (job / CANCEL).exists():",
         "elif False:",
         ("test_a_new_engine_records_a_cancellation_that_its_forerunner_did_not",),
     ),
     Mutant(
         "a finished job is lost at a restart",
-        "LearningDesk.recover",
+        "EpisodeController.recover",
         "self._register_if_left(job)",
         "pass",
         ("test_a_new_engine_registers_a_finished_job_once",),

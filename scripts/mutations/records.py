@@ -109,14 +109,14 @@ DECISIONS_KEPT = (
 LEFT_TO_DELIVER = (
     Mutant(
         "a kept confirmation is not flushed",
-        "Spool.put",
+        "UndeliveredConfirmations.put",
         "write_bytes(path, message)",
         "path.write_bytes(message)",
         ("test_a_confirmation_that_waits_for_its_engine_is_on_the_disk_when_it_is_kept",),
     ),
     Mutant(
         "an unreadable kept confirmation is deleted",
-        "Spool.waiting",
+        "UndeliveredConfirmations.waiting",
         'put_aside(path, ".unreadable")',
         "path.unlink()",
         ("test_an_unreadable_spool_file_is_put_aside_not_deleted",),

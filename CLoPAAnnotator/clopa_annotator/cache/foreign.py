@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from clopa_annotator.cache import names
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.layout import STAGED, Layout
+from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.index import Index
-from clopa_annotator.cache.layout import STAGED, Layout
 from clopa_annotator.cache.lock import read_owner
-from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord
 
 _INSIDE = {

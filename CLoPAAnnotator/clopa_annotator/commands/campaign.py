@@ -34,9 +34,9 @@ from clopa_annotator.commands.output import Steps, console, print_json, print_ta
 from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
-    from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.run_folder import RunFolder
-    from clopa_annotator.simulation import SimulationSettings
+    from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
+    from clopa_annotator.experiments.simulation import SimulationSettings
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -90,8 +90,8 @@ def create(
     seed: Seed = 0,
 ) -> None:
     """Make an empty campaign folder."""
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.config import CampaignConfig, default_strategy
-    from clopa_annotator.pipeline import Campaign
 
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
@@ -111,9 +111,9 @@ def demo(
 ) -> None:
     """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
     from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
-    from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.run_folder import RunFolder
-    from clopa_annotator.simulation import SimulationSettings
+    from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
+    from clopa_annotator.experiments.simulation import SimulationSettings
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
@@ -149,9 +149,9 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
-    from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.run_folder import RunFolder
-    from clopa_annotator.simulation import SimulationSettings
+    from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.run_folder import RunFolder
+    from clopa_annotator.experiments.simulation import SimulationSettings
 
     volumes = str(out / "volumes")
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
@@ -169,7 +169,7 @@ def simulate(
 
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
     """One campaign in a folder that is free for it."""
-    from clopa_annotator.simulation import run_simulation
+    from clopa_annotator.experiments.simulation import run_simulation
 
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
@@ -187,7 +187,7 @@ def _permute(
     json: bool,
 ) -> None:
     """A campaign per order of the stream, each in a folder of its own, and the mean over them."""
-    from clopa_annotator.permutations import Unit, run_units
+    from clopa_annotator.experiments.permutations import Unit, run_units
 
     recall = str(out / "recall")
     units = [
@@ -224,7 +224,7 @@ def evaluate(
 ) -> None:
     """Measure one weights version with the paper's protocol."""
     from clopa_annotator.datasets import open_dataset
-    from clopa_annotator.evaluating import EvaluationSettings, run_evaluation
+    from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
 
     cases = list(open_dataset(dataset, label, out / "volumes"))[:limit]
     settings = EvaluationSettings(
@@ -249,7 +249,7 @@ def compare(
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
     from clopa_annotator.evaluation.compare import compare_runs, result_files
-    from clopa_annotator.run_folder import RunFolder
+    from clopa_annotator.experiments.run_folder import RunFolder
 
     with RunFolder(out, "compare").making(*result_files(len(runs))):
         comparison = compare_runs(runs, out)

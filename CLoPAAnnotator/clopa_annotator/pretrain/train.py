@@ -18,12 +18,12 @@ import torch
 
 from clopa_annotator.episode.allocator import keep_freed_memory
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.pretrain.checkpoint import check_replaceable, read_design
+from clopa_annotator.pretrain.model_folder import check_replaceable, read_design
 from clopa_annotator.pretrain.network import count_parameters
+from clopa_annotator.pretrain.optimisation import Trainer
 from clopa_annotator.pretrain.peers import Peers
-from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings, read_settings
+from clopa_annotator.pretrain.pretrain_settings import PretrainProgress, PretrainSettings, read_settings
 from clopa_annotator.pretrain.state import STATE, restore, save, start_of
-from clopa_annotator.pretrain.trainer import Trainer
 from clopa_annotator.session.model import choose_device
 
 __all__ = ["PretrainProgress", "PretrainSettings", "run"]
