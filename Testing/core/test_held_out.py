@@ -17,9 +17,11 @@ from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.episode.sampling import Sampler, plan
 from clopa_annotator.episode.training_cases import CaseSource
+from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.training import job_runner as trainer_module
 from clopa_annotator.training.job_runner import run_episode_job
+from clopa_annotator.training.roles import ROLES, RoleBook
 from clopa_annotator.types import CaseRef, EpisodeResult
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
@@ -120,3 +122,12 @@ def test_a_candidate_is_compared_on_the_held_out_cases_with_what_it_would_replac
     config = campaign.config
     assert (call.gate.min_gain, call.gate.worst_drop) == (config.gate_min_gain, config.gate_worst_drop)
     assert (call.clicks, call.seed) == (config.gate_clicks, config.seed)
+
+
+def test_asking_for_a_role_again_decides_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / ROLES
+    book = RoleBook(path, SchedulerSettings(size=16), {})
+    given = [book.decide(name, f"image of {name}", {"a", "b", "c"}) for name in "abc"]
+    written = path.read_bytes()
+    assert [book.decide(name, "another image", {"a", "b", "c"}) for name in "abc"] == given
+    assert path.read_bytes() == written

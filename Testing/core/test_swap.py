@@ -196,3 +196,15 @@ def test_a_swap_waits_for_the_prediction_that_is_under_way(target: Target) -> No
         assert same(state(target.network), base)
     swap.join(60)
     assert target.version == 1 and not same(state(target.network), base)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_every_tensor_is_written_and_every_one_comes_back(target: Target, watched: bool) -> None:
+    base = state(target.network)
+    if watched:
+        watch(target.network)
+    for version, delta in enumerate((a_delta(base, *base), a_delta(base, *list(base)[::2])), start=1):
+        apply_version(target, base, delta, version)
+        assert same(state(target.network), {**base, **delta})
+        apply_version(target, base, None, 0)
+        assert same(state(target.network), base)

@@ -27,21 +27,6 @@ class Elsewhere:
         return self.names.split()
 
 
-OWN_UNDER_ANOTHER_NAME = {
-    "clopa_annotator.cache.repair": "test_cache_repair.py",
-    "clopa_annotator.training.candidate_evaluation": "test_training_candidate_evaluation.py",
-    "clopa_annotator.campaign.episode_controller": "test_campaign_episode_controller.py",
-    "clopa_annotator.campaign.cases": "test_campaign_cases.py",
-    "clopa_annotator.campaign.exporting": "test_campaign_exporting.py",
-    "clopa_annotator.campaign.journal": "test_campaign_journal.py",
-    "clopa_annotator.campaign.live_weights": "test_campaign_live_weights.py",
-    "clopa_annotator.client.operations": "test_client_operations.py",
-    "clopa_annotator.server.routes_cases": "test_server_routes_cases.py",
-    "clopa_annotator.wire.session_messages": "test_wire_session_messages.py",
-    "clopa_annotator.registry.version_history": "test_registry_version_history.py",
-}
-"""Modules whose test file is all theirs, and named by what they do."""
-
 ELSEWHERE = (
     Elsewhere(
         "test_cli.py",
@@ -303,5 +288,4 @@ ELSEWHERE = (
         "what is used of nnInteractive is held to its source",
         "clopa_annotator.session.upstream",
     ),
-    *(Elsewhere(by, "a file of its own", module) for module, by in OWN_UNDER_ANOTHER_NAME.items()),
 )

@@ -68,7 +68,7 @@ ROLES = (
         "RoleBook.decide",
         "if known is not None:",
         "if False:",
-        ("test_a_role_is_for_life",),
+        ("test_asking_for_a_role_again_decides_and_writes_nothing",),
     ),
     Mutant(
         "a role is not on the disk",

@@ -160,7 +160,7 @@ REGISTRY = (
         "_entry",
         'if values.pop("check") != check_of(values):',
         'if values.pop("check") is None:',
-        ("test_a_changed_line_of_the_history_is_found",),
+        ("test_a_line_without_an_end_is_no_entry_and_one_that_was_changed_is_damage",),
     ),
     Mutant(
         "a version's changed record counts",
@@ -198,7 +198,7 @@ SWAP = (
         "apply_version",
         "torch._foreach_copy_(live, wanted)",
         "torch._foreach_copy_(live[1:], wanted[1:])",
-        _SWAP,
+        ("test_every_tensor_is_written_and_every_one_comes_back",),
     ),
     Mutant(
         "what only the old version changed stays",
