@@ -5,16 +5,16 @@ It takes every other copy of the core off the path, and notes which files below 
 
 import os
 import sys
+from pathlib import Path
 
 root = os.path.realpath(os.environ["NOTE_OPENED_OF"])
-notes = os.path.join(os.environ["NOTE_OPENED_IN"], f"opened-{os.getpid()}.txt")
+notes = Path(os.environ["NOTE_OPENED_IN"]) / f"opened-{os.getpid()}.txt"
 seen = set()
 
 
 def is_another_copy(entry):
     """Whether a place on the path holds the core and is not the one that is looked at."""
-    package = os.path.join(entry, "clopa_annotator", "__init__.py")
-    return os.path.isfile(package) and os.path.realpath(entry) != root
+    return (Path(entry) / "clopa_annotator" / "__init__.py").is_file() and os.path.realpath(entry) != root
 
 
 def note(event, arguments):
@@ -24,7 +24,7 @@ def note(event, arguments):
     path = os.path.realpath(os.fsdecode(arguments[0]))
     if path.startswith(root + os.sep) and path not in seen and "__pycache__" not in path:
         seen.add(path)
-        with open(notes, "a", encoding="utf-8") as out:
+        with notes.open("a", encoding="utf-8") as out:
             out.write(os.path.relpath(path, root).replace(os.sep, "/") + "\n")
 
 
