@@ -12,6 +12,7 @@ from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, ConfigError
 from CLoPAAnnotatorLib.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.EngineSetup import EngineSetup
+from CLoPAAnnotatorLib.PackageInstall import PackageInstall
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Style import MOODS, PRIMARY
 from CLoPAAnnotatorLib.Texts import tr
@@ -22,10 +23,10 @@ MakeClient = Callable[[str, str, Path], EngineClient]
 
 
 def httpClient(url: str, token: str, spool: Path) -> EngineClient:
-    """The real client; its two packages are asked for here, at the point of use."""
-    from CLoPAAnnotatorLib.Requirements import ensureClientPackages
+    """The real client; its two packages are imported here, at the point of use."""
+    from CLoPAAnnotatorLib.Requirements import requireClientPackages
 
-    ensureClientPackages()
+    requireClientPackages()
     from clopa_annotator.engine.client import HttpEngineClient
 
     return HttpEngineClient(url, token, spool)
@@ -43,6 +44,7 @@ class CampaignPanel:
         self.setup = EngineSetup(ui, settings, self._onSetUp)
         self.address = ""
         self._isConnecting = False
+        self.packages = PackageInstall(ui, self._say, workspace.attempt)
         self._testing: EngineClient | None = None
         self._testTimer = qt.QTimer()
         self._testTimer.setInterval(20)
@@ -103,6 +105,8 @@ class CampaignPanel:
 
     def connectNow(self) -> None:
         """Start the engine, or connect to the server; refusals are raised in words."""
+        if not self.packages.isReadyFor(self.connectNow):
+            return
         self._settings.usesServer = bool(self.ui.serverRadio.checked)
         if self.ui.serverRadio.checked:
             url, token = self._server()
@@ -211,6 +215,8 @@ class CampaignPanel:
 
     def test(self) -> None:
         """Ask the server who it is, without connecting."""
+        if not self.packages.isReadyFor(self.test):
+            return
         url, token = self._server()
         self._endTest()
         self._testing = self.makeClient(url, token, self._settings.spool)
@@ -287,6 +293,7 @@ class CampaignPanel:
         """The module goes away: end everything that was started."""
         self._endTest()
         self.setup.cancel()
+        self.packages.cancel()
         self._workspace.link.flush()
         self._workspace.link.drop()
         self.process.stop()

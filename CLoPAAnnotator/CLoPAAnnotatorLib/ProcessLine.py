@@ -59,13 +59,20 @@ class ProcessLine:
         """Its process id; 0 when it does not run."""
         return int(self._process.processId()) if self._process is not None else 0
 
-    def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; a program that runs already, or is still ending, is waited for first."""
+    def start(self, program: str, arguments: Sequence[str], *, inSlicersPython: bool = False) -> None:
+        """Start it; a program that runs already, or is still ending, is waited for first.
+
+        Args:
+            program: what to run.
+            arguments: for it.
+            inSlicersPython: it is Slicer's own Python, which needs the environment that Slicer runs in.
+        """
         self.stop()
         self._output = self._errorOutput = b""
         self._errors = []
         self._process = qt.QProcess()
-        self._process.setProcessEnvironment(cleanEnvironment())
+        if not inSlicersPython:
+            self._process.setProcessEnvironment(cleanEnvironment())
         self._process.connect("readyReadStandardOutput()", self._read)
         self._process.connect("readyReadStandardError()", self._readErrors)
         self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
