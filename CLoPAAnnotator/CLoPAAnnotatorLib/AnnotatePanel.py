@@ -13,6 +13,7 @@ from CLoPAAnnotatorLib.CasesPanel import askForText
 from CLoPAAnnotatorLib.PromptShapes import TOOLS, Tool
 from CLoPAAnnotatorLib.SliceGestures import SliceGestures
 from CLoPAAnnotatorLib.Style import MOODS, NEGATIVE_ON, POSITIVE_ON, PRIMARY, TITLE, TOOL_ON
+from CLoPAAnnotatorLib.Surface3D import Surface3D
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
 
@@ -32,6 +33,7 @@ class AnnotatePanel:
         self.ui, self._workspace, self._session = ui, workspace, workspace.session
         self.askForText = askForText
         self.gestures = SliceGestures(workspace.gesture, lambda: workspace.state.isPositive)
+        self.surface = Surface3D(workspace)
         self._shortcuts: list[Any] = []
         self._spinner = qt.QTimer()
         self._spinner.setSingleShot(True)
@@ -76,6 +78,7 @@ class AnnotatePanel:
             (ui.flagButton, self.flag),
         ):  # fmt: skip
             button.connect("clicked(bool)", lambda _=False, action=action: workspace.attempt(action))
+        ui.show3D.connect("toggled(bool)", self.surface.setShown)
         ui.showPrompts.connect("toggled(bool)", workspace.case.markers.setVisible)
         ui.opacitySlider.connect("valueChanged(int)", lambda value: workspace.case.setOpacity(value / 100))
         ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onSegmentation)
@@ -111,6 +114,7 @@ class AnnotatePanel:
             ("Shift+R", session.reset),
             ("Esc", session.cancel),
             ("H", self.ui.showPrompts.toggle),
+            ("3", self.ui.show3D.toggle),
             ("N", self._workspace.openNext),
             ("Ctrl+Return", self.confirmAndNext),
             ("Ctrl+Shift+Return", self.confirm),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,13 @@ from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import ClopaError, ConfigError
 from CLoPAAnnotatorLib.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.EngineSetup import EngineSetup
+from CLoPAAnnotatorLib.HttpClient import MakeClient, httpClient
 from CLoPAAnnotatorLib.PackageInstall import PackageInstall
+from CLoPAAnnotatorLib.Removal import Removal
 from CLoPAAnnotatorLib.Settings import Settings
 from CLoPAAnnotatorLib.Style import MOODS, PRIMARY
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.Workspace import Workspace
-
-MakeClient = Callable[[str, str, Path], EngineClient]
-"""From address, token and spool folder."""
-
-
-def httpClient(url: str, token: str, spool: Path) -> EngineClient:
-    """The real client; its two packages are imported here, at the point of use."""
-    from CLoPAAnnotatorLib.Requirements import requireClientPackages
-
-    requireClientPackages()
-    from clopa_annotator.engine.client import HttpEngineClient
-
-    return HttpEngineClient(url, token, spool)
 
 
 class CampaignPanel:
@@ -45,6 +33,8 @@ class CampaignPanel:
         self.address = ""
         self._isConnecting = False
         self.packages = PackageInstall(ui, self._say, workspace.attempt)
+        self.removal = Removal(ui, settings, self._say, self._whyNotRemove, self.refresh)
+        self.setup.whyNot = lambda: tr("Wait until removing has ended.") if self.removal.isRunning else ""
         self._testing: EngineClient | None = None
         self._testTimer = qt.QTimer()
         self._testTimer.setInterval(20)
@@ -253,6 +243,11 @@ class CampaignPanel:
         self._say(sentence, "good" if isGood else "error")
         self.refresh()
 
+    def _whyNotRemove(self) -> str:
+        if self.process.isRunning or self._workspace.isConnected:
+            return tr("An engine is in use. Press Disconnect first.")
+        return tr("Wait until the installation has ended.") if self.setup.isRunning else ""
+
     def _say(self, sentence: str, mood: str) -> None:
         self.ui.engineLabel.text = sentence
         self.ui.engineLabel.setStyleSheet(MOODS[mood])
@@ -294,6 +289,7 @@ class CampaignPanel:
         self._endTest()
         self.setup.cancel()
         self.packages.cancel()
+        self.removal.cancel()
         self._workspace.link.flush()
         self._workspace.link.drop()
         self.process.stop()

@@ -71,7 +71,7 @@ class EngineSetup:
 
     def __init__(self, ui: Any, settings: Settings, onEnd: Callable[[str, bool], None]) -> None:
         self.ui, self._settings, self._onEnd = ui, settings, onEnd
-        self.findUv, self.findPython = findUv, slicersPython
+        self.findUv, self.findPython, self.whyNot = findUv, slicersPython, lambda: ""
         self._process = ProcessLine(self._heard, self._stepEnded, self._heard)
         self._steps: list[SetupStep] = []
         self._step = SetupStep("", ())
@@ -102,6 +102,9 @@ class EngineSetup:
 
     def start(self) -> None:
         """Install; what was there is replaced."""
+        if self.whyNot():
+            self._onEnd(self.whyNot(), False)
+            return
         environment = self._settings.environment
         try:
             tools = self._settings.tools
@@ -126,7 +129,9 @@ class EngineSetup:
         self.refresh()
 
     def _run(self, program: str, step: SetupStep) -> None:
-        self._process.start(program, step.arguments, inSlicersPython=step.inSlicersPython)
+        settings = self._settings
+        own = {"UV_CACHE_DIR": str(settings.uvCache), "UV_PYTHON_INSTALL_DIR": str(settings.uvPythons)}
+        self._process.start(program, step.arguments, inSlicersPython=step.inSlicersPython, variables=own)
 
     def _heard(self, line: str) -> None:
         if line.strip() and self.isRunning:
