@@ -15,7 +15,7 @@ from vtk.util import numpy_support
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import Mask
 
-MAX_VOXELS = 100**3
+MAX_VOXELS = 64**3
 """A larger box is sampled more coarsely; the preview of an organ needs no more."""
 SMOOTHING, PASS_BAND = 8, 0.1
 
