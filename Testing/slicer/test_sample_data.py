@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import MODULE, REPOSITORY
 
+PATIENCE_S = 240
 NAMES = [f"capsule-{number}" for number in range(1, 7)]
 
 
@@ -82,6 +84,48 @@ def test_the_tutorial_runs_on_them_from_nothing(sample_data, driver):
         driver.press("Ctrl+Return")
     driver.until(lambda: "Every case in the list is confirmed" in driver.said, "the end")
     assert len(driver.client.campaign.statistics()) == len(NAMES)
+
+
+@pytest.fixture
+def installed_engine(panel, monkeypatch, tmp_path):
+    """The panel, whose engine runs in this interpreter."""
+    pytest.importorskip("torch", reason="the engine needs torch")
+    monkeypatch.setenv("CLOPA_ENGINE_PYTHON", os.environ.get("CLOPA_ENGINE_PYTHON") or sys.executable)
+    panel.ui.campaignPath.currentPath = str(tmp_path / "tutorial")
+    return panel
+
+
+@pytest.mark.slow
+def test_the_tutorials_first_steps_work_with_the_bundled_model(sample_data, installed_engine):
+    import slicer
+
+    driver, ui = installed_engine, installed_engine.ui
+    slicer.app.startupCompleted.emit()
+    sample_data.SampleDataLogic().downloadSamples("CLoPACapsules")
+    ui.campaignSize.value = 6
+    ui.scheduleBox.setCurrentIndex(ui.scheduleBox.findData("quick"))
+    ui.connectButton.click()
+    driver.until(lambda: driver.workspace.isConnected, "the engine", PATIENCE_S)
+    ui.addSceneButton.click()
+    ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen, "the first case", PATIENCE_S)
+    driver.click(driver.world(None, capsule_centre(0)))
+    driver.until(lambda: not driver.session.isBusy and driver.session.prompts, "the answer", PATIENCE_S)
+    assert driver.workspace.currentMask()[capsule_centre(0)] == 1
+    driver.press("Ctrl+Return")
+    driver.until(lambda: driver.session.isOpen and driver.session.caseId == NAMES[1], "the next", PATIENCE_S)
+    driver.until(lambda: "1 of 5" in ui.learningBar.text, "the count of cases", PATIENCE_S)
+
+
+def capsule_centre(number):
+    """The voxel (k, j, i) of the target that is nearest to its middle."""
+    sys.path.insert(0, str(REPOSITORY / "scripts"))
+    import make_sample_data as maker
+    from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
+
+    _, mask = make_phantom(PhantomSpec(), maker.FIRST_SEED + number)
+    voxels = np.argwhere(mask)
+    return tuple(int(v) for v in voxels[np.argmin(((voxels - voxels.mean(0)) ** 2).sum(1))])
 
 
 def test_the_files_are_what_their_script_makes_and_small():
