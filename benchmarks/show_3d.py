@@ -47,7 +47,7 @@ def measure(shape, radius, repeats):
     import vtk
 
     from CLoPAAnnotatorLib.MaskSurface import surfaceOf
-    from CLoPAAnnotatorLib.ProposalSegment import ProposalSegment
+    from CLoPAAnnotatorLib.scene.ProposalSegment import ProposalSegment
 
     volume = slicer.util.addVolumeFromArray(np.zeros(shape, np.int16))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

@@ -16,9 +16,9 @@ from typing import Any
 import slicer
 
 from clopa_annotator.errors import EngineError
-from CLoPAAnnotatorLib.AnnotationView import Mood
-from CLoPAAnnotatorLib.ProcessLine import ProcessLine
-from CLoPAAnnotatorLib.Requirements import (
+from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
+from CLoPAAnnotatorLib.engine.ProcessLine import ProcessLine
+from CLoPAAnnotatorLib.engine.Requirements import (
     installedVersion,
     inWords,
     keepSlicersOwn,

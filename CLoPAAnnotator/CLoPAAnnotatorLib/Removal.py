@@ -10,8 +10,8 @@ from typing import Any
 import qt
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.models.removal import Step, downloaded_models, measure, remove
-from CLoPAAnnotatorLib.AnnotationView import Mood
-from CLoPAAnnotatorLib.Settings import Settings
+from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
+from CLoPAAnnotatorLib.engine.Settings import Settings
 from CLoPAAnnotatorLib.Texts import tr
 
 SLICE_S = 0.01

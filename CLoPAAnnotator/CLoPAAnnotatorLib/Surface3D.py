@@ -12,11 +12,11 @@ import slicer
 import vtk
 
 import qt
-from CLoPAAnnotatorLib.CaseScene import OWNED
+from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.MaskSurface import surfaceOf
-from CLoPAAnnotatorLib.ProposalSegment import COLOUR
+from CLoPAAnnotatorLib.scene.CaseScene import OWNED
+from CLoPAAnnotatorLib.scene.ProposalSegment import COLOUR
 from CLoPAAnnotatorLib.Texts import tr
-from CLoPAAnnotatorLib.Workspace import Workspace
 
 EVERY_MS = 150
 """How often it is looked whether the voxels have changed; two looks must find the same before it is drawn."""
