@@ -34,6 +34,14 @@ class CLoPAAnnotator(ScriptedLoadableModule):
             "Builds on nnInteractive (Isensee et al.) and on CLoPA (Esmaeili et al.). For research use; not "
             "a medical device."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Offer this module's volumes in the module Sample Data, once every module is there."""
+    from CLoPAAnnotatorLib.scene.SampleVolumes import registerSampleData as register
+
+    register()
 
 
 class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -86,6 +94,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """The module goes away."""
         self.annotatePanel.exit()
+        self.annotatePanel.surface.close()
         self.workspace.closeCase()
         self.campaignPanel.close()
         self.removeObservers()

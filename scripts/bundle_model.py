@@ -1,4 +1,4 @@
-"""Put a pretrained model into the box: as float16, under Resources/Models/clopa-base.
+"""Put a pretrained model into the box: as float16, under CLoPAAnnotator/Resources/Models/clopa-base.
 
 python scripts/bundle_model.py RUN/model [--start FOLDER --share S] [--suffix=-third] [--out FOLDER]
 
@@ -23,7 +23,7 @@ from clopa_annotator.pretrain.model_folder import export_model, load_network, re
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results" / "base-model"
-BUNDLED = REPOSITORY / "Resources" / "Models" / "clopa-base"
+BUNDLED = REPOSITORY / "CLoPAAnnotator" / "Resources" / "Models" / "clopa-base"
 
 
 def main() -> None:

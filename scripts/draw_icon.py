@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TARGETS = ("Resources/Icons/CLoPAAnnotator.png", "CLoPAAnnotator/Resources/Icons/CLoPAAnnotator.png",
-           "CLoPAAnnotator.png")  # fmt: skip
+TARGETS = ("CLoPAAnnotator/Resources/Icons/CLoPAAnnotator.png", "CLoPAAnnotator.png")
 SIZE, FINE = 128, 4
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, episode, experts, services, storage
+from clopa_annotator.commands import campaign, episode, experts, models, services, storage
 from clopa_annotator.commands.output import remark
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -28,6 +28,7 @@ campaign.register(app)
 episode.register(app)
 storage.register(app)
 experts.register(app)
+models.register(app)
 services.register(app)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import subprocess
 import sys
 import time
 import traceback
@@ -31,11 +30,6 @@ from mrml_widgets import STAND_INS
 from pythonqt import stray_attributes
 from scripted_module import as_module
 from slice_views import ORIENTATIONS, SliceView
-
-
-def pip(requirements: list[str]) -> None:
-    """``slicer.util.pip_install`` for the one test that really installs something."""
-    subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
 
 
 class _LogErrors(logging.Handler):
@@ -109,6 +103,7 @@ class Host(CoreHost):
         packaging = types.ModuleType("slicer.packaging")
         packaging.requested = []
         packaging.pip_ensure = lambda requirements, **_kw: packaging.requested.append(requirements)
+        packaging.isPipInstallInProgress = lambda: False
         sys.modules["slicer.packaging"] = packaging  # no attribute of slicer until somebody imports it
         for name, module in {"i18n": translation, "ScriptedLoadableModule": as_module()}.items():
             sys.modules[f"slicer.{name}"] = module

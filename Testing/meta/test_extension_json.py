@@ -1,8 +1,7 @@
-"""The entry for Slicer's extensions index, the icon and the pictures."""
+"""The icon and the pictures; `test_index_rules` has the rest of what the extensions index asks for."""
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import sys
@@ -18,22 +17,6 @@ def png_size(path):
     return struct.unpack(">II", head[16:24])
 
 
-def test_the_index_entry_has_what_the_index_asks_for():
-    entry = json.loads((REPOSITORY / "CLoPAAnnotator.json").read_text(encoding="utf-8"))
-    assert entry["$schema"].startswith("https://raw.githubusercontent.com/Slicer/Slicer/")
-    assert entry["category"] == "Segmentation"
-    assert re.fullmatch(r"https://\S+\.git", entry["scm_url"])
-    assert isinstance(entry["build_dependencies"], list)
-    assert entry["tier"] in (1, 3, 5)
-
-
-def test_the_index_entry_and_cmake_name_the_same_repository():
-    entry = json.loads((REPOSITORY / "CLoPAAnnotator.json").read_text(encoding="utf-8"))
-    assert entry["scm_url"].removesuffix(".git") in (REPOSITORY / "CMakeLists.txt").read_text(
-        encoding="utf-8"
-    )
-
-
 def test_the_icon_is_128_pixels_square_and_drawn_by_its_script():
     from draw_icon import TARGETS, draw, png
 
@@ -47,10 +30,10 @@ def test_the_icon_is_128_pixels_square_and_drawn_by_its_script():
 
 def test_the_screenshots_that_cmake_names_are_there():
     text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
-    names = re.findall(r"Resources/Screenshots/([\w.-]+)", text)
+    names = re.findall(r"docs/pictures/([\w.-]+)", text)
     assert names
     for name in names:
-        assert png_size(REPOSITORY / "Resources" / "Screenshots" / name)[0] >= 800
+        assert png_size(REPOSITORY / "docs" / "pictures" / name)[0] >= 800
 
 
 def test_every_picture_in_the_guides_is_there():

@@ -14,13 +14,15 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "scripts"))
+from shrink_pictures import shrink  # noqa: E402
+
 TAKEN = REPOSITORY / "build" / "screenshots"
 PICTURES = (
     *("1-start", "2-case-open", "3-first-click", "4-corrected", "5-engine-lost", "6-confirmed"),
     *("7-training", "8-promoted", "9-better-first-proposal", "plot-first-proposal"),
 )
-SCREENSHOTS = {"4-corrected.png": "annotating.png", "8-promoted.png": "learning.png"}
-"""Which pictures are also those of the README and of Slicer's extension catalogue."""
+"""The README and Slicer's extension catalogue show two of these too, from the same place."""
 
 
 def main() -> int:
@@ -32,9 +34,9 @@ def main() -> int:
     code = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **settings}, check=False).returncode
     if code == 0:
         for name in PICTURES:
-            shutil.copyfile(TAKEN / f"{name}.png", REPOSITORY / "docs" / "pictures" / f"{name}.png")
-        for name, shown_as in SCREENSHOTS.items():
-            shutil.copyfile(TAKEN / name, REPOSITORY / "Resources" / "Screenshots" / shown_as)
+            kept = REPOSITORY / "docs" / "pictures" / f"{name}.png"
+            shutil.copyfile(TAKEN / f"{name}.png", kept)
+            shrink(kept)
     return code
 
 

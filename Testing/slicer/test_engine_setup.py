@@ -96,23 +96,46 @@ def test_it_can_be_cancelled(panel, installer):
     assert "cancelled" in panel.ui.engineLabel.text and not panel.widget.campaignPanel.setup.isRunning
 
 
-def test_the_installer_is_fetched_beside_slicers_packages(panel, tmp_path, monkeypatch):
-    import slicer
+def test_the_installer_is_fetched_beside_slicers_packages_as_the_first_step(panel, tmp_path, monkeypatch):
+    """With a stand-in for Slicer's Python whose pip puts a stand-in for uv where it is told to."""
+    monkeypatch.delenv("CLOPA_ENGINE_PYTHON", raising=False)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else which(name))
+    settings, setup = panel.widget.campaignPanel._settings, panel.widget.campaignPanel.setup
+    target, log = settings.environmentPython, tmp_path / "log"
+    uv = f'mkdir -p "{target.parent}"; printf "#!/bin/sh\\nexit 0\\n" > "{target}"; chmod +x "{target}"'
+    bin_ = settings.tools / "bin"
+    python = tmp_path / "PythonSlicer"
+    python.write_text(f"""#!/bin/sh
+echo "$@" > "{log}"
+mkdir -p "{bin_}"
+cat > "{bin_}/uv" <<'END'
+#!/bin/sh
+{uv}
+END
+chmod +x "{bin_}/uv"
+""")
+    python.chmod(0o700)
+    setup.findPython = lambda: str(python)
+    panel.ui.setupButton.click()
+    panel.ui.setupStart.click()
+    assert setup.isRunning, "pip runs while Slicer goes on"
+    panel.until(lambda: "is installed" in panel.ui.engineLabel.text, "the installation")
+    assert panel.ui.setupProgress.maximum == 5
+    words = log.read_text().split()
+    assert words[:3] == ["-m", "pip", "install"] and words[-3:] == ["--target", str(settings.tools), "uv"]
 
-    from CLoPAAnnotatorLib.engine.EngineSetup import findUv
 
-    asked = []
-
-    def install(requirements):
-        asked.append(requirements)
-        program.parent.mkdir(parents=True)
-        program.touch()
-
-    program = tmp_path / "tools" / "bin" / "uv"
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(slicer.util, "pip_install", install)
-    assert findUv(tmp_path / "tools") == findUv(tmp_path / "tools") == str(program)
-    assert asked == [["--target", str(tmp_path / "tools"), "--upgrade", "uv"]]
+def test_an_installer_that_did_not_arrive_is_told(panel, tmp_path, monkeypatch):
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else which(name))
+    python = tmp_path / "PythonSlicer"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o700)
+    panel.widget.campaignPanel.setup.findPython = lambda: str(python)
+    panel.ui.setupButton.click()
+    panel.ui.setupStart.click()
+    panel.until(lambda: "uv was fetched but is not in" in panel.ui.engineLabel.text, "the failure")
 
 
 @pytest.mark.skipif(
@@ -121,12 +144,7 @@ def test_the_installer_is_fetched_beside_slicers_packages(panel, tmp_path, monke
 @pytest.mark.timeout(3600)
 def test_the_real_installation_gives_an_engine_that_answers(panel, tmp_path, monkeypatch):
     """Everything as a user presses it: Set up, Install, Connect, a click."""
-    import slicer
-
-    from host import pip
-
     monkeypatch.delenv("CLOPA_ENGINE_PYTHON", raising=False)
-    monkeypatch.setattr(slicer.util, "pip_install", pip)
     ui, start, lines = panel.ui, time.monotonic(), []
     ui.setupButton.click()
     ui.setupStart.click()

@@ -35,7 +35,8 @@ def model():
     """A small trained model: ``CLOPA_TEST_MODEL``, or the bundled one."""
     if "CLOPA_TEST_MODEL" in os.environ:
         return os.environ["CLOPA_TEST_MODEL"]
-    if not any((REPOSITORY / "Resources" / "Models").glob("*/fold_0/checkpoint_final.pth")):
+    models = REPOSITORY / "CLoPAAnnotator" / "Resources" / "Models"
+    if not any(models.glob("*/fold_0/checkpoint_final.pth")):
         pytest.skip("no trained model here: set CLOPA_TEST_MODEL to a model folder")
     return ""
 

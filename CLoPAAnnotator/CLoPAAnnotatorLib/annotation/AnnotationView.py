@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import CaseRef, Mask, Prompt
 from clopa_annotator.wire.messages import CaseRow, OpenedCase
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
-
-Mood = Literal["calm", "good", "warning", "error"]
+from CLoPAAnnotatorLib.Texts import Mood
 
 
 class AnnotationView(Protocol):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from clopa_annotator.types import CaseRef, Event
 from clopa_annotator.wire.messages import Answer, OpenedCase
-from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
 from CLoPAAnnotatorLib.annotation.PromptHistory import Step
-from CLoPAAnnotatorLib.Texts import tr
+from CLoPAAnnotatorLib.Texts import Mood, tr
 
 Said = tuple[str, Mood]
 

@@ -16,7 +16,6 @@ from clopa_annotator.types import CaseRef, Event, Mask, Prompt
 from clopa_annotator.wire.messages import CaseRow, EngineInfo, OpenedCase
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
-from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
 from CLoPAAnnotatorLib.annotation.CaseList import CaseList
 from CLoPAAnnotatorLib.annotation.Listeners import Listeners
 from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
@@ -26,7 +25,7 @@ from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
-from CLoPAAnnotatorLib.Texts import tr
+from CLoPAAnnotatorLib.Texts import Mood, tr
 
 logger = logging.getLogger(__name__)
 

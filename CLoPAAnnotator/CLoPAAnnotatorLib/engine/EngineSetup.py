@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from clopa_annotator.errors import EngineError
+from CLoPAAnnotatorLib.engine.PackageInstall import PIP, slicersPython
 from CLoPAAnnotatorLib.engine.ProcessLine import ProcessLine
 from CLoPAAnnotatorLib.engine.Requirements import engineRequirements
 from CLoPAAnnotatorLib.engine.Settings import Settings
@@ -29,12 +28,15 @@ class SetupStep:
         title: what it does, for the user.
         arguments: for ``uv``, or for ``program``.
         otherwise: what to try if that fails, for instance because a firewall lets only PyPI through.
+        program: another program than ``uv``.
+        inSlicersPython: the program is Slicer's own Python.
     """
 
     title: str
     arguments: tuple[str, ...]
     otherwise: tuple[str, ...] = ()
     program: str = ""
+    inSlicersPython: bool = False
 
 
 def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
@@ -57,19 +59,15 @@ def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
 
 
 def findUv(tools: Path) -> str:
-    """The program ``uv``; put into ``tools`` if this computer has none: Slicer's packages stay as they are.
-
-    Raises:
-        EngineError: it was installed and is not there.
-    """
+    """The program ``uv``; empty if this computer has none and none was fetched into ``tools``."""
     program = tools / "bin" / ("uv.exe" if os.name == "nt" else "uv")
-    found = shutil.which("uv") or (str(program) if program.is_file() else "")
-    if not found:
-        slicer.util.pip_install(["--target", str(tools), "--upgrade", "uv"])
-        if not program.is_file():
-            raise EngineError(tr("uv was installed but {path} is not there.").format(path=program))
-        found = str(program)
-    return found
+    return shutil.which("uv") or (str(program) if program.is_file() else "")
+
+
+def fetchUv(tools: Path, python: str) -> SetupStep:
+    """The step that puts ``uv`` into a folder of its own; Slicer's packages stay as they are."""
+    arguments = (*PIP, "--upgrade", "--target", str(tools), "uv")
+    return SetupStep(tr("Fetch the installer uv"), arguments, program=python, inSlicersPython=True)
 
 
 class EngineSetup:
@@ -77,7 +75,7 @@ class EngineSetup:
 
     def __init__(self, ui: Any, settings: Settings, onEnd: Callable[[str, bool], None]) -> None:
         self.ui, self._settings, self._onEnd = ui, settings, onEnd
-        self.findUv = findUv
+        self.findUv, self.findPython, self.whyNot = findUv, slicersPython, lambda: ""
         self._process = ProcessLine(self._heard, self._stepEnded, self._heard)
         self._steps: list[SetupStep] = []
         self._step = SetupStep("", ())
@@ -108,15 +106,20 @@ class EngineSetup:
 
     def start(self) -> None:
         """Install; what was there is replaced."""
+        if self.whyNot():
+            self._onEnd(self.whyNot(), False)
+            return
         environment = self._settings.environment
         try:
-            self._program = self.findUv(self._settings.tools)
+            tools = self._settings.tools
+            self._program = self.findUv(tools)
+            fetch = () if self._program else (fetchUv(tools, self.findPython()),)
             (environment / "ready").unlink(missing_ok=True)
             environment.parent.mkdir(parents=True, exist_ok=True)
-        except Exception as error:  # noqa: BLE001  pip's wrapper raises many kinds; all end in this sentence
+        except (OSError, EngineError) as error:
             self._onEnd(tr("The installer could not be prepared: {why}").format(why=error), False)
             return
-        self._steps = list(setupPlan(environment, self._settings.environmentPython))
+        self._steps = [*fetch, *setupPlan(environment, self._settings.environmentPython)]
         self._total = len(self._steps)
         self._next()
 
@@ -126,8 +129,13 @@ class EngineSetup:
         self.ui.setupProgress.maximum, self.ui.setupProgress.value = self._total, done
         self.ui.setupProgress.setFormat(tr("step {n} of {of}").format(n=done + 1, of=self._total))
         self.ui.setupPlan.text = f"{step.title} …"
-        self._process.start(step.program or self._program, step.arguments)
+        self._run(step.program or self._program, step)
         self.refresh()
+
+    def _run(self, program: str, step: SetupStep) -> None:
+        settings = self._settings
+        own = {"UV_CACHE_DIR": str(settings.uvCache), "UV_PYTHON_INSTALL_DIR": str(settings.uvPythons)}
+        self._process.start(program, step.arguments, inSlicersPython=step.inSlicersPython, variables=own)
 
     def _heard(self, line: str) -> None:
         if line.strip() and self.isRunning:
@@ -136,14 +144,11 @@ class EngineSetup:
     def _stepEnded(self, code: int, errors: str) -> None:
         if code > 0 and self._step.otherwise:
             self._step = SetupStep(self._step.title, self._step.otherwise)
-            self._process.start(self._program, self._step.arguments)
+            self._run(self._program, self._step)
         elif code != 0:
-            why = errors.splitlines()[-1] if errors else str(code)
-            self._steps = []
-            self._onEnd(
-                tr("The installation failed: {why}. Nothing else was changed; try again.").format(why=why),
-                False,
-            )
+            self._fail(errors.splitlines()[-1] if errors else str(code))
+        elif not self._program and not self._findFetched():
+            self._fail(tr("uv was fetched but is not in {folder}").format(folder=self._settings.tools))
         elif self._steps:
             self._next()
         else:
@@ -151,6 +156,16 @@ class EngineSetup:
             self._isShown = False
             self._onEnd(tr("The engine is installed. Press Connect."), True)
         self.refresh()
+
+    def _findFetched(self) -> str:
+        self._program = self.findUv(self._settings.tools)
+        return self._program
+
+    def _fail(self, why: str) -> None:
+        self._steps = []
+        self._onEnd(
+            tr("The installation failed: {why}. Nothing else was changed; try again.").format(why=why), False
+        )
 
     def cancel(self) -> None:
         """Stop the installation."""

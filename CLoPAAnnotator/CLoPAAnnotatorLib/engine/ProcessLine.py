@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import slicer
 
@@ -59,13 +60,31 @@ class ProcessLine:
         """Its process id; 0 when it does not run."""
         return int(self._process.processId()) if self._process is not None else 0
 
-    def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; a program that runs already, or is still ending, is waited for first."""
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        inSlicersPython: bool = False,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start it; a program that runs already, or is still ending, is waited for first.
+
+        Args:
+            program: what to run.
+            arguments: for it.
+            inSlicersPython: it is Slicer's own Python, which needs the environment that Slicer runs in.
+            variables: more for the environment of another program.
+        """
         self.stop()
         self._output = self._errorOutput = b""
         self._errors = []
         self._process = qt.QProcess()
-        self._process.setProcessEnvironment(cleanEnvironment())
+        if not inSlicersPython:
+            environment = cleanEnvironment()
+            for name, value in variables.items():
+                environment.insert(name, value)
+            self._process.setProcessEnvironment(environment)
         self._process.connect("readyReadStandardOutput()", self._read)
         self._process.connect("readyReadStandardError()", self._readErrors)
         self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)

@@ -85,6 +85,16 @@ class Settings:
         return self.home / "tools"
 
     @property
+    def uvCache(self) -> Path:
+        """Folder for what the installer downloads; the environment shares its files where the disk can."""
+        return self.home / "uv-cache"
+
+    @property
+    def uvPythons(self) -> Path:
+        """Folder for a Python that the installer fetches, if the computer has none that fits."""
+        return self.home / "python"
+
+    @property
     def python(self) -> str:
         """The engine's interpreter: ``CLOPA_ENGINE_PYTHON``, or that of the environment; empty if none."""
         chosen = os.environ.get("CLOPA_ENGINE_PYTHON")

@@ -8,13 +8,13 @@ from typing import Any
 import slicer
 
 import qt
-from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
+from CLoPAAnnotatorLib.annotation.Surface3D import Surface3D
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.CasesPanel import askForText
 from CLoPAAnnotatorLib.panels.Style import MOODS, NEGATIVE_ON, POSITIVE_ON, PRIMARY, TITLE, TOOL_ON
 from CLoPAAnnotatorLib.scene.PromptShapes import TOOLS, Tool
 from CLoPAAnnotatorLib.scene.SliceGestures import SliceGestures
-from CLoPAAnnotatorLib.Texts import tr
+from CLoPAAnnotatorLib.Texts import Mood, tr
 
 SPINNER_AFTER_MS = 80
 HINTS = {
@@ -32,6 +32,7 @@ class AnnotatePanel:
         self.ui, self._workspace, self._session = ui, workspace, workspace.session
         self.askForText = askForText
         self.gestures = SliceGestures(workspace.gesture, lambda: workspace.state.isPositive)
+        self.surface = Surface3D(workspace)
         self._shortcuts: list[Any] = []
         self._spinner = qt.QTimer()
         self._spinner.setSingleShot(True)
@@ -76,6 +77,7 @@ class AnnotatePanel:
             (ui.flagButton, self.flag),
         ):  # fmt: skip
             button.connect("clicked(bool)", lambda _=False, action=action: workspace.attempt(action))
+        ui.show3D.connect("toggled(bool)", self.surface.setShown)
         ui.showPrompts.connect("toggled(bool)", workspace.case.markers.setVisible)
         ui.opacitySlider.connect("valueChanged(int)", lambda value: workspace.case.setOpacity(value / 100))
         ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onSegmentation)
@@ -111,6 +113,7 @@ class AnnotatePanel:
             ("Shift+R", session.reset),
             ("Esc", session.cancel),
             ("H", self.ui.showPrompts.toggle),
+            ("3", self.ui.show3D.toggle),
             ("N", self._workspace.openNext),
             ("Ctrl+Return", self.confirmAndNext),
             ("Ctrl+Shift+Return", self.confirm),

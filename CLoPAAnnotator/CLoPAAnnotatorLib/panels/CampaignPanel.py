@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,13 @@ from clopa_annotator.wire.messages import EngineInfo
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.EngineProcess import EngineProcess, NewCampaign
 from CLoPAAnnotatorLib.engine.EngineSetup import EngineSetup
+from CLoPAAnnotatorLib.engine.HttpClient import MakeClient, httpClient
+from CLoPAAnnotatorLib.engine.PackageInstall import PackageInstall
 from CLoPAAnnotatorLib.engine.Places import campaignFolder
+from CLoPAAnnotatorLib.engine.Removal import Removal
 from CLoPAAnnotatorLib.engine.Settings import Settings
 from CLoPAAnnotatorLib.panels.Style import MOODS, PRIMARY
 from CLoPAAnnotatorLib.Texts import tr
-
-MakeClient = Callable[[str, str, Path], EngineClient]
-"""From address, token and spool folder."""
-
-
-def httpClient(url: str, token: str, spool: Path) -> EngineClient:
-    """The real client; its two packages are asked for here, at the point of use."""
-    from CLoPAAnnotatorLib.engine.Requirements import ensureClientPackages
-
-    ensureClientPackages()
-    from clopa_annotator.client.http_client import HttpEngineClient
-
-    return HttpEngineClient(url, token, spool)
 
 
 class CampaignPanel:
@@ -44,6 +33,9 @@ class CampaignPanel:
         self.setup = EngineSetup(ui, settings, self._onSetUp)
         self.address = ""
         self._isConnecting = False
+        self.packages = PackageInstall(ui, self._say, workspace.attempt)
+        self.removal = Removal(ui, settings, self._say, self._whyNotRemove, self.refresh)
+        self.setup.whyNot = lambda: tr("Wait until removing has ended.") if self.removal.isRunning else ""
         self._testing: EngineClient | None = None
         self._testTimer = qt.QTimer()
         self._testTimer.setInterval(20)
@@ -104,6 +96,8 @@ class CampaignPanel:
 
     def connectNow(self) -> None:
         """Start the engine, or connect to the server; refusals are raised in words."""
+        if not self.packages.isReadyFor(self.connectNow):
+            return
         self._settings.usesServer = bool(self.ui.serverRadio.checked)
         if self.ui.serverRadio.checked:
             url, token = self._server()
@@ -209,6 +203,8 @@ class CampaignPanel:
 
     def test(self) -> None:
         """Ask the server who it is, without connecting."""
+        if not self.packages.isReadyFor(self.test):
+            return
         url, token = self._server()
         self._endTest()
         try:
@@ -247,6 +243,11 @@ class CampaignPanel:
     def _onSetUp(self, sentence: str, isGood: bool) -> None:
         self._say(sentence, "good" if isGood else "error")
         self.refresh()
+
+    def _whyNotRemove(self) -> str:
+        if self.process.isRunning or self._workspace.isConnected:
+            return tr("An engine is in use. Press Disconnect first.")
+        return tr("Wait until the installation has ended.") if self.setup.isRunning else ""
 
     def _say(self, sentence: str, mood: str) -> None:
         self.ui.engineLabel.text = sentence
@@ -288,6 +289,8 @@ class CampaignPanel:
         """The module goes away: end everything that was started."""
         self._endTest()
         self.setup.cancel()
+        self.packages.cancel()
+        self.removal.cancel()
         self._workspace.link.flush()
         self._workspace.link.drop()
         self.process.stop()

@@ -10,13 +10,12 @@ import slicer
 import qt
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
-from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
-from CLoPAAnnotatorLib.Texts import tr
+from CLoPAAnnotatorLib.Texts import Mood, tr
 
 Line = tuple[tuple[str, str, str], str, bool]
 """Texts, colour of the state, and whether the case is open."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
+from CLoPAAnnotatorLib.Texts import Mood
 
 MOODS: dict[Mood, str] = {
     "calm": "padding: 4px; border-left: 3px solid #8aa0b4;",

@@ -39,6 +39,11 @@ class CaseScene:
         """The open case's volume node; None if there is none."""
         return self._state.volume
 
+    @property
+    def proposal(self) -> ProposalSegment | None:
+        """The open case's segment; None if no case is open."""
+        return self._proposal
+
     def load(self, source: CaseSource) -> Any:
         """The volume of a case: from the scene, or from its file.
 

@@ -192,15 +192,23 @@ class ProposalSegment:
 
         Only the filled box is copied: a copy of 512 x 512 x 300 voxels would stop the interface for a moment.
         """
+        mask, crop = np.zeros(self.shape, np.uint8), self.crop()
+        if crop is not None:
+            mask[box_slices(crop[1])] = crop[0] > 0
+        mask.setflags(write=False)
+        return mask
+
+    def crop(self) -> tuple[Mask, BoundsKji] | None:
+        """The voxels of a box around everything that is set, not copied, and the box; None if nothing is."""
         self._refresh()
         if not self._isFilledKnown:
             self._filled, self._isFilledKnown = _filledBox(self._array), True
-        mask = np.zeros(self.shape, np.uint8)
-        if self._filled is not None:
-            box = box_slices(self._filled)
-            mask[box] = self._array[box] > 0
-        mask.setflags(write=False)
-        return mask
+        return None if self._filled is None else (self._array[box_slices(self._filled)], self._filled)
+
+    def stamp(self) -> tuple[int, int]:
+        """Changes whenever the voxels do."""
+        labelmap = self.segment.GetRepresentation(LABELMAP)
+        return (id(labelmap), 0 if labelmap is None else labelmap.GetMTime())
 
     def setName(self, name: str) -> None:
         """Rename the segment, for instance when it was confirmed."""

@@ -10,7 +10,7 @@ from clopa_annotator.errors import ModelNotPresent
 from clopa_annotator.models.presence import is_complete
 
 BASE_NAME = "clopa-base"
-"""Name of the bundled model's folder in ``Resources/Models``."""
+"""Name of the bundled model's folder in the Slicer module's ``Resources/Models``."""
 _CHECKPOINT_FILES = ("plans.json", "dataset.json")
 
 
@@ -85,14 +85,13 @@ def model_root() -> Path:
 
 
 def bundled_model_folder() -> Path:
-    """The bundled model: inside an installed package, or in the repository that this file belongs to.
+    """The bundled model: inside an installed package, or in the resources of the Slicer module beside it.
 
     Raises:
         ModelNotPresent: this installation came without it.
     """
     package = Path(__file__).resolve().parents[1]
-    candidates = (package / "_models", package.parent / "Resources" / "Models", _repository(package))
-    for candidate in candidates:
+    for candidate in (package / "_models", package.parent / "Resources" / "Models"):
         if _looks_like_a_model(candidate / BASE_NAME):
             return candidate / BASE_NAME
     raise ModelNotPresent(
@@ -140,10 +139,6 @@ def list_models(root: Path | None = None) -> tuple[ModelStatus, ...]:
 def folder_of(entry: ModelEntry, root: Path | None = None) -> Path:
     """Where a download of this entry lies when it is complete."""
     return (root or model_root()) / (entry.folder or BASE_NAME)
-
-
-def _repository(package: Path) -> Path:
-    return package.parent.parent / "Resources" / "Models"
 
 
 def _looks_like_a_model(folder: Path) -> bool:

@@ -12,8 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import httpx
+from typing import TYPE_CHECKING
 
 from clopa_annotator.errors import LicenceNotAccepted, ModelError, ModelNotPresent
 from clopa_annotator.models.catalogue import ENTRIES, ModelEntry, folder_of
@@ -28,11 +27,15 @@ from clopa_annotator.models.presence import (
     sha256_of,
 )
 
+if TYPE_CHECKING:
+    import httpx  # not at run time: Slicer's Python may lack it, and asks this package what can be removed
+
 logger = logging.getLogger(__name__)
 
 SERVER = "https://huggingface.co"
 LARGEST = 4 * 2**30
 _TIMEOUT_S = 30.0
+_PARTIAL_CONTENT = 206
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def download(
         ModelNotPresent: unknown name, no connection, or stopped.
         ModelError: a file is not what the server's list says.
     """
+    import httpx
+
     entry = _remote_entry(name)
     folder = folder_of(entry, root)
     if is_complete(folder):
@@ -129,6 +134,8 @@ def _remote_entry(name: str) -> ModelEntry:
 
 
 def _transfer(transfer: _Transfer) -> Path:
+    import httpx
+
     try:
         return transfer.run()
     except httpx.HTTPError as error:
@@ -210,7 +217,7 @@ class _Transfer:
         url = f"{SERVER}/{entry.repository}/resolve/{entry.revision}/{entry.folder}/{file.name}"
         with self._client.stream("GET", url, headers=headers) as reply:
             reply.raise_for_status()
-            resumed = reply.status_code == httpx.codes.PARTIAL_CONTENT
+            resumed = reply.status_code == _PARTIAL_CONTENT
             if resumed:
                 self._advance(file, have)
             self._write(reply, file, arriving, have if resumed else 0)
