@@ -46,8 +46,8 @@ def measure(shape, radius, repeats):
     import slicer
     import vtk
 
-    from CLoPAAnnotatorLib.MaskSurface import surfaceOf
-    from CLoPAAnnotatorLib.ProposalSegment import ProposalSegment
+    from CLoPAAnnotatorLib.scene.MaskSurface import surfaceOf
+    from CLoPAAnnotatorLib.scene.ProposalSegment import ProposalSegment
 
     volume = slicer.util.addVolumeFromArray(np.zeros(shape, np.int16))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

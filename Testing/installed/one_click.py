@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 import clopa_annotator
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.tokens import first_token
+from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.models import bundled_model_folder
 from clopa_annotator.types import Image, PointPrompt
+from clopa_annotator.wire.tokens import first_token
 
 CLOPA = [sys.executable, "-m", "clopa_annotator.cli"]
 PATIENCE_S = 240.0

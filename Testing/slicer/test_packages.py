@@ -38,8 +38,8 @@ def pip(panel, tmp_path):
 
 
 def use_server(panel):
-    from clopa_annotator.engine.fake import FakeEngineClient
-    from clopa_annotator.engine.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     panel.ui.serverRadio.checked = True
     panel.ui.serverUrl.text, panel.ui.serverToken.text = "http://127.0.0.1:1", "x" * 43
@@ -157,7 +157,7 @@ def test_loading_and_showing_the_module_looks_at_no_package(host, home, monkeypa
     """Slicer's generic tests load every module, on machines without the packages."""
     from conftest import MODULE
 
-    from CLoPAAnnotatorLib import Requirements
+    from CLoPAAnnotatorLib.engine import Requirements
 
     monkeypatch.setattr(Requirements, "missingForClient", lambda: pytest.fail("asked for packages"))
     for name in ("httpx", "blosc2"):

@@ -81,7 +81,7 @@ def test_a_campaign_in_one_of_the_folders_stops_it(panel, downloaded):
 
 
 def test_removing_does_not_stop_the_interface_and_can_be_stopped(panel, downloaded, monkeypatch):
-    from CLoPAAnnotatorLib import Removal
+    from CLoPAAnnotatorLib.engine import Removal
 
     ask(panel)
     monkeypatch.setattr(Removal, "SLICE_S", 0.0)  # as slow as can be: nothing at a time

@@ -134,7 +134,7 @@ def test_the_files_are_what_their_script_makes_and_small():
     import SimpleITK as sitk
 
     import make_sample_data as maker
-    from CLoPAAnnotatorLib.SampleVolumes import sampleFiles
+    from CLoPAAnnotatorLib.scene.SampleVolumes import sampleFiles
 
     assert [path.name for path in sampleFiles()] == [maker.name_of(n) for n in range(maker.COUNT)]
     assert sum(path.stat().st_size for path in sampleFiles()) < 600_000

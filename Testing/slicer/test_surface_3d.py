@@ -84,7 +84,7 @@ def test_it_follows_clicks_undo_and_hand_edits(clicked):
 
 
 def test_it_waits_while_an_answer_is_awaited(clicked, monkeypatch):
-    from CLoPAAnnotatorLib import Surface3D
+    from CLoPAAnnotatorLib.annotation import Surface3D
 
     clicked.ui.show3D.click()
     clicked.host.spin(0.4)
@@ -128,7 +128,7 @@ def test_a_layout_without_a_3d_view_is_told(clicked, monkeypatch):
 def test_the_surface_lies_around_the_voxels_with_its_outside_out(mirrored):
     import vtk
 
-    from CLoPAAnnotatorLib.MaskSurface import surfaceOf
+    from CLoPAAnnotatorLib.scene.MaskSurface import surfaceOf
 
     mask = np.ones((20, 24, 28), np.uint8)
     matrix = vtk.vtkMatrix4x4()
@@ -144,7 +144,7 @@ def test_the_surface_lies_around_the_voxels_with_its_outside_out(mirrored):
 def test_a_large_mask_is_sampled_and_an_empty_one_has_no_surface():
     import vtk
 
-    from CLoPAAnnotatorLib.MaskSurface import surfaceOf
+    from CLoPAAnnotatorLib.scene.MaskSurface import surfaceOf
 
     big = np.ones((200, 200, 200), np.uint8)
     surface = surfaceOf(big, ((0, 200), (0, 200), (0, 200)), vtk.vtkMatrix4x4())

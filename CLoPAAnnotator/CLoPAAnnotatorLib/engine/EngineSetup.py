@@ -1,0 +1,189 @@
+"""Installing the engine on this computer: a plan to read first, progress, Cancel; Slicer is not touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clopa_annotator.errors import EngineError
+from CLoPAAnnotatorLib.engine.PackageInstall import PIP, slicersPython
+from CLoPAAnnotatorLib.engine.ProcessLine import ProcessLine
+from CLoPAAnnotatorLib.engine.Requirements import engineRequirements
+from CLoPAAnnotatorLib.engine.Settings import Settings
+from CLoPAAnnotatorLib.Texts import tr
+
+PYTHON_VERSIONS = ">=3.10,<3.13"  # one that the computer has; if it has none, uv fetches the newest of these
+GPU_SIZE, CPU_SIZE = "6 GB", "1.5 GB"
+
+
+@dataclass(frozen=True)
+class SetupStep:
+    """One command of the installation.
+
+    Attributes:
+        title: what it does, for the user.
+        arguments: for ``uv``, or for ``program``.
+        otherwise: what to try if that fails, for instance because a firewall lets only PyPI through.
+        program: another program than ``uv``.
+        inSlicersPython: the program is Slicer's own Python.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
+    program: str = ""
+    inSlicersPython: bool = False
+
+
+def setupPlan(environment: Path, python: Path) -> tuple[SetupStep, ...]:
+    """What will be run. ``--torch-backend=auto`` picks the torch build that fits the graphics driver."""
+    plain = ("pip", "install", "--python", str(python))
+    fitting = (*plain, "--torch-backend=auto")
+    torch = tuple(r for r in engineRequirements() if r.startswith("torch"))
+    everything = engineRequirements()
+    make = ("venv", "--python", PYTHON_VERSIONS, "--clear", str(environment))
+    return (
+        SetupStep(tr("Make a Python of its own"), make),
+        SetupStep(tr("Install PyTorch"), (*fitting, *torch), (*plain, *torch)),
+        SetupStep(tr("Install nnInteractive and the rest"), (*fitting, *everything), (*plain, *everything)),
+        SetupStep(
+            tr("Check that it works"),
+            ("-c", "import clopa_annotator.campaign.composition"),
+            program=str(python),
+        ),
+    )
+
+
+def findUv(tools: Path) -> str:
+    """The program ``uv``; empty if this computer has none and none was fetched into ``tools``."""
+    program = tools / "bin" / ("uv.exe" if os.name == "nt" else "uv")
+    return shutil.which("uv") or (str(program) if program.is_file() else "")
+
+
+def fetchUv(tools: Path, python: str) -> SetupStep:
+    """The step that puts ``uv`` into a folder of its own; Slicer's packages stay as they are."""
+    arguments = (*PIP, "--upgrade", "--target", str(tools), "uv")
+    return SetupStep(tr("Fetch the installer uv"), arguments, program=python, inSlicersPython=True)
+
+
+class EngineSetup:
+    """Runs the plan step by step and shows it."""
+
+    def __init__(self, ui: Any, settings: Settings, onEnd: Callable[[str, bool], None]) -> None:
+        self.ui, self._settings, self._onEnd = ui, settings, onEnd
+        self.findUv, self.findPython, self.whyNot = findUv, slicersPython, lambda: ""
+        self._process = ProcessLine(self._heard, self._stepEnded, self._heard)
+        self._steps: list[SetupStep] = []
+        self._step = SetupStep("", ())
+        self._total, self._program = 0, ""
+        self._isShown = False
+        ui.setupButton.connect("clicked(bool)", lambda _=False: self._toggle())
+        ui.setupStart.connect("clicked(bool)", lambda _=False: self.start())
+        ui.setupCancel.connect("clicked(bool)", lambda _=False: self.cancel())
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether an installation is under way."""
+        return self._process.isRunning
+
+    def _toggle(self) -> None:
+        self._isShown = not self._isShown
+        self.refresh()
+
+    def planText(self) -> str:
+        """The plan in words, with sizes."""
+        gpu = shutil.which("nvidia-smi") is not None
+        size = GPU_SIZE if gpu else CPU_SIZE
+        kind = tr("an NVIDIA graphics card was found") if gpu else tr("no NVIDIA graphics card was found")
+        return tr(
+            "Installs PyTorch and nnInteractive, with a Python of their own, into {folder}: about {size} "
+            "({kind}). Takes some minutes. Slicer's own packages are not changed; to undo, delete the folder."
+        ).format(folder=self._settings.environment, size=size, kind=kind)
+
+    def start(self) -> None:
+        """Install; what was there is replaced."""
+        if self.whyNot():
+            self._onEnd(self.whyNot(), False)
+            return
+        environment = self._settings.environment
+        try:
+            tools = self._settings.tools
+            self._program = self.findUv(tools)
+            fetch = () if self._program else (fetchUv(tools, self.findPython()),)
+            (environment / "ready").unlink(missing_ok=True)
+            environment.parent.mkdir(parents=True, exist_ok=True)
+        except (OSError, EngineError) as error:
+            self._onEnd(tr("The installer could not be prepared: {why}").format(why=error), False)
+            return
+        self._steps = [*fetch, *setupPlan(environment, self._settings.environmentPython)]
+        self._total = len(self._steps)
+        self._next()
+
+    def _next(self) -> None:
+        self._step = step = self._steps.pop(0)
+        done = self._total - len(self._steps) - 1
+        self.ui.setupProgress.maximum, self.ui.setupProgress.value = self._total, done
+        self.ui.setupProgress.setFormat(tr("step {n} of {of}").format(n=done + 1, of=self._total))
+        self.ui.setupPlan.text = f"{step.title} …"
+        self._run(step.program or self._program, step)
+        self.refresh()
+
+    def _run(self, program: str, step: SetupStep) -> None:
+        settings = self._settings
+        own = {"UV_CACHE_DIR": str(settings.uvCache), "UV_PYTHON_INSTALL_DIR": str(settings.uvPythons)}
+        self._process.start(program, step.arguments, inSlicersPython=step.inSlicersPython, variables=own)
+
+    def _heard(self, line: str) -> None:
+        if line.strip() and self.isRunning:
+            self.ui.setupPlan.text = f"{self._step.title}: {line.strip()[:120]}"
+
+    def _stepEnded(self, code: int, errors: str) -> None:
+        if code > 0 and self._step.otherwise:
+            self._step = SetupStep(self._step.title, self._step.otherwise)
+            self._run(self._program, self._step)
+        elif code != 0:
+            self._fail(errors.splitlines()[-1] if errors else str(code))
+        elif not self._program and not self._findFetched():
+            self._fail(tr("uv was fetched but is not in {folder}").format(folder=self._settings.tools))
+        elif self._steps:
+            self._next()
+        else:
+            (self._settings.environment / "ready").touch()
+            self._isShown = False
+            self._onEnd(tr("The engine is installed. Press Connect."), True)
+        self.refresh()
+
+    def _findFetched(self) -> str:
+        self._program = self.findUv(self._settings.tools)
+        return self._program
+
+    def _fail(self, why: str) -> None:
+        self._steps = []
+        self._onEnd(
+            tr("The installation failed: {why}. Nothing else was changed; try again.").format(why=why), False
+        )
+
+    def cancel(self) -> None:
+        """Stop the installation."""
+        if self.isRunning:
+            self._steps = []
+            self._process.kill()  # it does not listen; what it left is replaced by the next try
+            self._onEnd(tr("The installation was cancelled. The engine is not installed."), False)
+        self._isShown = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the plan or the progress."""
+        ui, running = self.ui, self.isRunning
+        installed = bool(self._settings.python)
+        ui.setupLabel.text = tr("installed") if installed else tr("not installed yet")
+        ui.setupButton.enabled = not running
+        ui.setupBox.setVisible((self._isShown or running) and not ui.serverRadio.checked)
+        ui.setupStart.setVisible(not running)
+        ui.setupProgress.setVisible(running)
+        if self._isShown and not running:
+            ui.setupPlan.text = self.planText()

@@ -1,0 +1,20 @@
+"""How the panel makes its client: the real one, unless a test gives another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clopa_annotator.client.engine_client import EngineClient
+from CLoPAAnnotatorLib.engine.Requirements import requireClientPackages
+
+MakeClient = Callable[[str, str, Path], EngineClient]
+"""From address, token and spool folder."""
+
+
+def httpClient(url: str, token: str, spool: Path) -> EngineClient:
+    """The real client; its two packages are imported here, at the point of use."""
+    requireClientPackages()
+    from clopa_annotator.client.http_client import HttpEngineClient
+
+    return HttpEngineClient(url, token, spool)
