@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,16 @@ def test_a_file_that_resists_is_told_and_the_rest_goes_on(
     steps = list(remove([folder]))
     assert [s.problem for s in steps if s.problem] == ["in use"]
     assert [p.name for p in folder.rglob("*") if p.is_file()] == ["weights"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_of_a_folder_that_is_a_link_only_the_link_is_removed(tmp_path: Path) -> None:
+    elsewhere = a_download(tmp_path / "other disk")
+    link = tmp_path / "engine"
+    link.symlink_to(elsewhere)
+    assert sum(step.size for step in measure([link])) == 0
+    assert [step.path for step in remove([link])] == [link]
+    assert not link.is_symlink() and (elsewhere / "fold_0" / "weights").is_file()
 
 
 def test_slicers_python_can_ask_without_httpx() -> None:
