@@ -6,16 +6,19 @@ Pure Python: a list of names and paths; no image is opened here.
 from __future__ import annotations
 
 import csv
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clopa_annotator.datasets.file_names import (
+    IMAGE_SUFFIXES,
+    case_images,
+    describe,
+    is_image,
+    is_segmentation,
+    stem,
+)
 from clopa_annotator.errors import DatasetError
-
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class CaseSource:
 def listCases(path: Path) -> tuple[CaseSource, ...]:
     """The cases of a dataset folder, a folder of images, one image, or a CSV file.
 
-    A folder with ``imagesTr`` is read as an MSD or nnU-Net dataset: with nnU-Net's channel numbers
-    (``_0000``) only the first channel is taken. A CSV has a column ``image`` (or ``path``) and optionally
+    A folder with ``imagesTr`` is read as an MSD or nnU-Net dataset: of a case with several channels (nnU-Net's
+    ``_0000``) only the first is taken, see `case_images`. Segmentations (``.seg.nrrd``) are no cases. A CSV has a column ``image`` (or ``path``) and optionally
     ``case`` (or ``id``); paths are relative to the file.
 
     Raises:
@@ -52,15 +55,8 @@ def listCases(path: Path) -> tuple[CaseSource, ...]:
     else:
         cases = tuple(CaseSource(stem(file), file) for file in _images(path))
     if not cases:
-        raise DatasetError(f"{path} holds no images that can be read ({', '.join(SUFFIXES)}).")
+        raise DatasetError(f"{path} holds no images that can be read ({', '.join(IMAGE_SUFFIXES)}).")
     return _unique(cases)
-
-
-def stem(path: Path) -> str:
-    """A file's name without its image suffix."""
-    name = path.name
-    found = next((s for s in SUFFIXES if name.lower().endswith(s)), "")
-    return name[: len(name) - len(found)] if found else path.stem
 
 
 def _images(folder: Path) -> list[Path]:
@@ -68,28 +64,26 @@ def _images(folder: Path) -> list[Path]:
         files = sorted(folder.iterdir())
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error.strerror}.") from error
-    return [f for f in files if f.name.lower().endswith(SUFFIXES) and not f.name.startswith(".")]
+    return [file for file in files if is_image(file)]
 
 
 def _oneFile(path: Path) -> CaseSource:
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DatasetError(f"{path.name} is not an image that can be read ({', '.join(SUFFIXES)}) nor a CSV.")
+    _refuseSegmentation(path)
+    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+        raise DatasetError(f"{path.name} is not an image that can be read ({', '.join(IMAGE_SUFFIXES)}) nor a CSV.")
     return CaseSource(stem(path), path)
 
 
+def _refuseSegmentation(path: Path) -> None:
+    if is_segmentation(path):
+        raise DatasetError(f"{path.name} is a segmentation. Choose the image that it belongs to.")
+
+
 def _fromDataset(folder: Path) -> tuple[CaseSource, ...]:
-    description = folder / "dataset.json"
-    if description.is_file():
-        try:
-            json.loads(description.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DatasetError(f"{description} is damaged: {error}. Repair it or choose imagesTr.") from error
-    cases = []
-    for file in _images(folder / "imagesTr"):
-        channel = _CHANNEL.search(stem(file))
-        if channel is None or channel.group(1) == "0000":
-            cases.append(CaseSource(_CHANNEL.sub("", stem(file)), file))
-    return tuple(cases)
+    labels = folder / "labelsTr"
+    names = [stem(file) for file in labels.iterdir()] if labels.is_dir() else []
+    found = case_images(_images(folder / "imagesTr"), names, describe(folder))
+    return tuple(CaseSource(case, file) for case, file in found.items())
 
 
 def _fromCsv(path: Path) -> tuple[CaseSource, ...]:
@@ -107,6 +101,7 @@ def _fromCsv(path: Path) -> tuple[CaseSource, ...]:
         file = (path.parent / image).resolve()
         if not file.is_file():
             raise DatasetError(f"Line {number} of {path.name} names {image}, which does not exist.")
+        _refuseSegmentation(file)
         cases.append(CaseSource(values.get("case") or values.get("id") or stem(file), file))
     return tuple(cases)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
+from clopa_annotator.datasets.target import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
@@ -152,9 +153,11 @@ def run_evaluation(
 
     Raises:
         ConfigError: no cases, or ``out`` holds an earlier run.
+        DatasetError: no case has the target.
     """
     if not cases:
         raise ConfigError("There is no case to evaluate on; raise --limit or give a larger dataset.")
+    require_target(cases)
     started = time.perf_counter()
     _prepare(out, settings, cases)
     try:
