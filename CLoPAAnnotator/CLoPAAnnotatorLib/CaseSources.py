@@ -39,9 +39,10 @@ class CaseSource:
 def listCases(path: Path) -> tuple[CaseSource, ...]:
     """The cases of a dataset folder, a folder of images, one image, or a CSV file.
 
-    A folder with ``imagesTr`` is read as an MSD or nnU-Net dataset: of a case with several channels (nnU-Net's
-    ``_0000``) only the first is taken, see `case_images`. Segmentations (``.seg.nrrd``) are no cases. A CSV has a column ``image`` (or ``path``) and optionally
-    ``case`` (or ``id``); paths are relative to the file.
+    A folder with ``imagesTr`` is read as an MSD or nnU-Net dataset: of a case with several channels
+    (nnU-Net's ``_0000``) only the first is taken, see `case_images`. Segmentations (``.seg.nrrd``) are no
+    cases. A CSV has a column ``image`` (or ``path``) and optionally ``case`` (or ``id``); paths are relative
+    to the file.
 
     Raises:
         DatasetError: nothing there, unreadable, no images, or two cases of one name.
@@ -70,7 +71,8 @@ def _images(folder: Path) -> list[Path]:
 def _oneFile(path: Path) -> CaseSource:
     _refuseSegmentation(path)
     if not path.name.lower().endswith(IMAGE_SUFFIXES):
-        raise DatasetError(f"{path.name} is not an image that can be read ({', '.join(IMAGE_SUFFIXES)}) nor a CSV.")
+        known = ", ".join(IMAGE_SUFFIXES)
+        raise DatasetError(f"{path.name} is not an image that can be read ({known}) nor a CSV.")
     return CaseSource(stem(path), path)
 
 

@@ -1,7 +1,7 @@
 """Where cases come from: dataset folders, DICOM series, generated tasks.
 
-A dataset is a list of `LabelledCase`: names and places first, voxels only when one is read. What stands here is
-imported when it is asked for: Slicer's side lists files and DICOM series without SciPy.
+A dataset is a list of `LabelledCase`: names and places first, voxels only when one is read. What stands here
+is imported when it is asked for: Slicer's side lists files and DICOM series without SciPy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What ITK reads from a NIfTI file without a word although it is not there: found before a voxel is used.
 
-ITK fills what is missing from a cut file with zeros, takes 1 mm for a voxel size of 0 or NaN, and says of sheared
-axes only that it has found no orthonormal definition. Slicer reads through ITK as well. So every reader of
-this package asks here first. Standard library only: Slicer's side uses it too.
+ITK fills what is missing from a cut file with zeros, takes 1 mm for a voxel size of 0 or NaN, and says of
+sheared axes only that it has found no orthonormal definition. Slicer reads through ITK as well. So every
+reader of this package asks here first. Standard library only: Slicer's side uses it too.
 
 Source of the layout: the NIfTI-1.1 header as published by the Data Format Working Group (nifti1.h).
 """
@@ -194,6 +194,6 @@ def _check_position(path: Path, header: NiftiHeader) -> None:
     if any(abs(n - abs(p)) > SCALE * n for n, p in zip(lengths, sizes_mm, strict=True)):
         said, meant = (" x ".join(f"{abs(v):.4g}" for v in values) for values in (sizes_mm, lengths))
         raise ImageError(
-            f"{path.name} contradicts itself: its voxels are {said} mm by pixdim and {meant} mm by its sform. "
-            "Correct the one that is wrong."
+            f"{path.name} contradicts itself: its voxels are {said} mm by pixdim and {meant} mm by its "
+            "sform. Correct the one that is wrong."
         )

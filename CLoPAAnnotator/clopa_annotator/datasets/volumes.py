@@ -189,7 +189,7 @@ def _placed(
         geometry.shape_kji, like.spacing_ijk_mm, _position(like, start), like.direction
     )  # where it lies if it is a part
     inside = all(
-        0 <= a and a + n <= m for a, n, m in zip(start, geometry.shape_kji, like.shape_kji, strict=True)
+        a >= 0 and a + n <= m for a, n, m in zip(start, geometry.shape_kji, like.shape_kji, strict=True)
     )
     if not inside or not geometry.agrees_with(there, tolerance_mm=0.05):
         raise GeometryError("It lies on another voxel grid than its image.")

@@ -30,8 +30,8 @@ def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
     """The image's voxels in native byte order, C-contiguous; the same array if it already is.
 
     Raises:
-        ImageError: not 3D, empty, not real numbers, constant (also: in all of its nonzero region), or with NaN,
-            infinite or too large values.
+        ImageError: not 3D, a single slice, empty, not real numbers, constant (in its nonzero region), or with
+            NaN, infinite or too large values.
         GeometryError: the grid's shape is not the array's.
     """
     voxels = usable_array(image.voxels)
