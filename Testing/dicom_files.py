@@ -111,7 +111,11 @@ def write_times(folder: Path, marks: Iterable[dict[str, Any]], **kwargs: Any) ->
 
 
 def write_enhanced(
-    path: Path, *, order: Iterable[int] = range(SHAPE[0]), slopes: Iterable[float] | None = None, times: int = 1
+    path: Path,
+    *,
+    order: Iterable[int] = range(SHAPE[0]),
+    slopes: Iterable[float] | None = None,
+    times: int = 1,
 ) -> Path:
     """A multi-frame MR whose frames are stored in any order."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def grid_of(planes: Sequence[Plane]) -> Geometry:
     """
     count = len(planes)
     if count < 2:
-        raise ImageError("is a single image; a volume has several slices")
+        raise ImageError("is a single image, and a volume has several slices. Choose another series")
     row, column, normal = _unit_axes(planes[0])
     positions = np.array([p.position_lps_mm for p in planes])
     step = (positions[-1] - positions[0]) / (count - 1)

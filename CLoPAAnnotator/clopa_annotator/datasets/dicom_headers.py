@@ -6,14 +6,16 @@ SimpleITK does not hand out, and because it decodes names in their character set
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.errors import DatasetError
+from clopa_annotator.errors import DatasetError, ImageError
 
 Vector = tuple[float, ...]
 
@@ -115,10 +117,11 @@ def _lenient() -> Iterator[None]:
 
 
 def read_header(path: Path) -> tuple[Header, Title] | None:
-    """The header of a file; None if it is no DICOM instance of a series, or too damaged to say which.
+    """The header of a file; None if it is no DICOM instance of a series.
 
     Raises:
         DatasetError: this Python has no pydicom.
+        ImageError: the header is damaged.
     """
     try:
         from pydicom import dcmread
@@ -134,8 +137,17 @@ def read_header(path: Path) -> tuple[Header, Title] | None:
         with _lenient():
             dataset = dcmread(path, stop_before_pixels=True, force=force, specific_tags=_TAGS)
             return _header(path, dataset)
-    except Exception:  # noqa: BLE001 - pydicom raises many kinds on damaged files; what it says quotes values
-        return None
+    except Exception:  # noqa: BLE001 - pydicom raises many kinds on damaged files
+        if force:
+            return None  # it only looked like DICOM
+        # What pydicom says is not passed on: it quotes values.
+        raise ImageError("The header of a DICOM file is damaged. Export the file again.") from None
+
+
+def holds_dicom(folder: Path, files: int = 200) -> bool:
+    """Whether one of the first files below a folder is DICOM; a quick look, not a search."""
+    found = (Path(base) / name for base, _, names in os.walk(folder) for name in sorted(names))
+    return any(_looks_bare(path) is False for path in islice(found, files))
 
 
 def _looks_bare(path: Path) -> bool | None:

@@ -68,6 +68,10 @@ class DicomIndex:
         """Let go of the index's file."""
         self._store.close()
 
+    def forget(self) -> None:
+        """Know nothing any more: the next scan reads every header."""
+        self._store.clear()
+
     # -- scanning ------------------------------------------------------------------------------------------
 
     def scan(self) -> Iterator[ScanStep]:
@@ -139,7 +143,7 @@ class DicomIndex:
                 for path in folder.changed:
                     state = _state(path)
                     if state is not None:
-                        touched |= self._store.put_file(path, state, read_header(Path(path)))
+                        touched |= self._read_one(path, state)
                     done += 1
                     if done % KEPT_EVERY == 0:
                         self._store.commit()
@@ -152,6 +156,12 @@ class DicomIndex:
                 self._group(uid)
             self._store.commit()
 
+    def _read_one(self, path: str, state: tuple[int, int]) -> set[str]:
+        try:
+            return self._store.put_file(path, state, read_header(Path(path)))
+        except ImageError:
+            return self._store.put_file(path, state, None, is_damaged=True)
+
     def _group(self, uid: str) -> list[tuple[DicomSeries, DicomVolume | None]]:
         headers = [header for _, _, header in self._store.headers(uid)]
         found = volumes_of(headers, self._store.title(uid)) if headers else []
@@ -163,6 +173,10 @@ class DicomIndex:
     def series(self) -> list[DicomSeries]:
         """The volumes of all series, refused ones too, by patient, study and number; after a scan."""
         return self._store.series()
+
+    def damaged(self) -> int:
+        """How many DICOM files have headers that cannot be read, so that their series lack them."""
+        return self._store.damaged()
 
     def volume(self, key: str) -> DicomVolume:
         """What is needed to read one volume; its files are compared with what the index knows.

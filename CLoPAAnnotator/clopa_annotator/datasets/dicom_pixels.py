@@ -18,6 +18,9 @@ from clopa_annotator.types import Image
 
 Voxels = npt.NDArray[np.generic]
 
+GDCM = "GDCMImageIO"
+"""Named, or ITK would look at every file's beginning, and not take one without the usual preamble."""
+
 
 def read_volume(volume: DicomVolume) -> Image:
     """Read a volume.
@@ -48,6 +51,7 @@ def read_volume(volume: DicomVolume) -> Image:
 def _files(planes: tuple[Plane, ...]) -> Voxels:
     """One image per file: ITK's series reader puts them into one array."""
     reader = sitk.ImageSeriesReader()
+    reader.SetImageIO(GDCM)
     reader.SetFileNames([plane.file for plane in planes])
     reader.MetaDataDictionaryArrayUpdateOff()
     if len({plane.rescale for plane in planes}) > 1:
@@ -76,7 +80,7 @@ def _rescaled(image: Voxels, applied: tuple[float, float], plane: Plane) -> Voxe
 
 
 def _array(file: str) -> Voxels:
-    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(file)))
+    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(file, imageIO=GDCM)))
 
 
 def _compare(volume: DicomVolume, voxels: Voxels) -> None:
@@ -86,7 +90,7 @@ def _compare(volume: DicomVolume, voxels: Voxels) -> None:
         if not np.array_equal(pixels[min(twin.frame, len(pixels) - 1)], voxels[k]):
             raise ImageError(
                 f"{volume.series.name} has two different images at the place of slice {k + 1}, and nothing "
-                "in their headers says which one belongs to it. Remove one of them, or export the series again."
+                "in their headers says which one belongs there. Remove one, or export the series again."
             )
 
 

@@ -130,20 +130,24 @@ def _volume(
 
 
 def _refused(series: DicomSeries, error: ImageError) -> DicomSeries:
-    advice = "It cannot be annotated as it is; export the complete original series, or convert it first."
-    return replace(series, refusal=f"{series.name} {error}. {advice}")
+    sentence = f"{series.name} {error}."
+    if ". " not in str(error):
+        sentence += (
+            " It cannot be annotated as it is; export the complete original series, or convert it first."
+        )
+    return replace(series, refusal=sentence)
 
 
 def _usable(headers: Sequence[Header]) -> tuple[list[Plane], list[str]]:
     """The slices that may make up volumes, and what is left out."""
     if all(h.modality in NO_IMAGES or not h.samples for h in headers):
-        raise ImageError("holds no images")
+        raise ImageError("holds no images. Choose another series")
     images = [h for h in headers if h.samples and h.modality not in NO_IMAGES]
     if any(h.samples > 1 or not h.photometric.startswith("MONOCHROME") for h in images):
-        raise ImageError("is in colour; only one value per voxel can be annotated")
+        raise ImageError("is in colour, and only one value per voxel can be annotated. Choose another series")
     originals = [h for h in images if not h.is_localiser]
     if not originals:
-        raise ImageError("is a localiser")
+        raise ImageError("is a localiser. Choose another series of the study")
     left = len(images) - len(originals)
     notes = [f"{left} localiser image{'s' if left > 1 else ''} left out"] if left else []
     return [plane for h in originals for plane in h.planes], notes

@@ -23,6 +23,8 @@ from clopa_annotator.datasets.dicom_series import DicomSeries
 logger = logging.getLogger(__name__)
 
 VERSION = 1
+"""Grows when the tables, or what is said about a series, change: an index of another version is made anew."""
+DAMAGED = "damaged"
 _TABLES = """
 CREATE TABLE folders (path TEXT PRIMARY KEY, changed_ns INTEGER, inside TEXT);
 CREATE TABLE files (path TEXT PRIMARY KEY, folder TEXT, bytes INTEGER, changed_ns INTEGER, series TEXT,
@@ -66,6 +68,12 @@ class DicomStore:
         """Keep what was written until now, whatever happens next."""
         self._database.commit()
 
+    def clear(self) -> None:
+        """Empty every table."""
+        for table in ("folders", "files", "titles", "series"):
+            self._database.execute(f"DELETE FROM {table}")
+        self._database.commit()
+
     # -- folders and files ---------------------------------------------------------------------------------
 
     def folders(self) -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -104,10 +112,17 @@ class DicomStore:
             self._database.execute("DELETE FROM files WHERE path = ?", (path,))
         return touched - {""}
 
-    def put_file(self, path: str, state: tuple[int, int], found: tuple[Header, Title] | None) -> set[str]:
+    def put_file(
+        self,
+        path: str,
+        state: tuple[int, int],
+        found: tuple[Header, Title] | None,
+        *,
+        is_damaged: bool = False,
+    ) -> set[str]:
         """A file has been read; None for one that is no DICOM. Answers the series that this changes."""
         touched = self.drop_files([path])
-        uid, text = "", ""
+        uid, text = "", DAMAGED if is_damaged else ""
         if found is not None:
             header, title = found
             uid, text = header.series_uid, json.dumps(_packed(header))
@@ -119,6 +134,11 @@ class DicomStore:
             "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", (path, folder, *state, uid, text)
         )
         return (touched | {uid}) - {""}
+
+    def damaged(self) -> int:
+        """How many files have damaged headers."""
+        rows = self._database.execute("SELECT count(*) FROM files WHERE header = ?", (DAMAGED,))
+        return int(rows.fetchone()[0])
 
     # -- series --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import overload
 
 import numpy as np
 
+from clopa_annotator.datasets.dicom_headers import holds_dicom
 from clopa_annotator.datasets.file_names import (
     LABEL_SUFFIXES,
     case_images,
@@ -65,6 +66,11 @@ class MsdDataset(Sequence[LabelledCase]):
         """
         self.folder = folder
         images, labels = folder / "imagesTr", folder / "labelsTr"
+        if not images.is_dir() and folder.is_dir() and holds_dicom(folder):
+            raise DatasetError(
+                f"{folder} holds DICOM files, and this needs images with labels. Its series become the cases "
+                "of a campaign with: clopa cases add DIR --dicom FOLDER"
+            )
         if not images.is_dir() or not labels.is_dir():
             raise DatasetError(
                 f"{folder} is not a dataset in the layout of the Medical Segmentation Decathlon: it needs "
