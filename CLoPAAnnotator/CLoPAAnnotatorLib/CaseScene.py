@@ -12,6 +12,7 @@ import vtk
 from clopa_annotator.errors import GeometryError, ImageError, NoImage
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import Image, Mask
+from CLoPAAnnotatorLib.CaseLoading import checkSceneVolume, loadFile, loadSeries
 from CLoPAAnnotatorLib.CaseSources import CaseSource
 from CLoPAAnnotatorLib.ParameterState import ParameterState
 from CLoPAAnnotatorLib.PromptMarkers import PromptMarkers
@@ -40,26 +41,24 @@ class CaseScene:
         return self._state.volume
 
     def load(self, source: CaseSource) -> Any:
-        """The volume of a case: from the scene, or from its file.
+        """The volume of a case: from the scene, from its file, or from its DICOM series.
 
         Raises:
             ImageError: the file is missing or cannot be read, or the node was deleted.
+            DatasetError: the series is not where it was.
         """
-        if source.path is None:
+        if source.series:
+            node = loadSeries(source)
+        elif source.path is None:
             node = self._state.volumeOfCase(source.caseId)
             if node is None:
                 raise ImageError(
                     tr("The volume of {case} is not in the scene any more.").format(case=source.caseId)
                 )
+            checkSceneVolume(node)
             return node
-        if not source.path.is_file():
-            raise ImageError(tr("{path} does not exist any more.").format(path=source.path))
-        try:
-            node = slicer.util.loadVolume(str(source.path), {"name": source.caseId, "show": False})
-        except RuntimeError as error:
-            raise ImageError(
-                tr("{path} cannot be read as an image: it may be damaged.").format(path=source.path)
-            ) from error
+        else:
+            node = loadFile(source)
         node.SetAttribute(OWNED, "1")
         return node
 

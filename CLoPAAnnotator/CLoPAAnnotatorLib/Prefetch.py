@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 from clopa_annotator.errors import ClopaError
+from CLoPAAnnotatorLib.CaseLoading import sourceText
 
 if TYPE_CHECKING:
     from CLoPAAnnotatorLib.Workspace import Workspace
@@ -67,7 +68,7 @@ class Prefetch:
             volume = workspace.case.load(source)
             self._volumes[source.caseId] = volume
             image = workspace.case.image(volume)
-            workspace.link.client.prefetch_case(source.caseId, image, str(source.path)).then(
+            workspace.link.client.prefetch_case(source.caseId, image, sourceText(source, volume)).then(
                 on_error=lambda error: logger.info("Not prefetched: %s", error)
             )
         except ClopaError as error:

@@ -18,6 +18,7 @@ from CLoPAAnnotatorLib import Sentences
 from CLoPAAnnotatorLib.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.AnnotationView import GivenPrompt, Mood
 from CLoPAAnnotatorLib.CaseList import CaseList
+from CLoPAAnnotatorLib.CaseLoading import sourceText
 from CLoPAAnnotatorLib.CaseScene import CaseScene
 from CLoPAAnnotatorLib.CaseSources import CaseSource
 from CLoPAAnnotatorLib.EngineLink import EngineLink
@@ -161,11 +162,10 @@ class Workspace:
         try:
             self.case.image(volume)
         except ClopaError:
-            if source.path is not None:
-                self.case.removeIfOwned(volume)
+            self.case.removeIfOwned(volume)
             raise
         self.closeCase()
-        self._openVolume(caseId, volume, str(source.path or ""), self._segmentation)
+        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation)
 
     def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
         image = self.case.image(volume)

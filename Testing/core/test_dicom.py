@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 def scan(folder: Path) -> tuple[list[DicomSeries], int]:
     """The series of a folder, and how many files were read for it."""
     with DicomIndex.of_folder(folder) as index:
-        read = sum(1 for _ in index.scan())
+        read = max(step.done for step in index.scan())
         return index.series(), read
 
 
@@ -428,7 +428,7 @@ def test_nothing_of_the_patient_gets_into_logs_or_sentences(
     write_series(folder / "a", change=lambda made, k: k != 2)
     paths = write_series(folder / "Mustermann_Erika", number=4)
     for path in paths:  # values that pydicom quotes in its warnings and errors
-        path.write_bytes(path.read_bytes().replace(b"20240131", b"Musterm."))
+        path.write_bytes(path.read_bytes().replace(b"1.2.3.4\0", b"Muster1\0"))
     paths[0].write_bytes(paths[0].read_bytes().replace(b"-1000", b"Muste"))
     cut = write_series(folder / "Mustermann_cut", number=5)[0]
     cut.write_bytes(cut.read_bytes()[:-50])
@@ -439,7 +439,7 @@ def test_nothing_of_the_patient_gets_into_logs_or_sentences(
     assert len(refused) == 2
     printed = capfd.readouterr()
     said = " ".join([printed.out, printed.err, caplog.text, *refused, *(s.case_id() for s in listed)])
-    for secret in (PATIENT, "Mustermann", PATIENT_ID, "19640812"):
+    for secret in (PATIENT, "Muster", PATIENT_ID, "19640812"):
         assert secret not in said
 
 

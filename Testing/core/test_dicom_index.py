@@ -42,7 +42,7 @@ def settle(folder: Path) -> None:
 def scan(folder: Path) -> tuple[int, list[str]]:
     """How many headers were read, and the numbers of the series that can be annotated."""
     with DicomIndex.of_folder(folder) as index:
-        read = sum(1 for _ in index.scan())
+        read = max(step.done for step in index.scan())
         return read, [s.title.number for s in index.series() if not s.refusal]
 
 
@@ -83,7 +83,7 @@ def test_a_file_changed_in_place_is_noticed_when_its_series_is_opened(folder: Pa
     path = sorted((folder / "one").iterdir())[0]
     resave(path, lambda made: put_pixels(made, voxels()[0][:4]))
     with DicomIndex.of_folder(folder) as index:
-        assert sum(1 for _ in index.scan()) == 0
+        assert max(step.done for step in index.scan()) == 0
         key = index.series()[0].key
         with pytest.raises(ImageError, match="several sizes"):
             index.volume(key)
@@ -102,14 +102,15 @@ def test_a_series_whose_files_are_gone_is_refused(folder: Path) -> None:
 def test_a_cancelled_scan_keeps_what_it_has_read(folder: Path) -> None:
     with DicomIndex.of_folder(folder) as index:
         steps = index.scan()
-        assert [next(steps).done for _ in range(7)] == list(range(1, 8))
+        while next(steps).done < 7:
+            pass
         steps.close()
     assert scan(folder) == (5, ["1", "2"])
 
 
 def test_progress_says_how_many_there_are(folder: Path) -> None:
     with DicomIndex.of_folder(folder) as index:
-        assert {step.total for step in index.scan()} == {12}
+        assert {step.total for step in index.scan() if step.done} == {12}
 
 
 def test_forgetting_reads_every_header_again(folder: Path) -> None:
@@ -159,8 +160,8 @@ def test_a_read_only_folder_is_read_and_not_written_to(folder: Path) -> None:
 def test_a_list_of_files_is_indexed_like_a_folder(folder: Path) -> None:
     paths = [str(p) for p in folder.rglob("IM*")]
     with DicomIndex("Slicer's database") as index:
-        assert sum(1 for _ in index.scan_files(paths)) == 12
-        assert sum(1 for _ in index.scan_files(paths)) == 0
+        assert max(step.done for step in index.scan_files(paths)) == 12
+        assert not list(index.scan_files(paths))
         assert len(index.series()) == 2
 
 

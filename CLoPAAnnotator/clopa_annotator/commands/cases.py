@@ -142,10 +142,13 @@ def scanned(folder: Path, steps: Steps, *, rescan: bool = False) -> Iterator[Dic
     with DicomIndex.of_folder(folder) as index:
         if rescan:
             index.forget()
+        done = 0
         for step in index.scan():
-            if step.done == 1:
-                steps.begin("DICOM headers", step.total)
-            steps.advance()
+            if step.done > done:
+                if not done:
+                    steps.begin("DICOM headers", step.total)
+                steps.advance()
+            done = step.done
         for path in index.unreadable:
             remark(f"{path} may not be read, and is left out.")
         if index.damaged():

@@ -26,7 +26,7 @@ KEPT_EVERY = 500
 
 @dataclass(frozen=True)
 class ScanStep:
-    """How far a scan is: so many of so many new or changed files."""
+    """How far a scan is: so many of so many new or changed files; 0 while folders are looked through."""
 
     done: int
     total: int
@@ -75,7 +75,7 @@ class DicomIndex:
     # -- scanning ------------------------------------------------------------------------------------------
 
     def scan(self) -> Iterator[ScanStep]:
-        """Bring the index up to date with its folder, a step per file that has to be read.
+        """Bring the index up to date with its folder; a step per folder, file to be read, and series.
 
         Whoever stops asking for steps cancels: what has been read is kept, and the next scan goes on there.
         """
@@ -86,12 +86,15 @@ class DicomIndex:
         seen: set[str] = set()
         todo = [self._name]
         places: set[tuple[int, int]] = set()
+        found = 0
         while todo:
             path = todo.pop()
             folder = self._look(path, known, places, now_ns)
             if folder is None:
                 continue
             seen.add(path)
+            found += len(folder.changed)
+            yield ScanStep(0, found)
             todo.extend(folder.inside)
             if folder.is_new:
                 touched |= self._store.drop_files(folder.gone)
@@ -150,8 +153,12 @@ class DicomIndex:
                     yield ScanStep(done, total)
                 if folder.is_new:
                     self._store.put_folder(folder.path, folder.changed_ns, folder.inside)
+            for uid in sorted(touched):
+                self._group(uid)
+                touched.remove(uid)
+                yield ScanStep(total, total)
         finally:
-            # Also when the scan is cancelled: the series are listed as far as they were read.
+            # When the scan is cancelled, the series are listed as far as they were read.
             for uid in sorted(touched):
                 self._group(uid)
             self._store.commit()
