@@ -17,6 +17,7 @@ from CLoPAAnnotatorLib.CaseSources import CaseSource
 from CLoPAAnnotatorLib.ParameterState import ParameterState
 from CLoPAAnnotatorLib.PromptMarkers import PromptMarkers
 from CLoPAAnnotatorLib.ProposalSegment import SEGMENT_ID, ProposalSegment
+from CLoPAAnnotatorLib.SliceSpacing import SliceSpacing
 from CLoPAAnnotatorLib.Texts import tr
 from CLoPAAnnotatorLib.VolumeGrid import VolumeGrid, imageOfVolume
 
@@ -33,6 +34,7 @@ class CaseScene:
         self.grid: VolumeGrid | None = None
         self._proposal: ProposalSegment | None = None
         self._tags: list[tuple[Any, int]] = []
+        self._spacing = SliceSpacing()
         self.opacity = 0.45
 
     @property
@@ -86,6 +88,8 @@ class CaseScene:
 
     def display(self) -> None:
         """Put the volume into the slice views, as its own axes lie."""
+        if self.grid is not None:
+            self._spacing.use(self.grid.geometry)
         slicer.util.setSliceViewerLayers(background=self.volume, fit=True)
 
     def _ownSegmentation(self, volume: Any) -> Any:
@@ -149,6 +153,7 @@ class CaseScene:
         volume, proposal = self._state.volume, self._proposal
         self._proposal = self.grid = None
         self.markers.clear()
+        self._spacing.reset()
         self._state.volume = self._state.segmentation = None
         if proposal is not None and proposal.node.GetScene() is not None:
             proposal.remove()
@@ -164,6 +169,7 @@ class CaseScene:
         """The scene was closed: the nodes are gone already."""
         self._unobserve()
         self._proposal = self.grid = None
+        self._spacing.reset()
         self.markers.forget()
 
     def _unobserve(self) -> None:

@@ -79,18 +79,36 @@ def test_the_panel_and_the_command_line_have_the_same_image_and_name(driver, fol
             )
 
 
-def test_a_click_in_a_tilted_series_lands_on_its_voxel(driver, tmp_path):
+@pytest.mark.parametrize("view", ["Red", "Yellow", "Green"])
+def test_a_click_in_a_tilted_series_lands_on_its_voxel_in_every_view(driver, tmp_path, view):
     rise = 2.5 * math.tan(math.radians(20))
     write_series(tmp_path / "tilted", shape=SHAPE, step=(0, rise, 2.5))
     add(driver, tmp_path / "tilted")
     driver.ui.nextCaseButton.click()
     driver.until(lambda: driver.session.isOpen, "the case")
+    assert all(logic.GetLowestVolumeSliceSpacing()[2] > 0 for logic in logics(driver))
     target = np.array([15, 12, 20])
-    driver.host.views["Red"].fit()
-    driver.click(driver.world(None, target))
+    driver.host.views[view].fit()
+    driver.click(driver.world(None, target), view)
     driver.settle()
+    assert driver.session.prompts, driver.said
     position = driver.session.prompts[0].timed.prompt.position_kji
     assert np.abs(np.array(position) - target).max() <= 1
+
+
+def test_after_a_tilted_series_slicer_chooses_the_slice_distance_again(driver, tmp_path):
+    write_series(tmp_path / "tilted", shape=SHAPE, step=(0, 1.2, 2.5))
+    add(driver, tmp_path / "tilted")
+    driver.ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen, "the case")
+    nodes = [view.node for view in driver.host.views.values()]
+    assert {node.GetSliceSpacingMode() for node in nodes} == {nodes[0].PrescribedSliceSpacingMode}
+    driver.workspace.closeCase()
+    assert {node.GetSliceSpacingMode() for node in nodes} == {nodes[0].AutomaticSliceSpacingMode}
+
+
+def logics(driver):
+    return [view.logic for view in driver.host.views.values()]
 
 
 def test_of_several_series_the_user_chooses(driver, folder):
@@ -157,7 +175,7 @@ def test_a_folder_without_dicom_says_what_was_looked_for(driver, tmp_path):
 
 def test_a_series_that_cannot_be_annotated_is_refused_by_its_name(driver, tmp_path):
     write_series(tmp_path / "gap", change=lambda made, k: k != 2)
-    choosing(driver, lambda series: list(series))
+    choosing(driver, list)
     add(driver, tmp_path / "gap")
     assert "1 slice is missing" in driver.said and listed(driver) == []
 
