@@ -61,6 +61,8 @@ def geometry_of(volume: sitk.Image) -> Geometry:
     Raises:
         ImageError: the volume is not three-dimensional or has several components per voxel.
     """
+    if volume.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise ImageError("It holds complex numbers. Export the magnitude.")
     if volume.GetDimension() != 3 or volume.GetNumberOfComponentsPerPixel() != 1:
         raise ImageError(
             f"Only scalar 3D volumes can be annotated, but this one has {volume.GetDimension()} axes and "
@@ -100,8 +102,6 @@ def read_image(path: Path) -> Image:
         DatasetError: there is no such file.
         ImageError: not readable, cut, or not a scalar 3D volume; see `check_nifti` for NIfTI.
     """
-    if is_segmentation(path):
-        raise ImageError(f"{path.name} is a segmentation. Choose the image that it belongs to.")
     volume = _read(path)
     with naming(path):
         return Image(sitk.GetArrayFromImage(volume), geometry_of(volume))
