@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_files import TABLE, OddFile
+from odd_files import TABLE, OddFile, kept
 
 from clopa_annotator import cli
 from clopa_annotator.cache.manifest import CampaignManifest
@@ -57,8 +57,12 @@ def test_the_command_line_adds_it_right_or_not_at_all(
             return
         assert code == 0, printed
         image = store.read_image(cases[0].image_hash)
-    assert np.array_equal(image.voxels, odd.voxels)
-    assert np.allclose(image.geometry.ijk_to_lps(), odd.lps, atol=1e-5)
+    voxels, lps = kept(odd)
+    assert np.array_equal(image.voxels, voxels)
+    assert np.allclose(image.geometry.ijk_to_lps(), lps, atol=1e-5)
+    read = read_image(tmp_path / "files" / odd.name)
+    assert np.array_equal(read.voxels, odd.voxels)
+    assert np.allclose(read.geometry.ijk_to_lps(), odd.lps, atol=1e-5)
 
 
 @rows

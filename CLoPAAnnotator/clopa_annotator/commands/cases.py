@@ -180,9 +180,10 @@ def _add(
 
 def _add_one(store: CampaignStore, candidate: _Candidate) -> None:
     """Checked before it is stored: a case that nobody can open must not be in the list."""
+    from clopa_annotator.datasets.volumes import right_handed
     from clopa_annotator.session.checks import usable_voxels
 
-    image = candidate.read()
+    image = right_handed(candidate.read())
     usable_voxels(image)
     store.add_case(candidate.case_id, image, candidate.source)
 

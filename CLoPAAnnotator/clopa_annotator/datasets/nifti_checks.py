@@ -71,7 +71,7 @@ def check_nifti(path: Path) -> None:
 
     Raises:
         ImageError: cut, damaged, a voxel size of 0 or NaN or one that contradicts the position, sheared axes,
-            NIfTI-2, colours or complex numbers; the sentence has the file's name and what to do.
+            NIfTI-2, 4D, vectors, colours or complex numbers; the sentence has the file's name and what to do.
     """
     if not is_nifti(path):
         return
@@ -157,6 +157,11 @@ def _check_kind(path: Path, header: NiftiHeader) -> None:
         raise ImageError(
             f"{path.name} holds {_UNREAL[header.datatype]}; only one real number per voxel can be annotated. "
             "Export one channel, or the magnitude."
+        )
+    if any(n > 1 for n in header.sizes[3:]):
+        raise ImageError(
+            f"{path.name} has {len(header.sizes)} axes ({' x '.join(map(str, header.sizes))}), for times or "
+            "components; only scalar 3D volumes can be annotated. Split it into its parts first."
         )
     if header.datatype not in _BITS:
         raise ImageError(

@@ -107,6 +107,22 @@ def read_image(path: Path) -> Image:
         return Image(sitk.GetArrayFromImage(volume), geometry_of(volume))
 
 
+def right_handed(image: Image) -> Image:
+    """The same image with its slices in the other order if its axes are left-handed.
+
+    Slicer turns such files around when it reads them, so a case that is added elsewhere has to be turned too
+    if its masks shall fit.
+    """
+    grid = image.geometry
+    axes = np.reshape(grid.direction, (3, 3))
+    if np.linalg.det(axes) > 0:
+        return image
+    last = _position(grid, (grid.shape_kji[0] - 1, 0, 0))
+    turned = axes * [1.0, 1.0, -1.0]
+    direction = tuple(float(v) for v in turned.ravel())
+    return Image(image.voxels[::-1], Geometry(grid.shape_kji, grid.spacing_ijk_mm, last, direction))
+
+
 def read_labels(path: Path, like: Geometry | None = None) -> npt.NDArray[np.integer[Any]]:
     """Read a label volume as whole numbers.
 
