@@ -78,7 +78,7 @@ def write_series(
     folder.mkdir(parents=True, exist_ok=True)
     uid, paths = generate_uid(), []
     for k, image in enumerate(voxels(shape)):
-        path = folder / name.format((k * 5 + 2) % 97)
+        path = folder / name.format((k * 5 + 2) % 997)
         made = dataset(path, CTImageStorage if modality == "CT" else MRImageStorage)
         made.SeriesInstanceUID, made.SeriesNumber, made.SeriesDescription = uid, number, description
         made.Modality, made.InstanceNumber = modality, k + 1

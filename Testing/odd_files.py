@@ -80,8 +80,7 @@ def metaimage(path: Path, voxels: Array, spacing: str = "0.7 0.8 2.5", raw: byte
 
 def shorten(path: Path, part: float = 0.6) -> None:
     """What is left of a file when a copy breaks off."""
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * part)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
 
 
 @dataclass(frozen=True)
@@ -199,10 +198,6 @@ def _sheared(path: Path) -> None:
     nifti(path, base(), SHEARED, change=lambda image: image.set_qform(None, 0))
 
 
-def _nifti2(path: Path) -> None:
-    nibabel.save(nibabel.Nifti2Image(base().T, to_ras(placed())), path)
-
-
 def _fill(change: Callable[[Array], Array], dtype: str = "f4") -> Callable[[Path], None]:
     return lambda path: nrrd_file(path, change(base(dtype)))
 
@@ -223,6 +218,10 @@ def _box(voxels: Array) -> Array:
 
 def _pixels(path: Path, dtype: Any, shape: tuple[int, ...]) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros(shape, dtype), to_ras(placed()), dtype=dtype), path)
+
+
+def _nifti2(path: Path) -> None:
+    nibabel.save(nibabel.Nifti2Image(base().T, to_ras(placed())), path)
 
 
 def _nrrd_without_space(path: Path) -> None:
@@ -246,7 +245,8 @@ TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 CUT, UNREAD = "is cut", "cannot be read"
 LABEL: dict[str, Any] = {"as_label": True}
 VOXELS: dict[str, Any] = {"is_voxels": True}
-FLATTENED = "0.7 0 2.5"
+SIZE = "0.7 x 0 x 2.5 mm"
+SLICER: dict[str, Any] = {"panel": UNREAD}
 NUMBERS: dict[str, Any] = {"panel": "not numbers", **VOXELS}
 FLAT: dict[str, Any] = {"panel": "same everywhere", **VOXELS}
 
@@ -284,8 +284,8 @@ TABLE: tuple[OddFile, ...] = (
     wrong("voxel size 0", "zero.nii", _pixdim(0.7, 0, 2.5), "0.7 x 0 x 2.5 mm", **LABEL),
     wrong("voxel size NaN", "nan.nii", _pixdim(0.7, 0.8, np.nan), "0.7 x 0.8 x nan mm", **LABEL),
     wrong("voxel sizes that contradict", "two sizes.nii", _pixdim(1, 1, 1), "contradicts itself", **LABEL),
-    wrong("NRRD with a voxel size of 0", "zero.nrrd", _nrrd_without_space, UNREAD),
-    wrong("MetaImage with a voxel size of 0", "zero.mha", lambda p: metaimage(p, base(), FLATTENED), UNREAD),
+    wrong("NRRD, voxel size 0", "zero.nrrd", _nrrd_without_space, SIZE, **SLICER),
+    wrong("MetaImage, voxel size 0", "zero.mha", lambda p: metaimage(p, base(), "0.7 0 2.5"), SIZE, **SLICER),
     wrong("a voxel that is NaN", "nan.nrrd", _fill(_with(np.nan)), "NaN or infinite", **NUMBERS),
     wrong("an infinite voxel", "inf.nrrd", _fill(_with(np.inf)), "NaN or infinite", **NUMBERS),
     wrong("constant", "flat.nrrd", _fill(lambda v: v * 0 + 7), "the same value", **FLAT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -108,6 +108,7 @@ def test_values_that_cancel_out_are_refused():
     assert "cancel out" in refused(voxels)
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.int16, (3, 3, 4), elements=st.integers(-1, 1)))
 def test_what_is_refused_is_what_nninteractive_cannot_normalise(voxels):
     session = pytest.importorskip("nnInteractive.inference.inference_session").nnInteractiveInferenceSession

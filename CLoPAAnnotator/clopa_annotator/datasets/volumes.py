@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ from clopa_annotator.types import Image, Mask
 
 NEAR_A_LABEL = 0.01
 """How far from a whole number a stored label may be: float files carry 0.9999 for 1."""
+
+_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
+_OBJECT = re.compile(r"\w+ ?\(0x[0-9a-f]+\): ")
+"""How ITK names the object that complains."""
 
 
 @contextmanager
@@ -40,6 +45,12 @@ def _read(path: Path) -> sitk.Image:
         with quiet_itk():
             return sitk.ReadImage(str(path))
     except RuntimeError as error:
+        sizes = _SPACING.search(str(error))
+        if sizes is not None:
+            said = sizes.group(1).replace(", ", " x ")
+            raise ImageError(
+                f"{path.name} says that its voxels are {said} mm. Correct the voxel size in its header."
+            ) from error
         raise ImageError(
             f"{path.name} cannot be read as a volume ({cause_of(error)}). Is the file complete?"
         ) from error
@@ -52,7 +63,7 @@ def cause_of(error: RuntimeError) -> str:
     last = (told or lines or ["no reason given"])[-1]
     for mark in ("ITK ERROR:", "sitk::ERROR:", "[nrrd]"):
         last = last.rpartition(mark)[2].strip()
-    return last.rstrip(". ")
+    return _OBJECT.sub("", last).rstrip(". ")
 
 
 def geometry_of(volume: sitk.Image) -> Geometry:
