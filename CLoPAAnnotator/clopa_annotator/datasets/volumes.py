@@ -232,7 +232,13 @@ def _position(grid: Geometry, index_kji: tuple[int, ...]) -> tuple[float, float,
 
 
 def write_volume(path: Path, voxels: npt.NDArray[np.generic], geometry: Geometry) -> None:
-    """Write a (k, j, i) array with its grid; the format follows from the file's suffix."""
+    """Write a (k, j, i) array with its grid; the format follows from the file's suffix.
+
+    Raises:
+        GeometryError: sheared axes in a NIfTI file, which would be written as others.
+    """
+    if path.name.endswith((".nii", ".nii.gz")) and not geometry.is_rectangular:
+        raise GeometryError(f"{path.name} cannot hold sheared axes; write it as NRRD.")
     volume = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
     volume.SetSpacing(geometry.spacing_ijk_mm)
     volume.SetOrigin(geometry.origin_lps_mm)
