@@ -61,7 +61,7 @@ def loadSeries(source: CaseSource) -> Any:
     with index:
         volume = index.volume(source.series)
     node = _nodeOf(read_volume(volume), source.caseId)
-    node.SetAttribute(SOURCE, volume.series.folder)
+    node.SetAttribute(SOURCE, volume.source)
     return node
 
 

@@ -26,6 +26,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from clopa_annotator.datasets.dicom_index import DicomIndex
+
 cache, folder = dicom_reading.cache, dicom_reading.folder
 
 
@@ -76,6 +78,19 @@ def test_two_series_in_one_folder_are_two_cases(folder: Path) -> None:
     write_series(folder, name="B{:04d}", number=4)
     listed, _ = scan(folder)
     assert len({s.case_id() for s in listed}) == 2
+
+
+def test_the_source_of_a_case_says_which_series_of_a_folder_it_is(folder: Path) -> None:
+    write_series(folder / "alone")
+    write_series(folder / "flat", number=4, name="A{:04d}")
+    write_series(folder / "flat", number=5, name="B{:04d}")
+    with DicomIndex.of_folder(folder) as index:
+        list(index.scan())
+        volumes = [index.volume(s.key) for s in index.series()]
+    alone, first, second = (v.source for v in volumes)
+    assert alone == str((folder / "alone").resolve())
+    assert first == f"{(folder / 'flat').resolve()}?series={volumes[1].series.key}"
+    assert second != first and second.endswith(volumes[2].series.key)
 
 
 def test_a_tilted_gantry_keeps_its_voxels_and_shears_the_grid(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dicom_reading
 import highdicom
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_files import write_series
@@ -77,3 +78,21 @@ def test_itk_would_have_written_other_axes(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.nrrd").geometry.agrees_with(sheared)
     sitk.WriteImage(sitk.ReadImage(str(tmp_path / "a.nrrd")), str(tmp_path / "b.nii.gz"))
     assert not read_image(tmp_path / "b.nii.gz").geometry.agrees_with(sheared)
+
+
+def test_of_two_series_on_one_grid_the_segmentation_refers_to_its_own(tmp_path: Path) -> None:
+    folder, flat = tmp_path / "campaign", tmp_path / "flat"
+    CampaignStore.create(folder, CampaignManifest("x", 1)).close()
+    write_series(flat, number=4, name="A{:04d}")
+    write_series(flat, number=5, name="B{:04d}")
+    assert cli.main(["cases", "add", str(folder), "--dicom", str(flat)]) == 0
+    with CampaignStore.open(folder, writer=True) as store:
+        for number, case in enumerate(store.cases()):
+            store.confirm(Confirmation(str(number), case.case_id, np.ones((6, 10, 12), np.uint8)))
+    export(folder, "dicomseg", tmp_path / "out")
+    found = {}
+    for path in (tmp_path / "out").glob("*.dcm"):
+        (series,) = highdicom.seg.segread(path).ReferencedSeriesSequence
+        found[path.name[:4]] = series.SeriesInstanceUID
+    numbers = {pydicom.dcmread(p).SeriesInstanceUID: pydicom.dcmread(p).SeriesNumber for p in flat.iterdir()}
+    assert {name: numbers[uid] for name, uid in found.items()} == {"CT-4": 4, "CT-5": 5}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,11 +39,10 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A case that may be added: its name, where it comes from, and how its image is read."""
+    """A case that may be added: its name, and how its image is read, with where it comes from."""
 
     case_id: str
-    source: str
-    read: Callable[[], Image]
+    read: Callable[[], tuple[Image, str]]
 
 
 def add(
@@ -68,12 +68,14 @@ def add(
     """Add images to a campaign as its cases; one that is there already is left as it is."""
     if (dicom is None) == (images is None):
         raise DatasetError("Say where the images are: either --dicom FOLDER or --images PATH.")
-    with Steps(quiet=json) as steps:
-        with _candidates(dicom, images, only or [], patient_names, rescan, steps) as (found, left_out):
-            if dry_run:
-                added = [candidate.case_id for candidate in found]
-            else:
-                added = _add(folder, found, left_out, steps)
+    with Steps(quiet=json) as steps, ExitStack() as stack:
+        left_out: list[tuple[str, str]] = []
+        if images is not None:
+            found = _from_images(images)
+        elif dicom is not None:
+            index = stack.enter_context(scanned(dicom, steps, rescan=rescan))
+            found, left_out = _from_index(index, dicom, only or [], patient_names)
+        added = [c.case_id for c in found] if dry_run else _add(folder, found, left_out, steps)
     if json:
         print_json({"added": added, "left_out": [{"what": w, "reason": r} for w, r in left_out]})
     else:
@@ -94,35 +96,38 @@ def _tell(added: list[str], left_out: list[tuple[str, str]], dry_run: bool) -> N
         console.print(f"{count} {verb}.", markup=False)
 
 
-@contextmanager
-def _candidates(
-    dicom: Path | None, images: Path | None, only: list[str], names: bool, rescan: bool, steps: Steps
-) -> Iterator[tuple[list[_Candidate], list[tuple[str, str]]]]:
-    """The cases in a folder, and what is left out with its reason, while the index is open."""
-    if dicom is None:
-        from clopa_annotator.datasets.image_list import list_images, no_images
-        from clopa_annotator.datasets.volumes import read_image
+def _from_images(path: Path) -> list[_Candidate]:
+    from clopa_annotator.datasets.image_list import list_images, no_images
 
-        assert images is not None
-        listed = list_images(images)
-        if not listed:
-            raise no_images(images)
-        yield [_Candidate(i.case_id, str(i.path), lambda i=i: read_image(i.path)) for i in listed], []  # type: ignore[misc]
-        return
-    with scanned(dicom, steps, rescan=rescan) as index:
-        from clopa_annotator.datasets.dicom_pixels import read_volume
+    listed = list_images(path)
+    if not listed:
+        raise no_images(path)
+    return [_Candidate(image.case_id, partial(_read_image, image.path)) for image in listed]
 
-        chosen = [s for s in index.series() if not only or _is_chosen(s, only, names)]
-        if only and not chosen:
-            raise DatasetError(f"{dicom} holds no series {', '.join(only)}. See clopa cases series {dicom}.")
-        left_out = [("", s.refusal) for s in chosen if s.refusal]
-        usable = [s for s in chosen if not s.refusal]
-        yield [
-            _Candidate(
-                s.case_id(with_patient=names), s.folder, lambda s=s: read_volume(index.volume(s.key))  # type: ignore[misc]
-            )
-            for s in usable
-        ], left_out  # fmt: skip
+
+def _read_image(path: Path) -> tuple[Image, str]:
+    from clopa_annotator.datasets.volumes import read_image
+
+    return read_image(path), str(path)
+
+
+def _from_index(
+    index: DicomIndex, folder: Path, only: list[str], names: bool
+) -> tuple[list[_Candidate], list[tuple[str, str]]]:
+    """The cases in a folder, and what is left out with its reason."""
+    chosen = [s for s in index.series() if not only or _is_chosen(s, only, names)]
+    if only and not chosen:
+        raise DatasetError(f"{folder} holds no series {', '.join(only)}. See clopa cases series {folder}.")
+    usable = [s for s in chosen if not s.refusal]
+    found = [_Candidate(s.case_id(with_patient=names), partial(_read_series, index, s.key)) for s in usable]
+    return found, [("", s.refusal) for s in chosen if s.refusal]
+
+
+def _read_series(index: DicomIndex, key: str) -> tuple[Image, str]:
+    from clopa_annotator.datasets.dicom_pixels import read_volume
+
+    volume = index.volume(key)
+    return read_volume(volume), volume.source
 
 
 def _is_chosen(series: DicomSeries, only: list[str], names: bool) -> bool:
@@ -183,9 +188,10 @@ def _add_one(store: CampaignStore, candidate: _Candidate) -> None:
     from clopa_annotator.datasets.volumes import right_handed
     from clopa_annotator.session.checks import usable_voxels
 
-    image = right_handed(candidate.read())
+    image, source = candidate.read()
+    image = right_handed(image)
     usable_voxels(image)
-    store.add_case(candidate.case_id, image, candidate.source)
+    store.add_case(candidate.case_id, image, source)
 
 
 def series(

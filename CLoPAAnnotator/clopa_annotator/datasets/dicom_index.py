@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clopa_annotator.datasets.dicom_headers import read_header
@@ -20,6 +20,7 @@ from clopa_annotator.errors import DatasetError, ImageError
 
 SETTLED_NS = 2_000_000_000
 """A folder that changed less than this ago may still change within the same tick of its clock."""
+SERIES_MARK = "?series="
 KEPT_EVERY = 500
 """So many headers are kept together; cancelling loses no more."""
 
@@ -203,7 +204,8 @@ class DicomIndex:
             if series.key == key:
                 if volume is None:
                     raise ImageError(series.refusal)
-                return volume
+                mark = "" if self._store.is_alone(uid) else f"{SERIES_MARK}{uid}"
+                return replace(volume, source=series.folder + mark)
         raise DatasetError(
             "This DICOM series is not where it was. Add the folder that holds it again, or put its files "
             "back."

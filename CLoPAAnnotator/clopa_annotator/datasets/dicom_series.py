@@ -34,7 +34,7 @@ class DicomSeries:
         part: "echo 2", "time 3", ...; empty where a series is one volume.
         images: number of images.
         size: for people: voxels and their size; empty where it is refused.
-        folder: of its files, or the nearest one above them all; source of the case.
+        folder: of its files, or the nearest one above them all.
         note: what is worth knowing: tilted, derived, something left out.
         refusal: why it cannot be annotated, a sentence with the series' name; empty if it can.
     """
@@ -76,12 +76,15 @@ class DicomVolume:
         planes: one per slice, in the order of the grid's k.
         geometry: the grid.
         twins: images at the place of a slice that is there already: (k, image); to be compared with it.
+        source: what a campaign keeps as the case's source: the series' folder, and after ``?series=`` its UID
+            where the folder alone does not say which series it is.
     """
 
     series: DicomSeries
     planes: tuple[Plane, ...]
     geometry: Geometry
     twins: tuple[tuple[int, Plane], ...] = ()
+    source: str = ""
 
 
 def series_name(title: Title, part: str = "") -> str:

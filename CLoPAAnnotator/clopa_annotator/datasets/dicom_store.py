@@ -149,6 +149,15 @@ class DicomStore:
         )
         return [(path, (size, changed), _unpacked(uid, path, text)) for path, size, changed, text in rows]
 
+    def is_alone(self, uid: str) -> bool:
+        """Whether all files of a series lie in one folder that holds no other series."""
+        rows = self._database.execute(
+            "SELECT count(DISTINCT folder), count(DISTINCT series) FROM files WHERE series <> '' "
+            "AND folder IN (SELECT folder FROM files WHERE series = ?)",
+            (uid,),
+        )
+        return tuple(rows.fetchone()) == (1, 1)
+
     def title(self, uid: str) -> Title:
         """What a person knows a series by."""
         row = self._database.execute("SELECT title FROM titles WHERE series = ?", (uid,)).fetchone()
