@@ -43,6 +43,11 @@ def test_a_label_of_the_full_name_makes_it_a_name() -> None:
     assert cases(*names, labels=names) == {name: name for name in names}
 
 
+def test_a_case_beside_one_that_its_name_begins_with_is_no_channel_of_it() -> None:
+    names = ("patient", "patient_0001")
+    assert cases(*names, labels=names) == {name: name for name in names}
+
+
 def test_channels_are_what_dataset_json_says_they_are() -> None:
     assert cases("a_0000", "a_0001", about=Description(channels=2)) == {"a": "a_0000"}
     assert cases("a_0000", "a_0001", about=Description(training=frozenset({"a"}))) == {"a": "a_0000"}
