@@ -128,6 +128,45 @@ def test_a_damaged_index_is_made_again(folder: Path, damage: bytes) -> None:
     assert scan(folder)[0] == 0
 
 
+def test_an_index_that_another_program_writes_is_waited_for_and_then_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    from clopa_annotator.datasets import dicom_store
+
+    scan(folder)
+    monkeypatch.setattr(dicom_store, "WAIT_S", 0.05)
+    other = sqlite3.connect(index_file(str(folder.resolve())))
+    other.execute("BEGIN IMMEDIATE")
+    write_series(folder / "three", number=3)
+    with DicomIndex.of_folder(folder) as index, pytest.raises(DatasetError, match="Try again"):
+        list(index.scan())
+    other.rollback()
+    other.close()
+    assert scan(folder) == (6, ["1", "2", "3"])
+
+
+def test_opening_a_series_does_not_hold_the_index(folder: Path) -> None:
+    import sqlite3
+
+    scan(folder)
+    with DicomIndex.of_folder(folder) as index:
+        index.volume(index.series()[0].key)
+        other = sqlite3.connect(index_file(str(folder.resolve())), timeout=0.05)
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_unicode_is_left_out_and_said(folder: Path) -> None:
+    source = sorted((folder / "one").iterdir())[0]
+    os.link(source, os.fsencode(folder / "one") + b"/M\xfcller")
+    with DicomIndex.of_folder(folder) as index:
+        assert max(step.done for step in index.scan()) == 12
+        assert [path.rpartition("/")[2] for path in index.unreadable] == ["M?ller"]
+
+
 def test_without_a_place_for_the_index_everything_still_works(folder: Path, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     assert scan(folder) == scan(folder) == (12, ["1", "2"])

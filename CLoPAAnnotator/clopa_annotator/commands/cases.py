@@ -155,7 +155,7 @@ def scanned(folder: Path, steps: Steps, *, rescan: bool = False) -> Iterator[Dic
                 steps.advance()
             done = step.done
         for path in index.unreadable:
-            remark(f"{path} may not be read, and is left out.")
+            remark(f"{path} cannot be read, and is left out.")
         if index.damaged():
             remark(f"{index.damaged()} DICOM files have damaged headers, and are left out.")
         if not index.series():

@@ -8,6 +8,7 @@ changed in place is noticed when its series is opened.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ class DicomIndex:
         self._name = name
         self._store = DicomStore(file or index_file(name))
         self.unreadable: list[str] = []
-        """Folders that may not be read."""
+        """Folders that may not be read, and files whose names no program can pass on."""
 
     @classmethod
     def of_folder(cls, folder: Path, file: Path | None = None) -> DicomIndex:
@@ -79,7 +80,13 @@ class DicomIndex:
         """Bring the index up to date with its folder; a step per folder, file to be read, and series.
 
         Whoever stops asking for steps cancels: what has been read is kept, and the next scan goes on there.
+
+        Raises:
+            DatasetError: another program has been writing this index for too long.
         """
+        yield from _in_words(self._scan())
+
+    def _scan(self) -> Iterator[ScanStep]:
         known = self._store.folders()
         now_ns = time.time_ns()
         waiting: list[_Folder] = []
@@ -108,7 +115,7 @@ class DicomIndex:
         """The same for a list of files: of Slicer's database, or of one series that has changed."""
         changed = [path for path in paths if _state(path) not in (None, self._store.known(path))]
         folder = _Folder("", 0, (), tuple(changed), (), is_new=False)
-        yield from self._read([folder], set())
+        yield from _in_words(self._read([folder], set()))
 
     def _look(
         self,
@@ -132,8 +139,11 @@ class DicomIndex:
         except OSError:
             self.unreadable.append(path)
             return None
-        inside = tuple(entry.path for entry in listed if entry.is_dir() and not entry.name.startswith("."))
-        files = {e.path: _state(e.path) for e in listed if not e.name.startswith(".") and e.is_file()}
+        odd = [entry for entry in listed if not _is_text(entry.name)]
+        self.unreadable += [entry.path.encode("utf-8", "replace").decode() for entry in odd]
+        listed = [entry for entry in listed if _is_text(entry.name) and not entry.name.startswith(".")]
+        inside = tuple(entry.path for entry in listed if entry.is_dir())
+        files = {entry.path: _state(entry.path) for entry in listed if entry.is_file()}
         there = self._store.files_in(path)
         changed = tuple(file for file, state in files.items() if state not in (None, there.get(file)))
         settled = status.st_mtime_ns < now_ns - SETTLED_NS
@@ -170,11 +180,10 @@ class DicomIndex:
         except ImageError:
             return self._store.put_file(path, state, None, is_damaged=True)
 
-    def _group(self, uid: str) -> list[tuple[DicomSeries, DicomVolume | None]]:
+    def _group(self, uid: str) -> None:
         headers = [header for _, _, header in self._store.headers(uid)]
         found = volumes_of(headers, self._store.title(uid)) if headers else []
         self._store.put_series(uid, [series for series, _ in found])
-        return found
 
     # -- asking --------------------------------------------------------------------------------------------
 
@@ -200,7 +209,8 @@ class DicomIndex:
             self._store.drop_files(gone)
             for _ in self.scan_files([path for path, _, _ in files if path not in gone]):
                 pass
-        for series, volume in self._group(uid):
+        headers = [header for _, _, header in self._store.headers(uid)]
+        for series, volume in volumes_of(headers, self._store.title(uid)) if headers else ():
             if series.key == key:
                 if volume is None:
                     raise ImageError(series.refusal)
@@ -220,6 +230,25 @@ class _Folder:
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     is_new: bool
+
+
+def _in_words(steps: Iterator[ScanStep]) -> Iterator[ScanStep]:
+    try:
+        yield from steps
+    except sqlite3.OperationalError as error:
+        raise DatasetError(
+            "The list of this folder's DICOM series cannot be written now; is another program making it? Try "
+            "again in a moment."
+        ) from error
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is Unicode: old archives hold names in other encodings, as broken characters."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _state(path: str) -> tuple[int, int] | None:

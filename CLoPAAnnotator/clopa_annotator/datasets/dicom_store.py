@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 """Grows when the tables, or what is said about a series, change: an index of another version is made anew."""
 DAMAGED = "damaged"
+WAIT_S = 20.0
+"""How long to wait for another program that writes the same index."""
 _TABLES = """
 CREATE TABLE folders (path TEXT PRIMARY KEY, changed_ns INTEGER, inside TEXT);
 CREATE TABLE files (path TEXT PRIMARY KEY, folder TEXT, bytes INTEGER, changed_ns INTEGER, series TEXT,
@@ -185,9 +187,12 @@ def _open(file: Path | None) -> sqlite3.Connection:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-        return _prepared(sqlite3.connect(file))
+        return _prepared(sqlite3.connect(file, timeout=WAIT_S))
+    except sqlite3.OperationalError as error:
+        logger.info("The DICOM index is kept in memory: %s", error)
+        return _prepared(sqlite3.connect(":memory:"))
     except sqlite3.DatabaseError:
-        logger.info("A DICOM index was damaged, or is in use; it is made again")
+        logger.info("A DICOM index was damaged; it is made again")
     except OSError as error:
         logger.info("The DICOM index is kept in memory: %s", error.strerror)
         return _prepared(sqlite3.connect(":memory:"))

@@ -40,6 +40,11 @@ def quiet_itk() -> Iterator[None]:
 def _read(path: Path) -> sitk.Image:
     if not path.is_file():
         raise DatasetError(f"There is no file {path}.")
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "replace").decode()
+        raise ImageError(f"The name of {shown} is not valid Unicode. Rename the file.") from error
     check_nifti(path)
     try:
         with quiet_itk():
