@@ -31,6 +31,7 @@ class DicomCases:
         self._workspace, self._onProgress, self._onDone = workspace, onProgress, onDone
         self.choose = lambda series: chooseSeries(parent, series)
         self._titles: dict[str, str] = {}
+        self._remarks: list[str] = []
         self._index: DicomIndex | None = None
         self._steps: Iterator[ScanStep] | None = None
         self._then: Callable[[list[DicomSeries]], None] = lambda _: None
@@ -126,6 +127,12 @@ class DicomCases:
         if self._index is None:
             return
         series, then = self._index.series(), self._then
+        damaged, unreadable = self._index.damaged(), len(self._index.unreadable)
+        self._remarks = []
+        if damaged:
+            self._remarks.append(tr("{count} DICOM files have damaged headers.").format(count=damaged))
+        if unreadable:
+            self._remarks.append(tr("{count} folders or files cannot be read.").format(count=unreadable))
         self._stop()
         self._workspace.attempt(lambda: then(series))
 
@@ -150,4 +157,5 @@ class DicomCases:
         said = [tr("1 case added.") if count == 1 else tr("{count} cases added.").format(count=count)]
         if sources and not count:
             said = [tr("These cases are in the list already.")]
-        self._workspace.say(" ".join([*said, *refused[:2]]), "warning" if refused else "calm")
+        remarks = [*refused[:2], *self._remarks]
+        self._workspace.say(" ".join([*said, *remarks]), "warning" if remarks else "calm")

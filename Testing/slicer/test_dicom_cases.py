@@ -89,6 +89,12 @@ def test_of_several_series_the_user_chooses(driver, folder):
     assert driver.ui.casesTable.item(0, 0).text().startswith("Mustermann_Erika-CT-5-")
 
 
+def test_files_with_damaged_headers_are_said(driver, folder):
+    (folder / "damaged").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00" + bytes(3))
+    add(driver, folder)
+    assert "1 DICOM files have damaged headers." in driver.said and len(listed(driver)) == 1
+
+
 def test_nothing_chosen_adds_nothing(driver, folder):
     write_series(folder / "late", number=5)
     choosing(driver, lambda _: [])
