@@ -112,6 +112,13 @@ def test_exactly_one_place_is_named(
     assert "--dicom FOLDER or --images PATH" in capsys.readouterr().err
 
 
+def test_dicom_given_as_images_is_told_apart(
+    campaign: Path, dicom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["cases", "add", str(campaign), "--images", str(dicom)]) == 2
+    assert "Give it as --dicom" in capsys.readouterr().err
+
+
 def test_a_folder_without_dicom_is_refused(
     campaign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

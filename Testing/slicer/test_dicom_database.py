@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import dicom_driving
 import numpy as np
 import pytest
@@ -96,32 +98,42 @@ def test_without_a_database_the_panel_says_what_to_do(driver, database, monkeypa
     assert words in driver.said
 
 
-def test_from_a_dicom_folder_to_the_first_confirmed_mask(engine, tmp_path):
-    """The story of the user guide, with a real engine and a tiny network."""
-    from clopa_annotator.cache.store import CampaignStore
-    from clopa_annotator.datasets.dicom_index import DicomIndex
+def write_ball(folder):
+    """A series with something to click on."""
 
     def ball(made, k):
         distance = np.sqrt(sum((g - c) ** 2 for g, c in zip(np.indices(SHAPE), (12, 15, 16), strict=True)))
         put_pixels(made, (400 * (distance < 7) + np.arange(30)[:, None]).astype(np.int16)[k])
 
-    write_series(tmp_path / "export" / "DICOM" / "0001", shape=SHAPE, change=ball)
+    write_series(folder, shape=SHAPE, change=ball)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for the engine's interpreter is a shell script")
+@pytest.mark.parametrize("addedBefore", [False, True], ids=["by the panel", "by the command line"])
+def test_from_a_dicom_folder_to_the_first_confirmed_mask(engine, tmp_path, addedBefore):
+    """The story of the user guide, with a real engine and a tiny network."""
+    from clopa_annotator import cli
+    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.datasets.dicom_index import DicomIndex
+
+    export, campaign = tmp_path / "export", tmp_path / "campaign"
+    write_ball(export / "DICOM" / "0001")
+    if addedBefore:
+        assert cli.main(["cases", "add", str(campaign), "--dicom", str(export)]) == 0
     engine.ui.connectButton.click()
     engine.until(lambda: engine.workspace.isConnected, "the engine", seconds=90)
-    add(engine, tmp_path / "export")
+    add(engine, export)
     engine.ui.nextCaseButton.click()
     engine.until(lambda: engine.session.isOpen, "the case", seconds=60)
     engine.host.views["Red"].fit()
     engine.click(engine.world(None, np.array([12, 15, 16])))
     engine.until(lambda: not engine.session.isBusy, "the answer", seconds=60)
-    case = engine.session.caseId
     engine.ui.confirmButton.click()
     engine.until(lambda: "Confirmed" in engine.said, "the confirmation", seconds=60)
     engine.workspace.disconnect()
-    with CampaignStore.open(tmp_path / "campaign") as store:
-        (ref,) = store.confirmed()
-        stored = store.read_image(ref.image_hash)
-    with DicomIndex.of_folder(tmp_path / "export") as index:
-        (series,) = index.series()
-        assert ref.case_id == case == series.case_id()
-        assert stored.geometry.agrees_with(index.volume(series.key).geometry, 1e-6)
+    with CampaignStore.open(campaign) as store, DicomIndex.of_folder(export) as index:
+        (ref,), (series,), (case,) = store.confirmed(), index.series(), store.cases()
+        assert ref.case_id == case.case_id == series.case_id()
+        assert case.source == index.volume(series.key).source == series.folder
+        assert store.geometry(ref.image_hash).agrees_with(index.volume(series.key).geometry, 1e-6)

@@ -97,9 +97,12 @@ def _tell(added: list[str], left_out: list[tuple[str, str]], dry_run: bool) -> N
 
 
 def _from_images(path: Path) -> list[_Candidate]:
+    from clopa_annotator.datasets.dicom_headers import holds_dicom
     from clopa_annotator.datasets.image_list import list_images, no_images
 
     listed = list_images(path)
+    if not listed and holds_dicom(path):
+        raise DatasetError(f"{path} holds DICOM files. Give it as --dicom.")
     if not listed:
         raise no_images(path)
     return [_Candidate(image.case_id, partial(_read_image, image.path)) for image in listed]
