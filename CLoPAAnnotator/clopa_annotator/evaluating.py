@@ -18,7 +18,7 @@ from typing import Any
 
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
-from clopa_annotator.datasets.target import require_target
+from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions

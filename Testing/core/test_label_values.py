@@ -10,7 +10,7 @@ import pytest
 
 from clopa_annotator import cli
 from clopa_annotator.datasets.msd import LabelledCase
-from clopa_annotator.datasets.target import require_target
+from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.datasets.volumes import read_labels, read_mask, write_volume
 from clopa_annotator.errors import DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
