@@ -11,8 +11,8 @@ from dicom_files import write_report, write_series
 from odd_files import base, nifti
 
 from clopa_annotator import cli
-from clopa_annotator.cache.manifest import CampaignManifest
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.manifest import CampaignManifest
 
 
 @pytest.fixture(autouse=True)

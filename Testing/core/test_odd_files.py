@@ -13,15 +13,15 @@ import pytest
 from odd_files import TABLE, OddFile, kept
 
 from clopa_annotator import cli
-from clopa_annotator.cache.manifest import CampaignManifest
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.datasets.volumes import read_image, read_labels
-from clopa_annotator.engine.frames import Bundle
-from clopa_annotator.engine.http import Ask
-from clopa_annotator.engine.routes_cases import CaseRoutes
-from clopa_annotator.engine.tokens import Identity
 from clopa_annotator.errors import ClopaError, ImageError
-from clopa_annotator.session.wire import geometry_to_wire
+from clopa_annotator.server.http import Ask
+from clopa_annotator.server.routes_cases import CaseRoutes
+from clopa_annotator.wire.array_framing import Bundle
+from clopa_annotator.wire.session_messages import geometry_to_wire
+from clopa_annotator.wire.tokens import Identity
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABEL_READERS: dict[str, Callable[[Path], object]] = {"dataset": read_labels, "image": read_image}

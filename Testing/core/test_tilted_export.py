@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from dicom_files import write_series
 
 from clopa_annotator import cli
-from clopa_annotator.cache.manifest import CampaignManifest
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.datasets.volumes import read_image, write_volume
 from clopa_annotator.errors import GeometryError
 from clopa_annotator.geometry import Geometry

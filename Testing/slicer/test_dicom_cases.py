@@ -27,7 +27,7 @@ def test_a_folder_with_one_series_is_listed_and_opened_without_a_question(driver
 
 
 def test_the_panel_and_the_command_line_have_the_same_image_and_name(driver, folder, tmp_path):
-    from clopa_annotator.cache.images import prepare
+    from clopa_annotator.cache.format.images import prepare
     from clopa_annotator.datasets.dicom_index import DicomIndex
     from clopa_annotator.datasets.dicom_pixels import read_volume
 
@@ -110,7 +110,7 @@ def test_the_same_folder_again_adds_nothing(driver, folder):
 
 def test_the_chooser_shows_what_a_series_is_and_why_one_cannot_be_taken(host, folder):
     from clopa_annotator.datasets.dicom_index import DicomIndex
-    from CLoPAAnnotatorLib.SeriesChooser import SeriesChooser
+    from CLoPAAnnotatorLib.panels.SeriesChooser import SeriesChooser
 
     write_series(folder / "gap", number=5, change=lambda made, k: k != 2)
     with DicomIndex.of_folder(folder) as index:
@@ -127,7 +127,7 @@ def test_the_chooser_shows_what_a_series_is_and_why_one_cannot_be_taken(host, fo
 
 
 def test_a_long_scan_can_be_stopped_and_goes_on_the_next_time(driver, folder, monkeypatch):
-    from CLoPAAnnotatorLib import DicomCases
+    from CLoPAAnnotatorLib.panels import DicomCases
 
     monkeypatch.setattr(DicomCases, "SLICE_S", 0)
     driver.ui.casesPath.currentPath = str(folder)

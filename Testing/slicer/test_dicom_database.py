@@ -114,7 +114,7 @@ def write_ball(folder):
 def test_from_a_dicom_folder_to_the_first_confirmed_mask(engine, tmp_path, addedBefore):
     """The story of the user guide, with a real engine and a tiny network."""
     from clopa_annotator import cli
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.datasets.dicom_index import DicomIndex
 
     export, campaign = tmp_path / "export", tmp_path / "campaign"

@@ -15,7 +15,7 @@ from clopa_annotator.commands.output import Steps, console, print_json, remark
 from clopa_annotator.errors import DatasetError, GeometryError, InputError
 
 if TYPE_CHECKING:
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.datasets.dicom_headers import Title
     from clopa_annotator.datasets.dicom_index import DicomIndex
     from clopa_annotator.datasets.dicom_series import DicomSeries
@@ -170,7 +170,7 @@ def _add(
     folder: Path, candidates: list[_Candidate], left_out: list[tuple[str, str]], steps: Steps
 ) -> list[str]:
     """Add what can be added; the others go to ``left_out``."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
 
     added = []
     with CampaignStore.open(folder, writer=True) as store:
