@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, episode, experts, models, services, storage
+from clopa_annotator.commands import campaign, cases, episode, experts, models, services, storage
 from clopa_annotator.commands.output import remark
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 campaign.register(app)
+cases.register(app)
 episode.register(app)
 storage.register(app)
 experts.register(app)

@@ -60,7 +60,15 @@ class Geometry:
     @property
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel."""
-        return float(np.prod(self.spacing_ijk_mm))
+        # The determinant is 1 unless the axes are sheared, as those of a scan with a tilted gantry are.
+        shear = abs(float(np.linalg.det(np.reshape(self.direction, (3, 3)))))
+        return float(np.prod(self.spacing_ijk_mm)) * shear
+
+    @property
+    def is_rectangular(self) -> bool:
+        """Whether the axes are at right angles; those of a scan with a tilted gantry are not."""
+        axes = np.reshape(self.direction, (3, 3))
+        return bool(np.abs(axes.T @ axes - np.eye(3)).max() < 1e-3)
 
     def ijk_to_lps(self) -> npt.NDArray[np.float64]:
         """4x4 matrix from (i, j, k, 1) to LPS millimetres."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,25 @@ class EngineContract:
         wait_for(client, client.open_case("case 1", an_image(0)))
         with pytest.raises(errors.GeometryError):
             wait_for(client, client.open_case("case 1", an_image(1)))
+
+    def test_the_same_image_with_a_grid_rounded_by_another_reader_is_the_same_case(self, client):
+        image = an_image(0)
+        wait_for(client, client.prefetch_case("case 1", image))
+        x, y, z = image.geometry.origin_lps_mm
+        rounded = replace(image, geometry=replace(image.geometry, origin_lps_mm=(x + 1e-9, y, z)))
+        opened = wait_for(client, client.open_case("case 1", rounded))
+        assert opened.row.case_id == "case 1"
+
+    @pytest.mark.parametrize("kind", ["constant", "two values"])
+    def test_an_image_that_cannot_be_opened_is_not_added(self, client, kind):
+        image = an_image(0)
+        voxels = np.zeros_like(image.voxels)
+        if kind == "two values":
+            voxels[2:5, 3:6, 4:8] = 1
+        for call in (client.open_case, client.prefetch_case):
+            with pytest.raises(errors.ImageError):
+                wait_for(client, call("flat", replace(image, voxels=voxels)))
+        assert "flat" not in {row.case_id for row in wait_for(client, client.cases())}
 
     def test_a_prompt_without_a_case_is_refused(self, client):
         with pytest.raises(errors.ClopaError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,7 +124,7 @@ def test_a_damaged_dataset_json_is_named(phantoms: MsdDataset, tmp_path: Path) -
 
 def test_a_truncated_volume_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.nii.gz").write_bytes(b"\x1f\x8b broken")
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ImageError, match="cannot be unpacked"):
         read_image(tmp_path / "x.nii.gz")
     with pytest.raises(DatasetError, match="no file"):
         read_image(tmp_path / "y.nii.gz")
@@ -201,3 +203,12 @@ def test_an_unknown_generated_dataset_is_refused(where: str, tmp_path: Path) -> 
 def test_a_grid_too_small_for_the_task_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigError, match="needs at least"):
         make()
+
+
+def test_what_slicers_side_needs_of_this_package_is_light() -> None:
+    """Slicer's Python may have no SciPy, and torch is left out of it on purpose."""
+    modules = ["dicom_index", "dicom_series", "dicom_headers", "file_names", "image_list", "nifti_checks"]
+    code = "; ".join(f"import clopa_annotator.datasets.{name}" for name in modules)
+    code += "; import sys; print(sorted({'torch', 'scipy', 'SimpleITK', 'pydicom'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

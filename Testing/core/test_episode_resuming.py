@@ -85,3 +85,17 @@ def test_a_damaged_checkpoint_is_told_and_not_trained_on(tmp_path: Path, loaded:
         result = run(folder, loaded)
         assert result.status == "failed"
         assert "checkpoint is damaged" in result.reason
+
+
+def test_a_checkpoint_with_one_flipped_bit_is_told_and_not_trained_on(
+    tmp_path: Path, loaded: LoadedModel
+) -> None:
+    folder = tiny_job(tmp_path / "job", val=())
+    steps = iter(range(1000))
+    run(folder, loaded, should_stop=lambda: next(steps) > 6)
+    path = folder / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 0x01
+    path.write_bytes(content)
+    result = run(folder, loaded)
+    assert result.status == "failed" and "checkpoint is damaged" in result.reason

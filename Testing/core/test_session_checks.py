@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
-from clopa_annotator.errors import PromptError, UnsupportedPrompt
+from clopa_annotator.errors import ImageError, PromptError, UnsupportedPrompt
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.session.checks import binary_mask, check_prompts, usable_voxels
+from clopa_annotator.session.checks import binary_mask, check_prompts, usable_array, usable_voxels
 from clopa_annotator.types import BoxPrompt, Image, PointPrompt, PromptKind
 
 SHAPE = (5, 7, 9)
@@ -70,3 +71,39 @@ def test_voxels_of_every_real_type_come_out_native_and_contiguous_with_the_same_
 def test_voxels_that_are_ready_are_not_copied():
     voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     assert np.shares_memory(usable_voxels(Image(voxels, Geometry((3, 4, 5)))), voxels)
+
+
+def refused(voxels):
+    try:
+        usable_array(voxels)
+    except ImageError as error:
+        return str(error)
+    return ""
+
+
+def test_two_values_are_refused_only_where_the_second_fills_a_box():
+    voxels = np.zeros((8, 9, 10), np.int16)
+    voxels[2:5, 2:6, 3:8] = 4
+    assert "two values only" in refused(voxels)
+    voxels[3, 3, 4] = 0
+    assert refused(voxels) == ""
+
+
+def test_values_that_cancel_out_are_refused():
+    voxels = np.zeros((4, 4, 4), np.int16)
+    voxels[1, 1, 1], voxels[1, 1, 2] = 5, -5
+    assert "cancel out" in refused(voxels)
+
+
+@settings(deadline=None)
+@given(arrays.arrays(np.int16, (3, 3, 4), elements=st.integers(-1, 1)))
+def test_what_is_refused_is_what_nninteractive_cannot_normalise(voxels):
+    session = pytest.importorskip("nnInteractive.inference.inference_session").nnInteractiveInferenceSession
+    torch = pytest.importorskip("torch")
+    box = session._nonzero_spatial_bbox(torch.from_numpy(voxels[None].astype(np.float32)))
+    region = voxels[tuple(slice(*side) for side in box)] if box is not None else np.zeros(1)
+    assert bool(refused(voxels)) == (region.min() == region.max())
+
+
+def test_a_single_slice_is_refused():
+    assert "single slice" in refused(np.arange(20.0).reshape(1, 4, 5))

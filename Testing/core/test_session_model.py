@@ -152,6 +152,27 @@ def test_a_damaged_checkpoint_is_refused(folder, damage):
         load_model(folder, "cpu")
 
 
+def test_a_checkpoint_with_one_flipped_byte_among_its_weights_is_refused(folder):
+    path = folder / "fold_0" / CHECKPOINT_NAME
+    content = bytearray(path.read_bytes())
+    weights = load_model(folder, "cpu").base
+    largest = max(weights.values(), key=lambda tensor: tensor.numel()).numpy().tobytes()
+    content[content.index(largest) + len(largest) // 2] ^= 0x01
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(folder, "cpu")
+
+
+def test_a_checkpoint_that_was_written_without_checksums_is_read(folder):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        change_checkpoint(folder, lambda content: None)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert load_model(folder, "cpu").licence == "CC0-1.0"
+
+
 class Evil:
     """Unpickled naively, this writes a file."""
 

@@ -76,7 +76,7 @@ SHELL_ALLOWED: dict[str, set[str]] = {
     "SelfTest": {"engine", "scene", "annotation"},
     "__init__": set(),
 }
-CORE_OF_THE_SHELL = VALUES | {"client", "testing", "wire"}
+CORE_OF_THE_SHELL = VALUES | {"client", "testing", "wire", "models", "datasets"}
 """What runs inside Slicer: the client side of the core, and values."""
 TORCH_FREE = (
     "client",

@@ -9,6 +9,7 @@ import qt
 from clopa_annotator.errors import ClopaError
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
+from CLoPAAnnotatorLib.scene.CaseLoading import sourceText
 from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
@@ -81,7 +82,7 @@ class Prefetch:
             volume = workspace.case.load(source)
             self._volumes[source.caseId] = volume
             image = workspace.case.image(volume)
-            workspace.link.client.prefetch_case(source.caseId, image, str(source.path)).then(
+            workspace.link.client.prefetch_case(source.caseId, image, sourceText(source, volume)).then(
                 on_error=lambda error: logger.info("Not prefetched: %s", error)
             )
         except ClopaError as error:

@@ -20,6 +20,7 @@ from CLoPAAnnotatorLib.annotation.CaseList import CaseList
 from CLoPAAnnotatorLib.annotation.Listeners import Listeners
 from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
 from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
+from CLoPAAnnotatorLib.scene.CaseLoading import sourceText
 from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
@@ -161,11 +162,10 @@ class Workspace:
         try:
             self.case.image(volume)
         except ClopaError:
-            if source.path is not None:
-                self.case.removeIfOwned(volume)
+            self.case.removeIfOwned(volume)
             raise
         self.closeCase()
-        self._openVolume(caseId, volume, str(source.path or ""), self._segmentation)
+        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation)
 
     def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
         image = self.case.image(volume)

@@ -8,16 +8,19 @@ from typing import Any
 import slicer
 
 import qt
+from clopa_annotator.datasets.dicom_headers import holds_dicom
+from clopa_annotator.datasets.image_list import list_images
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
+from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
 from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
-Line = tuple[tuple[str, str, str], str, bool]
+Line = tuple[tuple[str, str, str, str], str, bool]
 """Texts, colour of the state, and whether the case is open."""
 FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
 WORDS = {
@@ -49,14 +52,17 @@ class CasesPanel:
         self._lines: list[Line] = []
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note")])
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series")])
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(22)
         table.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
         table.connect("itemSelectionChanged()", self.refreshButtons)
+        self.dicom = DicomCases(ui.casesTable, workspace, self._scanning, self._scanned)
+        self._addText = str(ui.addCasesButton.text)
         ui.addCasesButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromPath))
+        ui.addDicomButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromDatabase))
         ui.addFileButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromFile))
         ui.addSceneButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromScene))
         ui.nextCaseButton.connect("clicked(bool)", lambda _=False: workspace.attempt(workspace.openNext))
@@ -69,12 +75,32 @@ class CasesPanel:
         self.refresh()
 
     def addFromPath(self) -> None:
-        """List the cases of the folder or file in the path field."""
+        """List the cases of the folder or file in the path field; while DICOM is read, stop that."""
+        if self.dicom.isScanning:
+            self.dicom.cancel()
+            return
         text = self.ui.casesPath.currentPath.strip()
         if not text:
             raise DatasetError(tr("Choose a folder of images, a dataset folder or a CSV file first."))
-        self._added(self._workspace.addSources(listCases(typedPath(text))))
+        path = typedPath(text)
+        if path.is_dir() and not list_images(path) and holds_dicom(path):
+            self.dicom.fromFolder(path)
+        else:
+            self._added(self._workspace.addSources(listCases(path)))
         self.ui.casesPath.addCurrentPathToHistory()
+
+    def addFromDatabase(self) -> None:
+        """List series of Slicer's own DICOM database."""
+        if not self.dicom.isScanning:
+            self.dicom.fromDatabase()
+
+    def _scanning(self, sentence: str) -> None:
+        self.ui.addCasesButton.text = tr("Stop")
+        self.ui.casesLabel.text = sentence
+
+    def _scanned(self) -> None:
+        self.ui.addCasesButton.text = self._addText
+        self.refresh()
 
     def addFromFile(self) -> None:
         """List the images of a CSV file, or one image."""
@@ -126,7 +152,7 @@ class CasesPanel:
         table, workspace = self.ui.casesTable, self._workspace
         selected = self.selectedCase()
         sources = workspace.state.sources
-        lines = [self._line(source.caseId) for source in sources]
+        lines = [self._line(source) for source in sources]
         table.blockSignals(True)
         if table.rowCount != len(lines):
             table.setRowCount(len(lines))
@@ -134,6 +160,7 @@ class CasesPanel:
         for row in changed:
             self._fillRow(row, lines[row])
         self._lines = lines
+        table.setColumnHidden(3, not any(line[0][3] for line in lines))
         ids = [source.caseId for source in sources]
         if (selected or workspace.session.caseId) in ids:
             table.selectRow(ids.index(selected or workspace.session.caseId))
@@ -149,8 +176,8 @@ class CasesPanel:
         )
         self.refreshButtons()
 
-    def _line(self, caseId: str) -> Line:
-        workspace = self._workspace
+    def _line(self, source: CaseSource) -> Line:
+        workspace, caseId = self._workspace, source.caseId
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
         words = tr(WORDS[state])
@@ -159,7 +186,11 @@ class CasesPanel:
         note = known.note if known is not None else ""
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
-        return (caseId, words, note), STATE_COLOURS[state.value], caseId == workspace.session.caseId
+        return (
+            (caseId, words, note, self.dicom.titleOf(source)),
+            STATE_COLOURS[state.value],
+            caseId == workspace.session.caseId,
+        )
 
     def _fillRow(self, row: int, line: Line) -> None:
         texts, colour, isOpen = line

@@ -12,10 +12,12 @@ import vtk
 from clopa_annotator.errors import GeometryError, ImageError, NoImage
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import Image, Mask
+from CLoPAAnnotatorLib.scene.CaseLoading import checkSceneVolume, loadFile, loadSeries
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptMarkers import PromptMarkers
 from CLoPAAnnotatorLib.scene.ProposalSegment import SEGMENT_ID, ProposalSegment
+from CLoPAAnnotatorLib.scene.SliceSpacing import SliceSpacing
 from CLoPAAnnotatorLib.scene.VolumeGrid import VolumeGrid, imageOfVolume
 from CLoPAAnnotatorLib.Texts import tr
 
@@ -32,6 +34,7 @@ class CaseScene:
         self.grid: VolumeGrid | None = None
         self._proposal: ProposalSegment | None = None
         self._tags: list[tuple[Any, int]] = []
+        self._spacing = SliceSpacing()
         self.opacity = 0.45
 
     @property
@@ -45,26 +48,24 @@ class CaseScene:
         return self._proposal
 
     def load(self, source: CaseSource) -> Any:
-        """The volume of a case: from the scene, or from its file.
+        """The volume of a case: from the scene, from its file, or from its DICOM series.
 
         Raises:
             ImageError: the file is missing or cannot be read, or the node was deleted.
+            DatasetError: the series is not where it was.
         """
-        if source.path is None:
+        if source.series:
+            node = loadSeries(source)
+        elif source.path is None:
             node = self._state.volumeOfCase(source.caseId)
             if node is None:
                 raise ImageError(
                     tr("The volume of {case} is not in the scene any more.").format(case=source.caseId)
                 )
+            checkSceneVolume(node)
             return node
-        if not source.path.is_file():
-            raise ImageError(tr("{path} does not exist any more.").format(path=source.path))
-        try:
-            node = slicer.util.loadVolume(str(source.path), {"name": source.caseId, "show": False})
-        except RuntimeError as error:
-            raise ImageError(
-                tr("{path} cannot be read as an image: it may be damaged.").format(path=source.path)
-            ) from error
+        else:
+            node = loadFile(source)
         node.SetAttribute(OWNED, "1")
         return node
 
@@ -92,6 +93,8 @@ class CaseScene:
 
     def display(self) -> None:
         """Put the volume into the slice views, as its own axes lie."""
+        if self.grid is not None:
+            self._spacing.use(self.grid.geometry)
         slicer.util.setSliceViewerLayers(background=self.volume, fit=True)
 
     def _ownSegmentation(self, volume: Any) -> Any:
@@ -155,6 +158,7 @@ class CaseScene:
         volume, proposal = self._state.volume, self._proposal
         self._proposal = self.grid = None
         self.markers.clear()
+        self._spacing.reset()
         self._state.volume = self._state.segmentation = None
         if proposal is not None and proposal.node.GetScene() is not None:
             proposal.remove()
@@ -170,6 +174,7 @@ class CaseScene:
         """The scene was closed: the nodes are gone already."""
         self._unobserve()
         self._proposal = self.grid = None
+        self._spacing.reset()
         self.markers.forget()
 
     def _unobserve(self) -> None:

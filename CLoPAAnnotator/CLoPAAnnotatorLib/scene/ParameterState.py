@@ -73,7 +73,10 @@ class ParameterState:
 
     @sources.setter
     def sources(self, sources: tuple[CaseSource, ...]) -> None:
-        rows = [{"case": s.caseId, "path": str(s.path or ""), "node": s.nodeId} for s in sources]
+        rows = [
+            {"case": s.caseId, "path": str(s.path or ""), "node": s.nodeId, "series": s.series}
+            for s in sources
+        ]
         self._set("Cases", json.dumps(rows, ensure_ascii=False))
         for source in sources:  # a reference follows its node when a scene renumbers ids
             if source.nodeId:
@@ -105,6 +108,9 @@ class ParameterState:
 def _read(text: str) -> tuple[CaseSource, ...]:
     try:
         rows = json.loads(text)
-        return tuple(CaseSource(r["case"], Path(r["path"]) if r["path"] else None, r["node"]) for r in rows)
-    except (ValueError, KeyError, TypeError):
+        return tuple(
+            CaseSource(r["case"], Path(r["path"]) if r["path"] else None, r["node"], r.get("series", ""))
+            for r in rows
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ()  # written by something else than this module; an empty list can be filled again

@@ -159,6 +159,8 @@ def simulate(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
     )  # fmt: skip
+    for sentence in plan.remarks():
+        remark(sentence)
     if permutations > 1 or cluster or workers > 1:
         _permute(plan, settings, out, permutations, workers, cluster, json)
     else:
@@ -226,7 +228,10 @@ def evaluate(
     from clopa_annotator.datasets import open_dataset
     from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
 
-    cases = list(open_dataset(dataset, label, out / "volumes"))[:limit]
+    opened = open_dataset(dataset, label, out / "volumes")
+    for sentence in opened.remarks:
+        remark(sentence)
+    cases = list(opened)[:limit]
     settings = EvaluationSettings(
         model=model,
         campaign=campaign,

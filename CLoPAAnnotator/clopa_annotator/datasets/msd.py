@@ -10,12 +10,19 @@ from typing import overload
 
 import numpy as np
 
+from clopa_annotator.datasets.dicom_headers import holds_dicom
+from clopa_annotator.datasets.file_names import (
+    LABEL_SUFFIXES,
+    case_images,
+    describe,
+    is_image,
+    stem,
+)
 from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.types import Image, Mask
 
 DESCRIPTION = "dataset.json"
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class MsdDataset(Sequence[LabelledCase]):
     def __init__(self, folder: Path, label: int | None = None) -> None:
         """Read the list of cases; no volume is opened.
 
+        `unlabelled` names the images that have no label; `remarks` says so.
+
         Args:
             folder: holds ``dataset.json`` (optional), ``imagesTr`` and ``labelsTr``.
             label: the target's label; None takes every label above 0.
@@ -59,18 +68,38 @@ class MsdDataset(Sequence[LabelledCase]):
         """
         self.folder = folder
         images, labels = folder / "imagesTr", folder / "labelsTr"
+        if not images.is_dir() and folder.is_dir() and holds_dicom(folder):
+            raise DatasetError(
+                f"{folder} holds DICOM files, and this needs images with labels. Its series become the cases "
+                "of a campaign with: clopa cases add DIR --dicom FOLDER"
+            )
         if not images.is_dir() or not labels.is_dir():
             raise DatasetError(
                 f"{folder} is not a dataset in the layout of the Medical Segmentation Decathlon: it needs "
                 "the folders imagesTr and labelsTr."
             )
-        self.name = _name(folder)
-        by_id = {_stem(p): p for p in _volumes(labels)}
+        about = describe(folder)
+        self.name = about.name
+        by_id = _labels(labels)
+        found = case_images((p for p in images.iterdir() if is_image(p)), by_id, about)
+        self.unlabelled = tuple(case_id for case_id in found if case_id not in by_id)
         self._cases = tuple(
-            LabelledCase(_stem(p), p, by_id[_stem(p)], label) for p in _volumes(images) if _stem(p) in by_id
+            LabelledCase(case_id, path, by_id[case_id], label)
+            for case_id, path in found.items()
+            if case_id in by_id
         )
         if not self._cases:
             raise DatasetError(f"No image in {images} has a label of the same name in {labels}.")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences about what is in the folder and not among the cases."""
+        if not self.unlabelled:
+            return ()
+        shown = ", ".join(self.unlabelled[:5]) + (", ..." if len(self.unlabelled) > 5 else "")
+        total = len(self.unlabelled) + len(self._cases)
+        verb = "has" if len(self.unlabelled) == 1 else "have"
+        return (f"{len(self.unlabelled)} of {total} images {verb} no label: {shown}",)
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -88,28 +117,23 @@ class MsdDataset(Sequence[LabelledCase]):
         return self._cases[index]
 
 
-def _stem(path: Path) -> str:
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)].removesuffix("_0000")
-    return path.stem
+def _labels(folder: Path) -> dict[str, Path]:
+    """Label files by the name of the case that they belong to.
 
-
-def _volumes(folder: Path) -> list[Path]:
-    # "._x.nii.gz" are macOS' resource forks, which the Decathlon's archives carry.
-    found = (p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
-    return sorted(found, key=lambda p: p.name)
-
-
-def _name(folder: Path) -> str:
-    file = folder / DESCRIPTION
-    if not file.is_file():
-        return folder.name
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file} is not valid JSON.") from error
-    return str(content.get("name", folder.name)) if isinstance(content, dict) else folder.name
+    Raises:
+        DatasetError: two files for one case.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda p: p.name):
+        if path.name.startswith(".") or not path.name.lower().endswith(LABEL_SUFFIXES):
+            continue
+        if stem(path) in found:
+            raise DatasetError(
+                f"{folder} holds two labels for {stem(path)!r}: {found[stem(path)].name} and {path.name}. "
+                "Keep the one that is right."
+            )
+        found[stem(path)] = path
+    return found
 
 
 def split_stream(

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from clopa_annotator.datasets.file_names import is_segmentation
+from clopa_annotator.datasets.nifti_checks import check_nifti
 from clopa_annotator.errors import DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, Mask
+
+NEAR_A_LABEL = 0.01
+"""How far from a whole number a stored label may be: float files carry 0.9999 for 1."""
+
+_SPACING = re.compile(r"Refusing to change spacing from .* to \[(.*)\]")
+_OBJECT = re.compile(r"\w+ ?\(0x[0-9a-f]+\): ")
+"""How ITK names the object that complains."""
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Without ITK's warnings on standard error: they quote files and headers, and are judged here."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
 def _read(path: Path) -> sitk.Image:
     if not path.is_file():
         raise DatasetError(f"There is no file {path}.")
     try:
-        return sitk.ReadImage(str(path))
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "replace").decode()
+        raise ImageError(f"The name of {shown} is not valid Unicode. Rename the file.") from error
+    check_nifti(path)
+    try:
+        with quiet_itk():
+            return sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise ImageError(f"{path.name} cannot be read as a volume; is the file complete?") from error
+        sizes = _SPACING.search(str(error))
+        if sizes is not None:
+            said = sizes.group(1).replace(", ", " x ")
+            raise ImageError(
+                f"{path.name} says that its voxels are {said} mm. Correct the voxel size in its header."
+            ) from error
+        raise ImageError(
+            f"{path.name} cannot be read as a volume ({cause_of(error)}). Is the file complete?"
+        ) from error
+
+
+def cause_of(error: RuntimeError) -> str:
+    """What ITK or SimpleITK gives as the reason, without its source lines and addresses."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Reason:", "Exception thrown", "File:"))]
+    last = (told or lines or ["no reason given"])[-1]
+    for mark in ("ITK ERROR:", "sitk::ERROR:", "[nrrd]"):
+        last = last.rpartition(mark)[2].strip()
+    return _OBJECT.sub("", last).rstrip(". ")
 
 
 def geometry_of(volume: sitk.Image) -> Geometry:
@@ -28,6 +77,8 @@ def geometry_of(volume: sitk.Image) -> Geometry:
     Raises:
         ImageError: the volume is not three-dimensional or has several components per voxel.
     """
+    if volume.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise ImageError("It holds complex numbers. Export the magnitude.")
     if volume.GetDimension() != 3 or volume.GetNumberOfComponentsPerPixel() != 1:
         raise ImageError(
             f"Only scalar 3D volumes can be annotated, but this one has {volume.GetDimension()} axes and "
@@ -43,6 +94,17 @@ def geometry_of(volume: sitk.Image) -> Geometry:
     )
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is said about its content."""
+    try:
+        yield
+    except (ImageError, GeometryError) as error:
+        if path.name in str(error):
+            raise
+        raise type(error)(f"{path.name}: {error}") from error
+
+
 def read_image(path: Path) -> Image:
     """Read a scalar 3D volume.
 
@@ -54,18 +116,60 @@ def read_image(path: Path) -> Image:
 
     Raises:
         DatasetError: there is no such file.
-        ImageError: not readable, or not a scalar 3D volume.
+        ImageError: not readable, cut, or not a scalar 3D volume; see `check_nifti` for NIfTI.
     """
     volume = _read(path)
-    geometry = geometry_of(volume)
-    return Image(sitk.GetArrayFromImage(volume), geometry)
+    with naming(path):
+        return Image(sitk.GetArrayFromImage(volume), geometry_of(volume))
+
+
+def right_handed(image: Image) -> Image:
+    """The same image with its slices in the other order if its axes are left-handed.
+
+    Slicer turns such files around when it reads them, so a case that is added elsewhere has to be turned too
+    if its masks shall fit.
+    """
+    grid = image.geometry
+    axes = np.reshape(grid.direction, (3, 3))
+    if np.linalg.det(axes) > 0:
+        return image
+    last = _position(grid, (grid.shape_kji[0] - 1, 0, 0))
+    turned = axes * [1.0, 1.0, -1.0]
+    direction = tuple(float(v) for v in turned.ravel())
+    return Image(image.voxels[::-1], Geometry(grid.shape_kji, grid.spacing_ijk_mm, last, direction))
+
+
+def read_labels(path: Path, like: Geometry | None = None) -> npt.NDArray[np.integer[Any]]:
+    """Read a label volume as whole numbers.
+
+    Args:
+        path: label volume, or a Slicer segmentation (``.seg.nrrd``), whose extent may be smaller than the
+            image's; overlapping segments are layers, and 1 stands where any of them is.
+        like: grid that the label volume has to agree with.
+
+    Returns:
+        (k, j, i) labels.
+
+    Raises:
+        ImageError: a value that is not within `NEAR_A_LABEL` of a whole number.
+        GeometryError: the grid is not that of ``like``.
+    """
+    volume = _read(path)
+    with naming(path):
+        voxels, geometry = _label_voxels(path, volume)
+        labels = _whole(voxels)
+        if like is None or geometry.agrees_with(like, tolerance_mm=0.05):
+            return labels
+        if is_segmentation(path):
+            return _placed(labels, geometry, like)
+    raise GeometryError(f"{path.name} lies on another voxel grid than its image.")
 
 
 def read_mask(path: Path, label: int | None = None, like: Geometry | None = None) -> Mask:
     """Read a label volume as a binary mask.
 
     Args:
-        path: label volume.
+        path: label volume, see `read_labels`.
         label: the label that is the target; None takes every label above 0.
         like: grid that the label volume has to agree with.
 
@@ -73,17 +177,73 @@ def read_mask(path: Path, label: int | None = None, like: Geometry | None = None
         (k, j, i) uint8 mask.
 
     Raises:
+        ImageError: values that are no labels.
         GeometryError: the grid is not that of ``like``.
     """
-    image = read_image(path)
-    if like is not None and not image.geometry.agrees_with(like, tolerance_mm=0.05):
-        raise GeometryError(f"{path.name} lies on another voxel grid than its image.")
-    target = np.greater(image.voxels, 0) if label is None else np.equal(image.voxels, label)
+    labels = read_labels(path, like)
+    target = np.greater(labels, 0) if label is None else np.equal(labels, label)
     return np.asarray(target, dtype=np.uint8)
 
 
+def _label_voxels(path: Path, volume: sitk.Image) -> tuple[npt.NDArray[np.generic], Geometry]:
+    layers = volume.GetNumberOfComponentsPerPixel()
+    if layers == 1 or not is_segmentation(path):
+        return sitk.GetArrayFromImage(volume), geometry_of(volume)
+    first = sitk.VectorIndexSelectionCast(volume, 0)
+    return np.asarray(sitk.GetArrayFromImage(volume).max(axis=-1) > 0, np.uint8), geometry_of(first)
+
+
+def _whole(voxels: npt.NDArray[np.generic]) -> npt.NDArray[np.integer[Any]]:
+    if np.issubdtype(voxels.dtype, np.integer):
+        return np.asarray(voxels)
+    if not np.issubdtype(voxels.dtype, np.floating):
+        raise ImageError(f"It holds voxels of type {voxels.dtype}; labels are whole numbers.")
+    rounded = np.rint(voxels)
+    with np.errstate(invalid="ignore"):
+        off = ~(np.abs(np.subtract(voxels, rounded)) <= NEAR_A_LABEL)
+    if off.any():
+        values = np.unique(voxels[off])[:4]
+        shown = ", ".join(f"{float(value):g}" for value in values)
+        raise ImageError(
+            f"{int(off.sum()):,} voxels hold values that are no labels ({shown}); labels are whole numbers. "
+            "Round the file, or export the labels anew."
+        )
+    return np.asarray(rounded, np.int32)
+
+
+def _placed(
+    labels: npt.NDArray[np.integer[Any]], geometry: Geometry, like: Geometry
+) -> npt.NDArray[np.integer[Any]]:
+    """A segmentation's voxels in the image's grid, of which it covers a part (Slicer writes the extent)."""
+    corner = np.linalg.inv(like.ijk_to_lps()) @ geometry.ijk_to_lps()
+    start = tuple(int(n) for n in np.rint(corner[:3, 3])[::-1])
+    there = Geometry(
+        geometry.shape_kji, like.spacing_ijk_mm, _position(like, start), like.direction
+    )  # where it lies if it is a part
+    inside = all(
+        a >= 0 and a + n <= m for a, n, m in zip(start, geometry.shape_kji, like.shape_kji, strict=True)
+    )
+    if not inside or not geometry.agrees_with(there, tolerance_mm=0.05):
+        raise GeometryError("It lies on another voxel grid than its image.")
+    whole = np.zeros(like.shape_kji, labels.dtype)
+    window = tuple(slice(a, a + n) for a, n in zip(start, geometry.shape_kji, strict=True))
+    whole[window] = labels
+    return whole
+
+
+def _position(grid: Geometry, index_kji: tuple[int, ...]) -> tuple[float, float, float]:
+    x, y, z, _ = grid.ijk_to_lps() @ [*index_kji[::-1], 1.0]
+    return (float(x), float(y), float(z))
+
+
 def write_volume(path: Path, voxels: npt.NDArray[np.generic], geometry: Geometry) -> None:
-    """Write a (k, j, i) array with its grid; the format follows from the file's suffix."""
+    """Write a (k, j, i) array with its grid; the format follows from the file's suffix.
+
+    Raises:
+        GeometryError: sheared axes in a NIfTI file, which would be written as others.
+    """
+    if path.name.endswith((".nii", ".nii.gz")) and not geometry.is_rectangular:
+        raise GeometryError(f"{path.name} cannot hold sheared axes; write it as NRRD.")
     volume = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
     volume.SetSpacing(geometry.spacing_ijk_mm)
     volume.SetOrigin(geometry.origin_lps_mm)

@@ -81,6 +81,7 @@ def save_state(
     about |= {"order": order, "scaler": scaler.state_dict() if scaler is not None else None}
     # The format knows one layout; training may use another (`layout`).
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    about["sha256"] = _hash(plain)
     write_bytes(path, bytes(save(plain, metadata={"state": json.dumps(about)})))
 
 
@@ -106,6 +107,9 @@ def load_state(
             raise EpisodeError(
                 "The checkpoint belongs to another episode; delete it to train this one from its start."
             )
+        # Checkpoints of versions before this check have no hash.
+        if about.pop("sha256", None) not in (None, _hash(tensors)):
+            raise EpisodeError("The checkpoint is damaged; delete it to train from the start again.")
         scales = about.pop("scaler")
         if scaler is not None and scales:
             scaler.load_state_dict(scales)
@@ -130,6 +134,15 @@ def _restore(
         optimiser.state[parameter] = {k: t if k == "step" else t.to(parameter) for k, t in kept.items()}
         if not kept:
             del optimiser.state[parameter]
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def fingerprint(request: bytes, model_hash: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
+from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
@@ -153,9 +154,11 @@ def run_evaluation(
 
     Raises:
         ConfigError: no cases, or ``out`` holds an earlier run or files of another origin.
+        DatasetError: no case has the target.
     """
     if not cases:
         raise ConfigError("There is no case to evaluate on; raise --limit or give a larger dataset.")
+    require_target(cases)
     started = time.perf_counter()
     folder = _prepare(out, settings, cases)
     try:

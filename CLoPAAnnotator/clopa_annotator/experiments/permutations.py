@@ -64,6 +64,11 @@ class StreamPlan:
             held_out, _ = split_stream(self._open(self.test), self.test_limit, 0, self.seed)
         return permuted(stream[: self.keep], permutation, self.seed), held_out[: self.keep_test]
 
+    def remarks(self) -> tuple[str, ...]:
+        """What is in the folders and is no case of theirs, in sentences."""
+        folders = dict.fromkeys(where for where in (self.dataset, self.test) if where is not None)
+        return tuple(remark for where in folders for remark in self._open(where).remarks)
+
     def _open(self, where: str) -> MsdDataset:
         return open_dataset(where, self.label, Path(self.volumes))
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.config import DEFAULT_STRATEGY, CampaignConfig
 from clopa_annotator.datasets import LabelledCase
+from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
@@ -133,9 +134,11 @@ def run_simulation(
 
     Raises:
         ConfigError: the stream is empty, or ``out`` holds an earlier run or files of another origin.
+        DatasetError: no case has the target.
     """
     if not stream:
         raise ConfigError("A campaign needs at least one case; raise --limit or give a larger dataset.")
+    require_target([*stream, *held_out])
     started = time.perf_counter()
     folder = out if isinstance(out, RunFolder) else _begun(out, settings.overwrite)
     config = CampaignConfig(

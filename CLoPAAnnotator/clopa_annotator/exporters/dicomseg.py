@@ -43,25 +43,26 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
     """The instances of the case's series, in the order of the grid's slices (k).
 
     Args:
-        source: folder of the series.
+        source: folder of the series, and ``?series=`` with its UID where there are others in it.
         geometry: the case's grid.
 
     Raises:
         LeftOut: there is no such folder, or no series in it lies on this grid.
     """
-    folder = Path(source) if source else None
+    place, _, uid = source.partition("?series=")
+    folder = Path(place) if place else None
     if folder is None or not folder.is_dir():
         raise LeftOut(
             "it did not come from a DICOM series, or the series is not there any more "
             f"(its source is {source or 'not known'!r})."
         )
     series: dict[str, list[Dataset]] = defaultdict(list)
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+    for path in sorted(p for p in (folder.rglob("*") if uid else folder.iterdir()) if p.is_file()):
         try:
             instance = dcmread(path)
         except InvalidDicomError:
             continue
-        if "ImagePositionPatient" in instance:
+        if "ImagePositionPatient" in instance and uid in ("", instance.SeriesInstanceUID):
             series[str(instance.SeriesInstanceUID)].append(instance)
     for instances in series.values():
         ordered = _in_order(instances, geometry)

@@ -126,6 +126,11 @@ def write_volume(path: Path, voxels: npt.NDArray[np.generic], geometry: Geometry
         LeftOut: the format cannot hold this volume.
         CacheError: the file could not be written.
     """
+    if path.name.endswith((".nii", ".nii.gz")) and not geometry.is_rectangular:
+        # ITK would write other axes than these, with no more than a warning.
+        raise LeftOut(
+            "its axes are sheared (a tilted gantry), which NIfTI cannot hold; export it as segnrrd."
+        )
     if voxels.dtype == np.float16:
         voxels = voxels.astype(np.float32)
     try:

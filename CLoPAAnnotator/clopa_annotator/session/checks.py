@@ -22,7 +22,8 @@ def usable_voxels(image: Image) -> npt.NDArray[np.generic]:
     """The image's voxels in native byte order, C-contiguous; the same array if it already is.
 
     Raises:
-        ImageError: not 3D, empty, not real numbers, constant, or with NaN, infinite or too large values.
+        ImageError: not 3D, a single slice, empty, not real numbers, constant (in its nonzero region), or with
+            NaN, infinite or too large values.
         GeometryError: the grid's shape is not the array's.
     """
     voxels = usable_array(image.voxels)
@@ -60,7 +61,36 @@ def usable_array(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
             f"All voxels of the image have the same value ({lowest}), so there is nothing to see in it."
             " Check that the right volume is loaded."
         )
+    _check_nonzero_region(voxels, float(lowest), float(highest))
     return voxels
+
+
+def _check_nonzero_region(voxels: npt.NDArray[np.generic], lowest: float, highest: float) -> None:
+    """Refuse what cannot be normalised: nnInteractive takes mean and deviation inside the nonzero region.
+
+    It finds the region by sums along the axes, so values that cancel out are zero to it. A session finds this
+    out by itself, but only when a case is opened; whoever adds one asks before it is stored.
+    """
+    if lowest > 0 or highest < 0:
+        return  # the region is the whole image, which varies
+    faces = (voxels[0], voxels[-1], voxels[:, 0], voxels[:, -1], voxels[:, :, 0], voxels[:, :, -1])
+    if all(face.sum(dtype=np.float64) != 0 for face in faces):
+        return  # the region reaches every side: the same
+    plane = voxels.sum(axis=0, dtype=np.float64)
+    sums = (voxels.sum(axis=(1, 2), dtype=np.float64), plane.sum(axis=1), plane.sum(axis=0))
+    found = [np.flatnonzero(along) for along in sums]
+    if any(hits.size == 0 for hits in found):
+        raise ImageError(
+            "The image's intensities cannot be normalised because they cancel out along an axis."
+            " Add a constant to the image, or use the original values."
+        )
+    k, j, i = (slice(int(hits[0]), int(hits[-1]) + 1) for hits in found)
+    region = voxels[k, j, i]
+    if region.min() == region.max():
+        raise ImageError(
+            f"The image has two values only, and inside its nonzero region every voxel is {region.flat[0]}:"
+            " there is nothing to see in it. Check that the right volume is loaded, not a mask."
+        )
 
 
 def _check_shape(voxels: npt.NDArray[np.generic]) -> None:
@@ -72,6 +102,10 @@ def _check_shape(voxels: npt.NDArray[np.generic]) -> None:
         )
     if voxels.size == 0:
         raise ImageError(f"The image has no voxels (its shape is {voxels.shape}). Load another volume.")
+    if min(voxels.shape) < 2:
+        raise ImageError(
+            f"The image of {_by(voxels.shape)} voxels is a single slice. A volume with several is needed."
+        )
 
 
 def check_prompts(

@@ -54,6 +54,21 @@ def prepare(image: Image) -> tuple[Voxels, str]:
     return voxels, image_hash(voxels, image.geometry)
 
 
+def require_same(layout: Layout, digest: str, image: Image, case_id: str) -> None:
+    """Make sure that an image is the stored one, but for the rounding of its grid (a thousandth of a mm).
+
+    Raises:
+        GeometryError: it is another image.
+        CorruptRecord: the stored one is damaged.
+    """
+    stored = check_image(layout, digest)
+    if not stored.geometry.agrees_with(image.geometry) or not np.array_equal(stored.voxels, image.voxels):
+        raise GeometryError(
+            f"The campaign has a case {case_id!r} with another image. "
+            "Choose another name, or open that case with the image it was added with."
+        )
+
+
 def store_image(layout: Layout, voxels: Voxels, geometry: Geometry, digest: str) -> None:
     """Put an image into the campaign, unless it is there and intact; a damaged one is replaced.
 
