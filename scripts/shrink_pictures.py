@@ -9,8 +9,8 @@ installed (`.venv` after scripts/test.py); a picture that is small already stays
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,14 @@ def _palette(image: Image.Image) -> Image.Image:
     return palette
 
 
+def main() -> int:
+    """Shrink the pictures that are named."""
+    parser = argparse.ArgumentParser(description="Make pictures small enough to commit.")
+    parser.add_argument("pictures", metavar="FILE", type=Path, nargs="+")
+    for path in parser.parse_args().pictures:
+        print(f"{path}: {shrink(path) / 1000:.0f} kB")
+    return 0
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        print(f"{name}: {shrink(Path(name)) / 1000:.0f} kB")
+    raise SystemExit(main())

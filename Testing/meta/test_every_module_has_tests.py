@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tested_elsewhere import ELSEWHERE, Elsewhere
+from elsewhere import Elsewhere
+from tested_elsewhere import ELSEWHERE
 
 TESTING = Path(__file__).resolve().parents[1]
 SOURCE = TESTING.parent / "CLoPAAnnotator"

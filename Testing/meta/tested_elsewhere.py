@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Modules that a test file of another name tests.
-
-    Attributes:
-        by: the test file's name.
-        why: why these have no file of their own.
-        names: the modules' full names, with spaces between them.
-        way: what the test file imports instead, which imports the next, and so on down to the modules.
-    """
-
-    by: str
-    why: str
-    names: str
-    way: str = ""
-
-    @property
-    def modules(self) -> list[str]:
-        """The modules."""
-        return self.names.split()
-
+from elsewhere import Elsewhere
+from tested_with_data import WITH_DATA
 
 ELSEWHERE = (
+    *WITH_DATA,
     Elsewhere(
         "test_cli.py",
         "a command is what the command line prints and returns",
@@ -150,6 +129,18 @@ ELSEWHERE = (
         "test_episode_job.py",
         "a job is what its epochs lead to",
         "clopa_annotator.episode.epochs",
+    ),
+    Elsewhere(
+        "test_cli_cases.py",
+        "a command is what the command line prints and returns",
+        "clopa_annotator.commands.cases",
+        "clopa_annotator.cli",
+    ),
+    Elsewhere(
+        "test_cli_models.py",
+        "a command is what the command line prints and returns",
+        "clopa_annotator.commands.models",
+        "clopa_annotator.cli",
     ),
     Elsewhere(
         "test_cache_opening.py",

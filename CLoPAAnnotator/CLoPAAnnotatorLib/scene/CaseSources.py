@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clopa_annotator.datasets.file_names import stem
 from clopa_annotator.datasets.image_list import list_images, no_images
+from clopa_annotator.errors import DatasetError
 
 __all__ = ["CaseSource", "listCases", "stem"]
 
