@@ -11,7 +11,7 @@ import typer
 
 from clopa_annotator import __version__
 from clopa_annotator.commands import campaign, episode, experts, services, storage
-from clopa_annotator.commands.output import remark
+from clopa_annotator.commands.output import never_stumble, remark
 from clopa_annotator.errors import ClopaError, InputError
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
@@ -50,6 +50,7 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected failure ends in a sentence."""
+    never_stumble()
     try:
         app(list(arguments) if arguments is not None else None)
     except SystemExit as ended:
