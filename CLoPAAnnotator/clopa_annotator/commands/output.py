@@ -21,7 +21,7 @@ talk = Console(stderr=True, highlight=False)
 
 
 def never_stumble() -> None:
-    """Let a terminal that cannot show a letter (cp1252, ASCII) show its code instead of ending the command."""
+    """Let a terminal that cannot show a letter (cp1252, ASCII) show its code; the command must not end."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

@@ -22,7 +22,15 @@ import numpy.typing as npt
 from clopa_annotator.engine.faults import error_from
 from clopa_annotator.engine.frames import BUNDLE_MAGIC, WireLimits, pack_bundle, read_json, unpack_bundle
 from clopa_annotator.engine.messages import API_VERSION
-from clopa_annotator.errors import ClopaError, EngineError, EngineUnreachable, VersionMismatch
+from clopa_annotator.errors import (
+    ClopaError,
+    ConfigError,
+    EngineUnreachable,
+    InputError,
+    NotAnEngine,
+    VersionMismatch,
+    WrongToken,
+)
 from clopa_annotator.types import Event
 
 logger = logging.getLogger(__name__)
@@ -57,13 +65,18 @@ class Transport:
     """The line to one engine; fulfils `session.remote.Line`. Safe to use from several threads."""
 
     def __init__(self, url: str, token: str, settings: TransportSettings | None = None) -> None:
-        """Nothing is sent yet."""
+        """Nothing is sent yet.
+
+        Raises:
+            ConfigError: an address that is none, or a certificate that cannot be read.
+            WrongToken: a token with letters that no token has.
+        """
         self.settings = settings or TransportSettings()
         self._limits = WireLimits(max_json_bytes=256 << 20)
         self._closed = threading.Event()
         self._http = httpx.Client(
-            base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {token}"},
+            base_url=_address(url),
+            headers={"Authorization": f"Bearer {_checked(token)}"},
             timeout=httpx.Timeout(self.settings.work_s, connect=self.settings.connect_s),
             verify=_trust(self.settings.certificate),
             trust_env=False,
@@ -127,10 +140,13 @@ class Transport:
     def _read(self, answer: httpx.Response) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         if answer.status_code != 200:
             raise _error_of(answer)
-        if answer.content[:4] == BUNDLE_MAGIC:
-            bundle = unpack_bundle(answer.content, self._limits)
-            return bundle.meta, dict(bundle.arrays)
-        return read_json(answer.content, self._limits), {}
+        try:
+            if answer.content[:4] == BUNDLE_MAGIC:
+                bundle = unpack_bundle(answer.content, self._limits)
+                return Reply(bundle.meta), Reply(bundle.arrays)
+            return Reply(read_json(answer.content, self._limits)), Reply()
+        except InputError as error:
+            raise NotAnEngine(_STRANGER.format(what=_kind_of(answer))) from error
 
     def events(self, after: int) -> Iterator[Event | None]:
         """The engine's events after a sequence number, as long as the connection lives.
@@ -148,15 +164,62 @@ class Transport:
                 if answer.status_code != 200:
                     answer.read()
                     raise _error_of(answer)
+                if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                    raise NotAnEngine(_STRANGER.format(what=_kind_of(answer)))
                 yield from _parse(answer.iter_lines())
         except (httpx.HTTPError, httpx.StreamError, RuntimeError) as error:
             raise EngineUnreachable("The connection to the engine broke off.") from error
         raise EngineUnreachable("The engine has ended the connection.")
 
 
+class Reply(dict[str, Any]):
+    """What an engine answered; what an answer must have and lacks says that no engine sent it."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NotAnEngine(_STRANGER.format(what=f"an answer without {name!r}"))
+
+
+def _address(url: str) -> httpx.URL:
+    """The engine's address; raises `ConfigError`."""
+    try:
+        address = httpx.URL(url.strip().rstrip("/"))
+        host = address.host
+        good = address.scheme in ("http", "https") and bool(host) and not set(host) & set(" %")
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        good = False
+    if not good:
+        raise ConfigError(
+            f"{url!r} is not a server's address. It looks like https://gpu-server:8443; copy it again."
+        )
+    return address
+
+
+def _checked(token: str) -> str:
+    """A token that can travel in a header; raises `WrongToken`."""
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise WrongToken("The token has letters or signs that no token has. Copy it again, without more.")
+    return token
+
+
 def _trust(certificate: Path | None) -> ssl.SSLContext:
     """Whom to trust: the one certificate that was given, or the system's authorities."""
-    return ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    try:
+        return ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    except OSError as error:
+        raise ConfigError(f"The certificate {certificate} cannot be read; is it a PEM file?") from error
+
+
+def _kind_of(answer: httpx.Response) -> str:
+    """What was sent instead of an engine's answer."""
+    page = "html" in answer.headers.get("Content-Type", "").lower()
+    return "a web page" if page else "something that no engine sends"
+
+
+_STRANGER = (
+    "Something answers at this address, but it is no CLoPA engine: it sent {what}. Check the address; if the "
+    "network asks for a login first, log in with a browser."
+)
 
 
 def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
@@ -168,9 +231,11 @@ def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif fields:
-            yield Event(
-                int(fields.get("id", 0)), fields.get("event", ""), json.loads(fields.get("data", "{}"))
-            )
+            try:
+                number, data = int(fields.get("id", 0)), json.loads(fields.get("data", "{}"))
+            except ValueError as error:
+                raise NotAnEngine(_STRANGER.format(what="an event that cannot be read")) from error
+            yield Event(number, fields.get("event", ""), data)
             fields = {}
 
 
@@ -182,7 +247,6 @@ def _error_of(answer: httpx.Response) -> ClopaError:
     try:
         body = answer.json()
     except ValueError:
-        return EngineError(
-            f"Something answers at this address that is no CLoPA engine ({answer.status_code})."
-        )
+        what = f"status {answer.status_code} and {_kind_of(answer)}"
+        return NotAnEngine(_STRANGER.format(what=what))
     return error_from(answer.status_code, body)

@@ -33,7 +33,7 @@ MAY_BE_EMPTY = (
     "ReferringPhysicianName",
     "PositionReferenceIndicator",
 )
-"""Attributes of type 2: a segmentation object must have them, but they may be empty (PS3.3, C.7.1 to C.7.4)."""
+"""Attributes of type 2: an object must have them, but they may be empty (DICOM PS3.3, C.7.1 to C.7.4)."""
 NEEDED = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -95,7 +95,8 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
             return _completed(ordered, geometry)
     if lacking:
         raise LeftOut(
-            f"the DICOM series in {folder} lacks {', '.join(sorted(lacking))}, which a DICOM segmentation needs."
+            f"the DICOM series in {folder} lacks {', '.join(sorted(lacking))}, "
+            "which a DICOM segmentation needs."
         )
     raise LeftOut(f"no DICOM series in {folder} lies on the case's voxel grid.")
 
