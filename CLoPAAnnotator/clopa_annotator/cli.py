@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, episode, experts, services, storage
+from clopa_annotator.commands import campaign, episode, experts, importing, services, storage
 from clopa_annotator.commands.output import never_stumble, remark
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 campaign.register(app)
 episode.register(app)
 storage.register(app)
+importing.register(app)
 experts.register(app)
 services.register(app)
 

@@ -34,6 +34,7 @@ COMMANDS = (
     ("weights", "show"),
     ("weights", "rollback"),
     ("weights", "export"),
+    ("import",),
     ("export",),
     ("doctor",),
 )

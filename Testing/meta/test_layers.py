@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": SHARED | {"session"},
     "datasets": SHARED,
     "exporters": SHARED | {"cache"},
+    "importers": SHARED | {"cache", "datasets", "session"},
     "pretrain": SHARED | {"session", "episode", "datasets", "evaluation", "models"},
 }
 COMPOSITION = {

@@ -1,0 +1,37 @@
+"""What confirmed cases and weights can be written as: the one list for command line, engine and panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ExportFormat = Literal["segnrrd", "nifti", "nnunet", "msd", "dicomseg", "weights", "model"]
+ExportChoice = Literal["all", "accepted"]
+
+
+@dataclass(frozen=True)
+class ExportKind:
+    """One format.
+
+    Attributes:
+        name: as on the command line.
+        title: for a list that a person chooses from.
+        holds_cases: whether it writes cases, so that some can be chosen; otherwise it writes weights.
+    """
+
+    name: ExportFormat
+    title: str
+    holds_cases: bool = True
+
+
+EXPORTS: tuple[ExportKind, ...] = (
+    ExportKind("segnrrd", "3D Slicer segmentations (.seg.nrrd)"),
+    ExportKind("nifti", "NIfTI images and masks"),
+    ExportKind("nnunet", "nnU-Net dataset"),
+    ExportKind("msd", "Medical Segmentation Decathlon dataset"),
+    ExportKind("dicomseg", "DICOM Segmentation (cases from DICOM)"),
+    ExportKind("model", "Model folder for nnInteractive (the weights in use)", holds_cases=False),
+    ExportKind("weights", "Every weights version's delta (safetensors)", holds_cases=False),
+)
+EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
+CASE_FORMATS: tuple[str, ...] = tuple(kind.name for kind in EXPORTS if kind.holds_cases)
