@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from engine_contract import EngineContract, confirm_case, wait_for, wait_until
+from transfer_contract import TransferContract
 
 from clopa_annotator.engine.fake import FakeEngineClient
 from clopa_annotator.engine.fake_campaign import FakeCampaign
@@ -12,7 +13,7 @@ from clopa_annotator.engine.protocol import EngineClient
 from clopa_annotator.errors import EngineUnreachable
 
 
-class TestFakeEngine(EngineContract):
+class TestFakeEngine(EngineContract, TransferContract):
     @pytest.fixture
     def campaign(self):
         return FakeCampaign(needed=5)

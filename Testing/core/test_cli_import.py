@@ -1,4 +1,4 @@
-"""``clopa import`` on the command line: what it prints, its exit codes, and a campaign that an engine holds."""
+"""``clopa import`` on the command line: what it prints, its exit codes, a campaign in use."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.engine.host import confined
+from clopa_annotator.campaign.export_jobs import confined
 from clopa_annotator.engine.logs import close_engine_log, make_room, open_engine_log
 from clopa_annotator.errors import InputError
 

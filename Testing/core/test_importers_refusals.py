@@ -19,8 +19,9 @@ from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.errors import StorageFull
-from clopa_annotator.importers import ImportOrder, StoreDesk, Target, run_import
+from clopa_annotator.importers import StoreReceiver, run_import
 from clopa_annotator.types import Image
+from clopa_annotator.types.imports import ImportOrder
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def labels(tmp_path: Path) -> Path:
 
 
 def bring(store: CampaignStore, path: Path, target: str = "target=2", **changes):
-    order = ImportOrder(path, target=Target.parse(target) if target else Target(), **changes)
-    return run_import(order, StoreDesk(store, "Ada"))
+    order = ImportOrder(path, target=target, **changes)
+    return run_import(order, StoreReceiver(store, "Ada"))
 
 
 def reasons(report) -> dict[str, str]:
@@ -92,13 +93,13 @@ def test_another_patient_or_frame_is_refused_and_not_named(store, dicom, tmp_pat
 
 
 def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
-    class Full(StoreDesk):
+    class Full(StoreReceiver):
         def keep(self, case_id, mask, imported, confirmed):
             if case_id == "case 2":
                 raise StorageFull("No room.")
             super().keep(case_id, mask, imported, confirmed)
 
-    order = ImportOrder(labels, target=Target.parse("2"))
+    order = ImportOrder(labels, target="2")
     with pytest.raises(StorageFull):
         run_import(order, Full(store, "Ada"))
     assert len(store.confirmed()) == 2
@@ -109,9 +110,9 @@ def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
 
 def test_an_import_can_be_watched_and_stopped(store, labels):
     steps = []
-    order = ImportOrder(labels, target=Target.parse("2"))
+    order = ImportOrder(labels, target="2")
     report = run_import(
-        order, StoreDesk(store, "A"), lambda *step: steps.append(step[:2]), lambda: len(steps) == 2
+        order, StoreReceiver(store, "A"), lambda *step: steps.append(step[:2]), lambda: len(steps) == 2
     )
     assert steps == [(1, 3), (2, 3)]
     assert report.stopped and report.in_words.endswith("Stopped before the end.")

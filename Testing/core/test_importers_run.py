@@ -22,8 +22,9 @@ from label_files import GRID, two_values, write_datastore, write_label, write_st
 from clopa_annotator.cache.store import CampaignStore, CaseDraft
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers import ImportOrder, StoreDesk, Target, run_import
+from clopa_annotator.importers import StoreReceiver, Target, run_import
 from clopa_annotator.types import CaseState
+from clopa_annotator.types.imports import ImportOrder
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def labels(tmp_path: Path) -> Path:
 
 
 def bring(store: CampaignStore, path: Path, target: str = "target=2", **changes):
-    order = ImportOrder(path, target=Target.parse(target) if target else Target(), **changes)
-    return run_import(order, StoreDesk(store, "Ada"))
+    order = ImportOrder(path, target=target, **changes)
+    return run_import(order, StoreReceiver(store, "Ada"))
 
 
 def reasons(report) -> dict[str, str]:

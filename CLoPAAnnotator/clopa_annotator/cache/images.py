@@ -54,6 +54,13 @@ def prepare(image: Image) -> tuple[Voxels, str]:
     return voxels, image_hash(voxels, image.geometry)
 
 
+def is_same_image(stored: Image, other: Image) -> bool:
+    """Whether two images have the same voxels in the same place; a grid's last bits depend on its reader."""
+    voxels, _ = prepare(other)
+    same_kind = stored.voxels.dtype == voxels.dtype and stored.geometry.agrees_with(other.geometry)
+    return same_kind and np.array_equal(stored.voxels.view(np.uint8), voxels.view(np.uint8))
+
+
 def store_image(layout: Layout, voxels: Voxels, geometry: Geometry, digest: str) -> None:
     """Put an image into the campaign, unless it is there and intact; a damaged one is replaced.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clopa_annotator.cache.store import CampaignStore
-    from clopa_annotator.importers import ImportOrder, ImportReport, Outcome
+    from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
 
 CONFIRMED, SUGGESTION = "confirmed", "suggestion"
 
@@ -50,14 +50,15 @@ def import_labels(
 ) -> None:
     """Take labels of other programs, or of another campaign, into a campaign; nothing is taken twice."""
     from clopa_annotator.errors import ConfigError
-    from clopa_annotator.importers import ImportOrder, Target, images_in
+    from clopa_annotator.importers import images_in
+    from clopa_annotator.types.imports import ImportOrder
 
     if as_ not in (CONFIRMED, SUGGESTION):
         raise ConfigError(f"Labels are imported as confirmed or as suggestion, not as {as_!r}.")
     order = ImportOrder(
         labels,
         as_ == CONFIRMED,
-        Target.parse(target) if target else Target(),
+        target,
         format,
         images_in(images) if images is not None else {},
         resample,
@@ -70,7 +71,7 @@ def import_labels(
 
 
 def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> ImportReport:
-    from clopa_annotator.importers import StoreDesk, run_import
+    from clopa_annotator.importers import StoreReceiver, run_import
 
     with _opened(campaign, writer=not order.dry_run) as store, Steps(quiet=quiet) as steps:
         begun: list[int] = []
@@ -81,7 +82,7 @@ def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> Import
                 steps.begin("Labels", total)
             steps.advance(outcome.case_id)
 
-        return run_import(order, StoreDesk(store, author), tell)
+        return run_import(order, StoreReceiver(store, author), tell)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from clopa_annotator.engine.routes_learning import LearningRoutes
 from clopa_annotator.engine.routes_session import SessionRoutes
 from clopa_annotator.engine.sse import events_route
 from clopa_annotator.engine.tokens import TokenBook
+from clopa_annotator.server.routes_transfers import TransferRoutes
 
 SWEEP_S = 30.0
 
@@ -58,6 +59,7 @@ def _routes(engine: Engine, settings: GuardSettings, stopping: asyncio.Event) ->
         *SessionRoutes(engine).routes(settings.limits),
         *CaseRoutes(engine.cases).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
+        *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),
         events_route(engine.events, stopping),
     ]
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from clopa_annotator.client.transfers import TransferCalls, Transfers
 from clopa_annotator.engine import codec
 from clopa_annotator.engine.calls import Call, CallQueue
 from clopa_annotator.engine.lanes import Lane
@@ -24,7 +25,6 @@ from clopa_annotator.engine.messages import (
     Draft,
     EngineInfo,
     EpisodeRow,
-    ExportFormat,
     LearningState,
     OpenedCase,
     SwapPolicy,
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class HttpEngineClient:
+class HttpEngineClient(TransferCalls):
     """Fulfils `protocol.EngineClient` over HTTP."""
 
     def __init__(
@@ -58,6 +58,7 @@ class HttpEngineClient:
         self._calls = CallQueue()
         self._ordered, self._quick = Lane("engine", self._calls), Lane("engine-quick", self._calls)
         self._bench = Workbench(self._transport, spool_folder)
+        self._transfers = Transfers(self._transport, self._calls)
         self._listeners: list[EventListener] = []
         self._watcher = Watcher(self._transport, self._tell, self._back, lambda: self._bench.owes)
         self._draft_mutex = threading.Lock()
@@ -92,6 +93,7 @@ class HttpEngineClient:
         self._closed = True
         self._calls.cancel_all()
         self._watcher.close()
+        self._transfers.close()
         self._ordered.put(self._bench.leave_quietly)
         self._ordered.put(self._transport.close)
         self._ordered.close()
@@ -215,10 +217,6 @@ class HttpEngineClient:
     def set_swap_policy(self, policy: SwapPolicy) -> Call[LearningState]:
         """Say when promoted weights come into use."""
         return self._do("change the setting", lambda: self._bench.steer("weights/policy", {"policy": policy}))
-
-    def export(self, format: ExportFormat, folder: str) -> Call[str]:
-        """Write confirmed cases (or the weights) on the engine's machine; answers the folder written."""
-        return self._do("export", lambda: self._bench.export(format, folder))
 
     # -- how -----------------------------------------------------------------------------------------------
 

@@ -16,11 +16,20 @@ from clopa_annotator.engine.messages import (
     EpisodeRow,
     LearningState,
 )
-from clopa_annotator.errors import NotAnEngine, VersionMismatch
+from clopa_annotator.errors import InputError, NotAnEngine, VersionMismatch
 from clopa_annotator.session.wire import prompts_to_wire, timed_from_wire
-from clopa_annotator.types import CaseRef, CaseState, GateDecision, Mask, PromptKind, WeightsVersion
+from clopa_annotator.types import (
+    CaseRef,
+    CaseState,
+    GateDecision,
+    Imported,
+    Mask,
+    PromptKind,
+    WeightsVersion,
+)
 
 Row = dict[str, Any]
+_LONGEST_TEXT = 4000
 T = TypeVar("T")
 
 
@@ -127,6 +136,22 @@ def version_from_wire(row: Any) -> WeightsVersion:
     return _plain(WeightsVersion, row, decision=_plain(GateDecision, decision) if decision else None)
 
 
+def imported_from_wire(row: Any) -> Imported:
+    """Where a label came from.
+
+    Raises:
+        InputError: a value is missing, of another type, or too long.
+    """
+    names = Imported.__dataclass_fields__
+    values = {k: v for k, v in row.items() if k in names} if isinstance(row, Mapping) else {}
+    resampled = values.get("resampled", False)
+    texts = [v for k, v in values.items() if k != "resampled"]
+    good = all(isinstance(v, str) and len(v) <= _LONGEST_TEXT for v in texts) and isinstance(resampled, bool)
+    if not good or not all(values.get(k) for k in ("import_id", "source", "format", "sha256")):
+        raise InputError("The message does not say where the label came from.")
+    return Imported(**values)
+
+
 def own_mask(mask: Mask) -> Mask:
     """A mask that nobody else changes: a copy, unless it is read-only, which is its giver's promise."""
     return mask.copy() if mask.flags.writeable else mask
@@ -135,10 +160,14 @@ def own_mask(mask: Mask) -> Mask:
 def draft_to_wire(draft: Draft) -> tuple[Row, dict[str, npt.NDArray[Any]]]:
     """A draft, and its arrays."""
     rows, arrays = prompts_to_wire(draft.prompts)
-    return {"prompts": rows, "seconds_active": float(draft.seconds_active)}, {**arrays, "mask": draft.mask}
+    row: Row = {"prompts": rows, "seconds_active": float(draft.seconds_active)}
+    if draft.imported is not None:
+        row["imported"] = asdict(draft.imported)
+    return row, {**arrays, "mask": draft.mask}
 
 
 def draft_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Draft:
     """The inverse of `draft_to_wire`."""
     prompts = timed_from_wire(_mapping(row).get("prompts", []), arrays)
-    return Draft(arrays["mask"], prompts, float(row.get("seconds_active", 0.0)))
+    imported = imported_from_wire(row["imported"]) if row.get("imported") else None
+    return Draft(arrays["mask"], prompts, float(row.get("seconds_active", 0.0)), imported)

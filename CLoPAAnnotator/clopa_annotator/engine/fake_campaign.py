@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from clopa_annotator.cache.images import is_same_image
 from clopa_annotator.engine.fake_learning import FakeLearning
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.errors import CaseTaken, ConfirmationConflict, GeometryError, UnknownCase
@@ -77,7 +78,7 @@ class FakeCampaign:
             known = _Case(CaseRow(case_id, CaseState.TODO, source=source), image, digest)
             self.cases[case_id] = known
             self.changed(case_id)
-        elif known.image_hash != digest:
+        elif known.image_hash != digest and not is_same_image(known.image, image):
             raise GeometryError(
                 f"The campaign already has another image under the name {case_id!r}; "
                 "give this case a new name."
@@ -165,6 +166,10 @@ class FakeCampaign:
         case.draft = None
         case.row = replace(case.row, state=CaseState.CONFIRMED, versions=version, has_draft=False, note="")
         return ref
+
+    def knows(self, confirmation_id: str) -> bool:
+        """Whether a confirmation was stored before."""
+        return confirmation_id in self._confirmations
 
     def statistics(self) -> tuple[CaseStatistics, ...]:
         """Every valid confirmation's numbers, in order of arrival."""

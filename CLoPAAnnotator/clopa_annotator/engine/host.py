@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from clopa_annotator import __version__
+from clopa_annotator.campaign.export_jobs import ExportJobs
+from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.engine.cases import Cases
 from clopa_annotator.engine.desk import LearningDesk
 from clopa_annotator.engine.journal import Journal
@@ -91,6 +91,8 @@ class Engine:
         )
         leases = CaseLeases(self.settings.lease_expiry_s)
         self.cases = Cases(campaign.store, leases, self.events, self._confirming)
+        self.intake = LabelIntake(campaign.store, leases, self.events, self.desk.confirmed)
+        self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self._in_use = self.weights.current
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
@@ -112,6 +114,7 @@ class Engine:
             Whether it was ready in time. If not, its thread still works, on nothing that matters any more.
         """
         self.let_go()
+        self.exports.close()
         self.desk.close()
         ready = self.prediction.join(patience_s)
         self.journal.close()
@@ -252,34 +255,6 @@ class Engine:
             self.events.publish("learning")
         else:
             raise InputError(f"The engine cannot {action!r} with {value!r}.")
-
-    def export(self, format: str, folder: str) -> str:
-        """Write confirmed cases or weights; the folder written."""
-        from clopa_annotator.engine.exporting import export
-
-        target = Path(folder) if self.settings.export_anywhere else None
-        if target is None or not target.is_absolute():
-            target = confined(self.campaign.folder / "exports", folder or format)
-        return str(export(self.campaign, format, target))
-
-
-def confined(root: Path, name: str) -> Path:
-    """A folder below ``root``, whatever the name tries.
-
-    Raises:
-        InputError: the name leads out of it.
-    """
-    parts = PurePath(name.replace("\\", "/")).parts
-    bad = any(p in ("..", ".", "") or p.startswith("~") or ":" in p or "\0" in p for p in parts)
-    target = root.joinpath(*parts)
-    if not parts or bad or PurePath(name).is_absolute() or not _inside(target, root):
-        raise InputError("Name a folder without a path; it is made in the campaign's folder for exports.")
-    return target
-
-
-def _inside(target: Path, root: Path) -> bool:
-    resolved, top = os.path.realpath(target), os.path.realpath(root)
-    return os.path.commonpath([resolved, top]) == top and resolved != top
 
 
 def device_in_words(device: torch.device) -> str:

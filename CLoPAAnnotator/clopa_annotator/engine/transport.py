@@ -37,7 +37,9 @@ logger = logging.getLogger(__name__)
 
 PREFIX = f"/campaign/v{API_VERSION}"
 ONCE = frozenset({"cases/withdraw", "cases/skip", "cases/flag", "cases/reopen", "episodes/start"})
-_QUICK = frozenset({"hello", "state", "cases", "episodes", "weights", "statistics", "session/beat"})
+_QUICK = frozenset(
+    {"hello", "state", "cases", "episodes", "weights", "statistics", "session/beat", "export/state"}
+)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from clopa_annotator.errors import (
     ClopaError,
     ConfirmationConflict,
     EngineUnreachable,
+    GeometryError,
     InputError,
     NoImage,
     NotAnEngine,
@@ -137,6 +138,10 @@ class Workbench:
         except UnknownCase:
             self.add(case_id, image, source)
             return self._transport.exchange("cases/take", meta)
+        except GeometryError:
+            # Perhaps the same image as another program reads it: the engine compares the voxels.
+            self.add(case_id, image, source)
+            return self._transport.exchange("cases/take", {"case_id": case_id})
 
     def _restore(self, session: RemoteSession, draft: Draft | None, confirmed: Mask | None) -> Proposal:
         mask = draft.mask if draft is not None else confirmed
@@ -289,8 +294,3 @@ class Workbench:
         """Something about learning; answered with its state."""
         row, _ = self._transport.exchange(path, meta)
         return codec.learning_from_wire(row["learning"])
-
-    def export(self, format: str, folder: str) -> str:
-        """The folder written."""
-        row, _ = self._transport.exchange("export", {"format": format, "folder": folder})
-        return str(row["folder"])

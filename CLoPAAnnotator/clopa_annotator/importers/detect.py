@@ -6,18 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clopa_annotator.errors import ConfigError, DatasetError
-from clopa_annotator.importers import campaigns, dicomseg, labelmaps, layouts, monailabel, structures
-from clopa_annotator.importers.found import Found
-from clopa_annotator.importers.volumes import SUFFIXES, is_volume, volumes_in
+from clopa_annotator.importers import (
+    dicom_segments,
+    labelmaps,
+    layouts,
+    monailabel,
+    other_campaign,
+    structures,
+)
+from clopa_annotator.importers.label_files import Found
+from clopa_annotator.importers.label_volumes import SUFFIXES, is_volume, volumes_in
 
 FORMATS = (
     labelmaps.FORMAT,
-    dicomseg.FORMAT,
+    dicom_segments.FORMAT,
     layouts.NNUNET,
     layouts.MSD,
     monailabel.FORMAT,
     structures.FORMAT,
-    campaigns.FORMAT,
+    other_campaign.FORMAT,
     layouts.OURS,
 )
 
@@ -47,12 +54,12 @@ def find_labels(path: Path, confirmed: bool = True, format: str = "") -> Found:
 def _finders(path: Path, confirmed: bool) -> dict[str, Callable[[], Found]]:
     return {
         labelmaps.FORMAT: lambda: labelmaps.find(path),
-        dicomseg.FORMAT: lambda: dicomseg.find(path),
+        dicom_segments.FORMAT: lambda: dicom_segments.find(path),
         layouts.NNUNET: lambda: layouts.find_nnunet(path),
         layouts.MSD: lambda: layouts.find_msd(path),
         monailabel.FORMAT: lambda: monailabel.find(path, confirmed),
         structures.FORMAT: lambda: structures.find(path),
-        campaigns.FORMAT: lambda: campaigns.find(path),
+        other_campaign.FORMAT: lambda: other_campaign.find(path),
         layouts.OURS: lambda: layouts.find_ours(path),
     }
 
@@ -66,11 +73,11 @@ def detect(path: Path) -> str:
     if path.is_file():
         if is_volume(path):
             return labelmaps.FORMAT
-        if dicomseg.is_segmentation(path):
-            return dicomseg.FORMAT
+        if dicom_segments.is_segmentation(path):
+            return dicom_segments.FORMAT
         raise DatasetError(f"{path.name} is neither a label volume ({', '.join(SUFFIXES)}) nor a DICOM SEG.")
-    if campaigns.is_campaign(path):
-        return campaigns.FORMAT
+    if other_campaign.is_campaign(path):
+        return other_campaign.FORMAT
     if layouts.is_ours(path):
         return layouts.OURS
     if (path / "labelsTr").is_dir():
@@ -84,6 +91,6 @@ def detect(path: Path) -> str:
         return labelmaps.FORMAT
     if any(p.is_dir() and (structures.is_case(p) or volumes_in(p)) for p in sorted(path.iterdir())):
         return structures.FORMAT
-    if dicomseg.segmentations_in(path):
-        return dicomseg.FORMAT
+    if dicom_segments.segmentations_in(path):
+        return dicom_segments.FORMAT
     raise DatasetError(f"{path} holds no labels that can be read ({', '.join(SUFFIXES)}, DICOM SEG).")

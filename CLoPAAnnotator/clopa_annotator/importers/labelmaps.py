@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clopa_annotator.importers.found import Found, LabelFile
+from clopa_annotator.importers.label_files import Found, LabelFile
+from clopa_annotator.importers.label_volumes import SEGMENTATION, label_file, stem, volumes_in, without_tail
 from clopa_annotator.importers.nifti_names import names_in
-from clopa_annotator.importers.segnrrd import has_segments, segmentation_file
-from clopa_annotator.importers.volumes import SEGMENTATION, label_file, stem, volumes_in, without_tail
+from clopa_annotator.importers.slicer_segments import has_segments, segmentation_file
 
 FORMAT = "labelmap"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from clopa_annotator.errors import DatasetError
-from clopa_annotator.importers import dicomseg
-from clopa_annotator.importers.found import Found, LabelFile
-from clopa_annotator.importers.segnrrd import segmentation_file
-from clopa_annotator.importers.volumes import SEGMENTATION, label_file, stem, volumes_in
+from clopa_annotator.importers import dicom_segments
+from clopa_annotator.importers.label_files import Found, LabelFile
+from clopa_annotator.importers.label_volumes import SEGMENTATION, label_file, stem, volumes_in
+from clopa_annotator.importers.slicer_segments import segmentation_file
 
 NNUNET, MSD, OURS = "nnunet", "msd", "export"
 DESCRIPTION, CASES = "dataset.json", "cases.json"
@@ -107,7 +107,7 @@ def find_ours(folder: Path) -> Found:
 def _ours(case_id: str, files: list[Path], author: str, names: Mapping[int, str]) -> LabelFile:
     mask, image = files[-1], files[0] if len(files) > 1 else None
     if mask.suffix == ".dcm":
-        (label,) = dicomseg.find(mask).labels
+        (label,) = dicom_segments.find(mask).labels
     elif mask.name.endswith(SEGMENTATION):
         label = segmentation_file(mask, image)
     else:

@@ -10,8 +10,8 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from clopa_annotator.errors import GeometryError
-from clopa_annotator.importers.found import Identity, LabelFile
-from clopa_annotator.importers.volumes import without_tail
+from clopa_annotator.importers.label_files import Identity, LabelFile
+from clopa_annotator.importers.label_volumes import without_tail
 
 _HEAD = ["PatientID", "FrameOfReferenceUID", "SeriesInstanceUID"]
 _UNREADABLE = (InvalidDicomError, OSError)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.importers.found import Found, LabelFile
+from clopa_annotator.importers.label_files import Found, LabelFile
+from clopa_annotator.importers.label_volumes import label_file, stem, volumes_in
 from clopa_annotator.importers.labelmaps import find as find_labelmaps
 from clopa_annotator.importers.layouts import read_json, without_label
-from clopa_annotator.importers.volumes import label_file, stem, volumes_in
 
 FORMAT = "monailabel"
 STORE = "datastore_v2.json"

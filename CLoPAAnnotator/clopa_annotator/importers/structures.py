@@ -10,8 +10,8 @@ from pathlib import Path
 from clopa_annotator.datasets.volumes import read_image
 from clopa_annotator.errors import GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers.found import Content, Found, LabelFile, Segment
-from clopa_annotator.importers.volumes import file_digest, mask_of, stem, volumes_in, whole_numbers
+from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
+from clopa_annotator.importers.label_volumes import file_digest, mask_of, stem, volumes_in, whole_numbers
 from clopa_annotator.types import Mask
 
 FORMAT = "totalsegmentator"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clopa_annotator.errors import ConfigError, DatasetError
-from clopa_annotator.importers.found import Segment
+from clopa_annotator.importers.label_files import Segment
 
 ANY = "any"
 PLAIN_LABEL = "target"

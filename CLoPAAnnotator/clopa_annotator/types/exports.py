@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -35,3 +36,53 @@ EXPORTS: tuple[ExportKind, ...] = (
 )
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 CASE_FORMATS: tuple[str, ...] = tuple(kind.name for kind in EXPORTS if kind.holds_cases)
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """What to export.
+
+    Attributes:
+        format: one of `EXPORT_FORMATS`.
+        folder: on the engine's machine: a path where it allows that, else a name in its folder for exports.
+        choice: all confirmed cases, or only the accepted ones (none that was reopened or needs another look).
+        cases: only these cases; none for all that ``choice`` names.
+    """
+
+    format: ExportFormat
+    folder: str
+    choice: ExportChoice = "all"
+    cases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        folder: where, on the engine's machine.
+        written: ids of the cases, in order of arrival.
+        left_out: (case id, reason) of the others.
+    """
+
+    folder: str
+    written: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long call has come.
+
+    Attributes:
+        done: steps done.
+        total: of how many; 0 if that is not known yet.
+        note: what the last step was about.
+    """
+
+    done: int
+    total: int
+    note: str = ""
+
+
+OnProgress = Callable[[Progress], object]

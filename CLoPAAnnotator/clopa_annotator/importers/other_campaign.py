@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clopa_annotator.cache.names import MANIFEST
 from clopa_annotator.cache.store import CampaignStore, VersionSummary
-from clopa_annotator.importers.found import Content, Found, LabelFile, Segment
+from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
 from clopa_annotator.types import Image, Mask
 
 FORMAT = "campaign"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-
-from clopa_annotator.importers.target import Target
-from clopa_annotator.importers.volumes import stem, volumes_in
 
 Became = Literal["imported", "already there", "left out"]
 
@@ -21,7 +17,7 @@ class ImportOrder:
     Attributes:
         path: file or folder with the labels.
         confirmed: as confirmed masks, which train; otherwise as suggestions, which do not until confirmed.
-        target: which part of them.
+        target: which part of them, as NAME=VALUE; empty leaves the choice to the files.
         format: name of the format; found out if empty.
         images: image files by case, for cases that the campaign does not have yet.
         resample: whether labels on another grid are taken.
@@ -30,7 +26,7 @@ class ImportOrder:
 
     path: Path
     confirmed: bool = True
-    target: Target = field(default_factory=Target)
+    target: str = ""
     format: str = ""
     images: Mapping[str, Path] = field(default_factory=dict)
     resample: bool = False
@@ -96,20 +92,3 @@ class ImportReport:
         if self.of("left out"):
             said += f" {len(self.of('left out'))} left out."
         return said + (" Stopped before the end." if self.stopped else "")
-
-
-def images_in(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by case, without nnU-Net's ``_0000``.
-
-    Raises:
-        DatasetError: the folder cannot be read.
-    """
-    inner = folder / "imagesTr"
-    files = volumes_in(inner if inner.is_dir() else folder)
-    return {stem(file).removesuffix("_0000"): file for file in files}
-
-
-def import_id(case_id: str, digest: str, target: Target) -> str:
-    """The same for the same file, case and target: nothing is imported twice."""
-    parts = "\n".join((case_id, digest, target.name, *target.wanted))
-    return f"import-{hashlib.sha256(parts.encode()).hexdigest()[:40]}"

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from clopa_annotator.datasets.volumes import read_image
-from clopa_annotator.errors import ConfirmationConflict, CorruptRecord, DatasetError, InputError
-from clopa_annotator.importers.desk import Desk, KnownCase
+from clopa_annotator.errors import CaseTaken, ConfirmationConflict, CorruptRecord, DatasetError, InputError
 from clopa_annotator.importers.detect import find_labels
-from clopa_annotator.importers.found import Content, LabelFile
 from clopa_annotator.importers.grids import Placed, place
+from clopa_annotator.importers.label_files import Content, LabelFile
+from clopa_annotator.importers.label_volumes import right_handed, stem, volumes_in, without_tail
 from clopa_annotator.importers.matching import Matcher, check_identity, series_identity
-from clopa_annotator.importers.order import ImportOrder, ImportReport, Outcome, import_id
-from clopa_annotator.importers.target import NotThere, listed
-from clopa_annotator.importers.volumes import without_tail
+from clopa_annotator.importers.receiver import KnownCase, LabelReceiver
+from clopa_annotator.importers.target import NotThere, Target, listed
 from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import Image, Imported, Mask
+from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by case, without nnU-Net's ``_0000``.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
+    inner = folder / "imagesTr"
+    files = volumes_in(inner if inner.is_dir() else folder)
+    return {stem(file).removesuffix("_0000"): file for file in files}
+
+
+def import_id(case_id: str, digest: str, target: Target) -> str:
+    """The same for the same file, case and target: nothing is imported twice."""
+    parts = "\n".join((case_id, digest, target.name, *target.wanted))
+    return f"import-{hashlib.sha256(parts.encode()).hexdigest()[:40]}"
+
 
 OnStep = Callable[[int, int, Outcome], object]
 
 
 def run_import(
     order: ImportOrder,
-    desk: Desk,
+    receiver: LabelReceiver,
     on_step: OnStep | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> ImportReport:
@@ -33,7 +53,7 @@ def run_import(
 
     Args:
         order: what and how.
-        desk: where to.
+        receiver: where to.
         on_step: told (done, total, outcome) after each label.
         stop: asked before each label whether to stop.
 
@@ -42,9 +62,8 @@ def run_import(
         DatasetError: nothing there, or no file has the target.
         CacheError, EngineError: nothing more can be stored; what was stored stays.
     """
-    order.target.check_for(desk.label)
+    work = _Import(order, receiver)
     found = find_labels(order.path, order.confirmed, order.format)
-    work = _Import(order, desk)
     stopped = False
     for number, label in enumerate(found.labels, 1):
         if stop is not None and stop():
@@ -55,7 +74,7 @@ def run_import(
             on_step(number, len(found.labels), outcome)
     outcomes = work.finish()
     if not order.dry_run and any(o.became == "imported" for o in outcomes):
-        desk.done()
+        receiver.done()
     return ImportReport(found.format, order.confirmed, order.dry_run, outcomes, found.remarks, stopped)
 
 
@@ -71,9 +90,11 @@ class _Case:
 class _Import:
     """The labels of one import, one after the other."""
 
-    def __init__(self, order: ImportOrder, desk: Desk) -> None:
-        self._order, self._desk = order, desk
-        self._sources = dict(desk.sources())
+    def __init__(self, order: ImportOrder, receiver: LabelReceiver) -> None:
+        self._order, self._receiver = order, receiver
+        self._target = Target.parse(order.target) if order.target else Target()
+        self._target.check_for(receiver.label)
+        self._sources = dict(receiver.sources())
         self._matcher = Matcher(self._sources)
         self._outcomes: list[Outcome] = []
         self._taken: dict[str, str] = {}
@@ -85,7 +106,7 @@ class _Import:
         case_id = self._matcher.case_of(label) or without_tail(label.name)
         try:
             outcome = self._take(label, case_id)
-        except (InputError, CorruptRecord, ConfirmationConflict) as error:
+        except (InputError, CorruptRecord, ConfirmationConflict, CaseTaken) as error:
             outcome = Outcome(case_id, str(label.path), "left out", str(error))
         if outcome is not None:
             self._outcomes.append(outcome)
@@ -95,8 +116,8 @@ class _Import:
         if case_id in self._taken:
             raise DatasetError(f"Another label is there for this case: {self._taken[case_id]}.")
         self._taken[case_id] = label.called
-        digest = label.digest(self._order.target.wanted)
-        number = import_id(case_id, digest, self._order.target)
+        digest = label.digest(self._target.wanted)
+        number = import_id(case_id, digest, self._target)
         case = self._case(label, case_id, number)
         if self._is_there(case.known, number):
             return Outcome(case_id, str(label.path), "already there")
@@ -106,15 +127,15 @@ class _Import:
             case_identity = series_identity(self._sources.get(case_id, ""))
             check_identity(content.identity, case_identity, label.called)
         imported = Imported(
-            number, str(label.path), label.format, digest, self._order.target.in_words, label.author
+            number, str(label.path), label.format, digest, self._target.in_words, label.author
         )
         return self._hand_on(label, case, content, imported)
 
     def _hand_on(self, label: LabelFile, case: _Case, content: Content, imported: Imported) -> Outcome | None:
         try:
-            chosen = self._order.target.choose(content.segments, self._desk.label, label.called)
+            chosen = self._target.choose(content.segments, self._receiver.label, label.called)
         except NotThere as error:
-            if content.is_complete or not all(w.isdecimal() for w in self._order.target.wanted):
+            if content.is_complete or not all(w.isdecimal() for w in self._target.wanted):
                 raise
             self._absent.append((label, case, imported, str(error)))
             return None
@@ -127,15 +148,15 @@ class _Import:
             mask |= segment.mask()
         placed = place(mask, content.geometry, case.known.geometry, self._order.resample, label.called)
         taken = ", ".join(segment.in_words for segment in chosen)
-        return self._keep(label, case, placed, Imported(**{**vars(imported), "taken": taken}))
+        return self._keep(label, case, placed, replace(imported, taken=taken))
 
     def _keep(self, label: LabelFile, case: _Case, placed: Placed, imported: Imported) -> Outcome:
         case_id = case.known.case_id
         if not self._order.dry_run:
             if case.image is not None:
-                self._desk.add(case_id, case.image, case.source)
-            marked = Imported(**{**vars(imported), "resampled": placed.resampled})
-            self._desk.keep(case_id, placed.mask, marked, self._order.confirmed)
+                self._receiver.add(case_id, case.image, case.source)
+            marked = replace(imported, resampled=placed.resampled)
+            self._receiver.keep(case_id, placed.mask, marked, self._order.confirmed)
         voxels = int(np.count_nonzero(placed.mask))
         is_new = case.image is not None
         return Outcome(case_id, str(label.path), "imported", "", voxels, placed.resampled, is_new)
@@ -148,7 +169,7 @@ class _Import:
         """
         has_target = any(o.became == "already there" or o.voxels for o in self._outcomes)
         if self._absent and not has_target and all(o.became == "left out" for o in self._outcomes):
-            wanted = self._order.target.in_words or "label"
+            wanted = self._target.in_words or "label"
             reasons = " ".join(reason for _, _, _, reason in self._absent[:3])
             raise DatasetError(f"No file has the {wanted} that is asked for. {reasons}")
         for label, case, imported, _ in self._absent:
@@ -160,7 +181,7 @@ class _Import:
 
     def _case(self, label: LabelFile, case_id: str, number: str) -> _Case:
         if case_id in self._sources:
-            return _Case(self._desk.look(case_id, number))
+            return _Case(self._receiver.look(case_id, number))
         path = self._order.images.get(case_id) or self._order.images.get(label.name)
         if path is not None:
             image, source = read_image(path), str(path)
@@ -171,6 +192,7 @@ class _Import:
                 f"The campaign has no case {case_id!r}, and there is no image for it. Name the folder with "
                 "the images, or add the case first."
             )
+        image = right_handed(image)
         usable_voxels(image)
         return _Case(KnownCase(case_id, image.geometry), image, source)
 

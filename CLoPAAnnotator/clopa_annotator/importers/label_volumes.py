@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from clopa_annotator.datasets.volumes import read_image
 from clopa_annotator.errors import DatasetError, ImageError
-from clopa_annotator.importers.found import Content, LabelFile, Segment
+from clopa_annotator.geometry import Geometry
+from clopa_annotator.importers.label_files import Content, LabelFile, Segment
 from clopa_annotator.types import Image, Mask
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -52,6 +53,22 @@ def stem(path: Path) -> str:
 def without_tail(name: str) -> str:
     """A name without what often marks a label: ``case_seg`` is ``case``."""
     return _TAIL.sub("", name)
+
+
+def right_handed(image: Image) -> Image:
+    """The image with its slices in an order that makes the axes right-handed, as 3D Slicer holds it.
+
+    Slicer turns left-handed files over when it reads them; a case added otherwise would be another image
+    to it. No voxel changes its place in the world.
+    """
+    grid = image.geometry
+    if np.linalg.det(np.reshape(grid.direction, (3, 3))) > 0:
+        return image
+    k = grid.shape_kji[0]
+    x, y, z = (float(v) for v in (grid.ijk_to_lps() @ [0.0, 0.0, k - 1.0, 1.0])[:3])
+    turned = np.reshape(grid.direction, (3, 3)) * np.array([1.0, 1.0, -1.0])
+    geometry = Geometry(grid.shape_kji, grid.spacing_ijk_mm, (x, y, z), tuple(map(float, turned.ravel())))
+    return Image(np.ascontiguousarray(image.voxels[::-1]), geometry)
 
 
 def file_digest(paths: Iterable[Path]) -> str:

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from clopa_annotator.datasets.volumes import read_image
 from clopa_annotator.errors import DatasetError, ImageError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers.found import Content, LabelFile, Segment
-from clopa_annotator.importers.volumes import Whole, file_digest, mask_of, stem, whole_numbers
+from clopa_annotator.importers.label_files import Content, LabelFile, Segment
+from clopa_annotator.importers.label_volumes import Whole, file_digest, mask_of, stem, whole_numbers
 
 FORMAT = "segnrrd"
 _FIRST_BYTES = 1 << 16

@@ -18,8 +18,8 @@ from pydicom.errors import InvalidDicomError
 
 from clopa_annotator.errors import DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers.found import Content, Found, Identity, LabelFile, Segment
-from clopa_annotator.importers.volumes import file_digest
+from clopa_annotator.importers.label_files import Content, Found, Identity, LabelFile, Segment
+from clopa_annotator.importers.label_volumes import file_digest
 from clopa_annotator.types import Mask
 
 FORMAT = "dicomseg"

@@ -34,7 +34,7 @@ class KnownCase:
     skipped: bool = False
 
 
-class Desk(Protocol):
+class LabelReceiver(Protocol):
     """Where an import goes. Everything raises what `CampaignStore` and the way to it raise."""
 
     @property
@@ -84,7 +84,7 @@ def confirmation_of(case_id: str, mask: Mask, imported: Imported, annotator: str
     return Confirmation(imported.import_id, case_id, mask, annotator=annotator, imported=imported)
 
 
-class StoreDesk:
+class StoreReceiver:
     """A campaign folder that this process writes to."""
 
     def __init__(self, store: CampaignStore, annotator: str) -> None:
