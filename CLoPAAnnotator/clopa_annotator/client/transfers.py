@@ -75,9 +75,12 @@ class Transfers:
     def _export(self, order: ExportOrder, call: Call[Any], on_progress: OnProgress | None) -> Exported | None:
         number = uuid.uuid4().hex
         row, _ = self._transport.exchange("export/start", {**asdict(order), "export": number})
+        stopped = False
         while not row["ended"]:
-            if self._unwanted(call):
+            if self._unwanted(call) and not stopped:
                 self._transport.exchange("export/stop", {"export": number})
+                stopped = True  # and wait for its end: the engine carries out one at a time
+            if self._closing.is_set():
                 return None
             self._tell(call, on_progress, Progress(int(row["done"]), int(row["total"])))
             self._closing.wait(ASK_EVERY_S)
