@@ -51,6 +51,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.LearningPanel import LearningPanel
         from CLoPAAnnotatorLib.Settings import Settings
+        from CLoPAAnnotatorLib.TransferPanel import TransferPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)
@@ -63,6 +64,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.casesPanel = CasesPanel(self.ui, self.workspace)
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)
+        self.transferPanel = TransferPanel(self.ui, self.workspace, settings)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)
