@@ -2,10 +2,10 @@
 
     python benchmarks/import_labels.py [--labels 1000] [--size 64] [--as confirmed|suggestion] [--folder DIR]
 
-Labels are compressed NIfTI files with a lumpy organ. "Copied" is `shutil.copyfile` for each, "copied and flushed"
-the same with `fsync`, as anything that is to survive a power cut needs. Imported is everything: finding, hashing,
-reading, matching, comparing the grid, and for confirmed masks both mask files, record, flushes, renames, reading
-back, index. The second run finds that all is there already.
+Labels are compressed NIfTI files with a lumpy organ. "Copied" is `shutil.copyfile` for each, "copied and
+flushed" the same with `fsync`, as anything that is to survive a power cut needs. Imported is everything:
+finding, hashing, reading, matching, comparing the grid, and for confirmed masks both mask files, record,
+flushes, renames, reading back, index. The second run finds that all is there already.
 """
 
 from __future__ import annotations

@@ -200,6 +200,13 @@ def test_a_dicom_segmentation_has_the_mask_on_the_right_slices_and_the_patient_o
     assert segmentation.get_segment_description(1).segment_label == "lesion"
 
 
+def test_a_series_in_folders_below_the_source_is_found(dicom_store, tmp_path):
+    (tmp_path / "series" / "part" / "deep").mkdir(parents=True)
+    for path in list((tmp_path / "series").glob("*.dcm"))[:3]:
+        path.rename(tmp_path / "series" / "part" / "deep" / path.name)
+    assert export(dicom_store, "dicomseg", tmp_path / "out").written == ("ct",)
+
+
 def test_cases_that_a_dicom_segmentation_cannot_be_made_for_are_left_out_with_a_sentence(
     dicom_store, tmp_path
 ):

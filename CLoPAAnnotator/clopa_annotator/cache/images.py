@@ -54,11 +54,19 @@ def prepare(image: Image) -> tuple[Voxels, str]:
     return voxels, image_hash(voxels, image.geometry)
 
 
-def is_same_image(stored: Image, other: Image) -> bool:
-    """Whether two images have the same voxels in the same place; a grid's last bits depend on its reader."""
-    voxels, _ = prepare(other)
-    same_kind = stored.voxels.dtype == voxels.dtype and stored.geometry.agrees_with(other.geometry)
-    return same_kind and np.array_equal(stored.voxels.view(np.uint8), voxels.view(np.uint8))
+def require_same(layout: Layout, digest: str, image: Image, case_id: str) -> None:
+    """Make sure that an image is the stored one, but for the rounding of its grid (a thousandth of a mm).
+
+    Raises:
+        GeometryError: it is another image.
+        CorruptRecord: the stored one is damaged.
+    """
+    stored = check_image(layout, digest)
+    if not stored.geometry.agrees_with(image.geometry) or not np.array_equal(stored.voxels, image.voxels):
+        raise GeometryError(
+            f"The campaign has a case {case_id!r} with another image. "
+            "Choose another name, or open that case with the image it was added with."
+        )
 
 
 def store_image(layout: Layout, voxels: Voxels, geometry: Geometry, digest: str) -> None:

@@ -19,7 +19,7 @@ from clopa_annotator.cache.checking import check_campaign
 from clopa_annotator.cache.confirming import Prepared, check_confirmation, checked_mask
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.durable import Disk, explained
-from clopa_annotator.cache.images import image_record, prepare
+from clopa_annotator.cache.images import image_record, prepare, require_same
 from clopa_annotator.cache.layout import utc_now
 from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.opening import Opened, create_campaign, open_campaign, renew_index, write_manifest
@@ -29,7 +29,7 @@ from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.summaries import CaseSummary, VersionSummary
 from clopa_annotator.cache.verify import Finding, VerifyReport
 from clopa_annotator.cache.writing import Writer
-from clopa_annotator.errors import CacheError, CorruptRecord, GeometryError, ReadOnlyCampaign, UnknownCase
+from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign, UnknownCase
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image
 
 __all__ = [
@@ -102,6 +102,8 @@ class CampaignStore(CampaignReader):
     def add_case(self, case_id: str, image: Image, source: str = "") -> str:
         """Add a case and its image; adding the same again changes nothing and heals a damaged image.
 
+        The same: equal voxels, on a grid that may differ by the rounding of another program's reader.
+
         Args:
             case_id: any Unicode text without line breaks.
             image: (k, j, i) volume of any real dtype; it is stored without loss.
@@ -126,12 +128,10 @@ class CampaignStore(CampaignReader):
                 writer.add_case(entry, voxels, image.geometry)
                 return digest
             if known != digest:
-                raise GeometryError(
-                    f"The campaign has a case {case_id!r} with another image. "
-                    "Choose another name, or open that case with the image it was added with."
-                )
-            writer.add_image(voxels, image.geometry, digest)
-        return digest
+                require_same(self._layout, known, image, case_id)
+            else:
+                writer.add_image(voxels, image.geometry, digest)
+        return known
 
     # -- decisions -----------------------------------------------------------------------------------------
 

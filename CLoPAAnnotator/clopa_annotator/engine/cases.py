@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from clopa_annotator.cache.drafts import CaseDraft
-from clopa_annotator.cache.images import is_same_image
 from clopa_annotator.cache.store import CampaignStore, CaseSummary
 from clopa_annotator.engine.leases import CaseLeases
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
-from clopa_annotator.errors import GeometryError, InputError, UnknownCase
+from clopa_annotator.errors import InputError, UnknownCase
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Mask
 
@@ -64,12 +63,7 @@ class Cases:
         Raises:
             GeometryError: another image was added under this name.
         """
-        try:
-            self._store.add_case(case_id, image, source)
-        except GeometryError:
-            known = self._store.image_hash(case_id)
-            if not is_same_image(self._store.read_image(known), image):
-                raise
+        self._store.add_case(case_id, image, source)
         return self._told(case_id)
 
     def take_case(self, case_id: str, who: str) -> CaseRow:

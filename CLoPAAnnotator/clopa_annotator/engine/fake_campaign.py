@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from clopa_annotator.cache.images import is_same_image
 from clopa_annotator.engine.fake_learning import FakeLearning
 from clopa_annotator.engine.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.errors import CaseTaken, ConfirmationConflict, GeometryError, UnknownCase
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Mask
+
+
+def _is_same_image(first: Image, second: Image) -> bool:
+    """As `cache.images.require_same` compares them."""
+    return first.geometry.agrees_with(second.geometry) and np.array_equal(first.voxels, second.voxels)
 
 
 @dataclass
@@ -78,7 +82,7 @@ class FakeCampaign:
             known = _Case(CaseRow(case_id, CaseState.TODO, source=source), image, digest)
             self.cases[case_id] = known
             self.changed(case_id)
-        elif known.image_hash != digest and not is_same_image(known.image, image):
+        elif known.image_hash != digest and not _is_same_image(known.image, image):
             raise GeometryError(
                 f"The campaign already has another image under the name {case_id!r}; "
                 "give this case a new name."

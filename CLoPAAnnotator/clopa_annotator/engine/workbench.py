@@ -139,7 +139,7 @@ class Workbench:
             self.add(case_id, image, source)
             return self._transport.exchange("cases/take", meta)
         except GeometryError:
-            # Perhaps the same image as another program reads it: the engine compares the voxels.
+            # Another hash may be another reader's rounding of the same grid: the engine compares the images.
             self.add(case_id, image, source)
             return self._transport.exchange("cases/take", {"case_id": case_id})
 

@@ -102,11 +102,11 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
 
 
 def _series_in(folder: Path) -> dict[str, list[Dataset]]:
-    """The images of a folder by their series."""
+    """The images in a folder and below it by their series, without their pixels."""
     series: dict[str, list[Dataset]] = defaultdict(list)
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
-            instance = dcmread(path)
+            instance = dcmread(path, stop_before_pixels=True)
         except InvalidDicomError:
             continue
         if "Rows" in instance or "ImagePositionPatient" in instance:

@@ -11,7 +11,7 @@ from clopa_annotator.importers.detect import FORMATS, find_labels
 from clopa_annotator.importers.import_run import images_in, run_import
 from clopa_annotator.importers.label_files import Found, LabelFile
 from clopa_annotator.importers.receiver import KnownCase, LabelReceiver, StoreReceiver
-from clopa_annotator.importers.target import Target
+from clopa_annotator.importers.target_choice import Target
 
 __all__ = [
     "FORMATS",

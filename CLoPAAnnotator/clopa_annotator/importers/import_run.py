@@ -15,9 +15,9 @@ from clopa_annotator.importers.detect import find_labels
 from clopa_annotator.importers.grids import Placed, place
 from clopa_annotator.importers.label_files import Content, LabelFile
 from clopa_annotator.importers.label_volumes import right_handed, stem, volumes_in, without_tail
-from clopa_annotator.importers.matching import Matcher, check_identity, series_identity
+from clopa_annotator.importers.matching import Matcher, check_identity, identities_in
 from clopa_annotator.importers.receiver import KnownCase, LabelReceiver
-from clopa_annotator.importers.target import NotThere, Target, listed
+from clopa_annotator.importers.target_choice import NotThere, Target, listed
 from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import Image, Imported, Mask
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
@@ -124,8 +124,8 @@ class _Import:
         self._check_free(case.known, number)
         content = label.read()
         if content.identity is not None:
-            case_identity = series_identity(self._sources.get(case_id, ""))
-            check_identity(content.identity, case_identity, label.called)
+            images = identities_in(self._sources.get(case_id, ""))
+            check_identity(content.identity, images, label.called)
         imported = Imported(
             number, str(label.path), label.format, digest, self._target.in_words, label.author
         )

@@ -17,35 +17,40 @@ _HEAD = ["PatientID", "FrameOfReferenceUID", "SeriesInstanceUID"]
 _UNREADABLE = (InvalidDicomError, OSError)
 
 
-def series_identity(source: str) -> Identity | None:
-    """Whose images lie in the folder that a case came from; None if no DICOM image does."""
+def identities_in(source: str) -> tuple[Identity, ...]:
+    """Whose images lie in the folder that a case came from, or below it: one entry per series."""
     folder = Path(source) if source else None
     if folder is None or not folder.is_dir():
-        return None
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        return ()
+    found: dict[str, Identity] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
             head = dcmread(path, stop_before_pixels=True, specific_tags=_HEAD)
         except _UNREADABLE:
             continue
-        return Identity(
-            str(head.get("PatientID") or ""),
-            str(head.get("FrameOfReferenceUID") or ""),
-            (str(head.get("SeriesInstanceUID") or ""),),
-        )
-    return None
+        series = str(head.get("SeriesInstanceUID") or "")
+        patient, frame = str(head.get("PatientID") or ""), str(head.get("FrameOfReferenceUID") or "")
+        found.setdefault(series, Identity(patient, frame, (series,)))
+    return tuple(found.values())
 
 
-def check_identity(label: Identity | None, case: Identity | None, name: str) -> None:
+def check_identity(label: Identity, images: tuple[Identity, ...], name: str) -> None:
     """Refuse the label of another patient, or of another frame of reference.
+
+    Args:
+        label: whose label it is.
+        images: whose images the case's folder holds; only the series that the label names count, if any.
+        name: how to call the label.
 
     Raises:
         GeometryError: both say whose they are, and differ.
     """
-    if label is None or case is None:
-        return
-    if label.patient and case.patient and label.patient != case.patient:
+    candidates = tuple(i for i in images if set(i.series) & set(label.series)) or images
+    patients = {i.patient for i in candidates if i.patient}
+    if label.patient and patients and label.patient not in patients:
         raise GeometryError(f"{name} belongs to another patient than the case's images.")
-    if label.frame and case.frame and label.frame != case.frame:
+    frames = {i.frame for i in candidates if i.frame}
+    if label.frame and frames and label.frame not in frames:
         raise GeometryError(f"{name} lies in another frame of reference than the case's images.")
 
 
@@ -61,9 +66,8 @@ class Matcher:
     def _by_series(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for case_id, source in self._sources.items():
-            identity = series_identity(source)
-            for series in identity.series if identity is not None else ():
-                found.setdefault(series, case_id)
+            for identity in identities_in(source):
+                found.setdefault(identity.series[0], case_id)
         return found
 
     def case_of(self, label: LabelFile) -> str | None:
