@@ -55,15 +55,8 @@ def import_labels(
 
     if as_ not in (CONFIRMED, SUGGESTION):
         raise ConfigError(f"Labels are imported as confirmed or as suggestion, not as {as_!r}.")
-    order = ImportOrder(
-        labels,
-        as_ == CONFIRMED,
-        target,
-        format,
-        images_in(images) if images is not None else {},
-        resample,
-        dry_run,
-    )
+    known = images_in(images) if images is not None else {}
+    order = ImportOrder(labels, as_ == CONFIRMED, target, format, known, resample, dry_run)
     report = _run(order, campaign, author or getpass.getuser(), quiet=json)
     _show(report, json)
     if not report.of("imported") and not report.of("already there"):
