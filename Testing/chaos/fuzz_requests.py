@@ -52,6 +52,7 @@ OURS = [
     "weights/activate",
     "weights/rollback",
     "weights/policy",
+    "export",
     "export/start",
     "export/state",
     "export/stop",

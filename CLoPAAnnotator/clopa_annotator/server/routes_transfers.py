@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -73,6 +74,7 @@ class TransferRoutes:
     def routes(self, limits: WireLimits) -> list[Route]:
         """All routes of this module."""
         handlers = {
+            "export": self.whole,
             "export/start": self.start,
             "export/state": self.state,
             "export/stop": self.stop,
@@ -89,6 +91,15 @@ class TransferRoutes:
         """Begin an export."""
         ask.who.require_owner("export")
         return _job_row(self._exports.start(text(ask.meta, "export"), _order(ask.meta)))
+
+    def whole(self, ask: Ask) -> Reply:
+        """An export from beginning to end, for clients before these routes; the folder written."""
+        ask.who.require_owner("export")
+        job = self._exports.start(uuid.uuid4().hex, _order(ask.meta))
+        job.ended.wait()
+        if job.error is not None:
+            raise job.error
+        return Reply({"folder": job.result.folder if job.result is not None else ""})
 
     def state(self, ask: Ask) -> Reply:
         """How far an export has come, and what became of it."""
