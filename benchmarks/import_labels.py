@@ -26,7 +26,8 @@ import numpy as np
 from clopa_annotator.cache.store import CampaignManifest, CampaignStore
 from clopa_annotator.datasets.volumes import write_volume
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers import StoreReceiver, run_import
+from clopa_annotator.importers.import_run import run_import
+from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
 from clopa_annotator.types.imports import ImportOrder
 

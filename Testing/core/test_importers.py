@@ -24,7 +24,7 @@ from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.errors import ConfigError, DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers import FORMATS, find_labels
+from clopa_annotator.importers.detect import FORMATS, find_labels
 from clopa_annotator.importers.label_files import Content
 
 

@@ -19,7 +19,8 @@ from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.cache.store import CampaignStore
 from clopa_annotator.errors import StorageFull
-from clopa_annotator.importers import StoreReceiver, run_import
+from clopa_annotator.importers.import_run import run_import
+from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
 from clopa_annotator.types.imports import ImportOrder
 

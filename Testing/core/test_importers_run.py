@@ -22,7 +22,9 @@ from label_files import GRID, two_values, write_datastore, write_label, write_st
 from clopa_annotator.cache.store import CampaignStore, CaseDraft
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers import StoreReceiver, Target, run_import
+from clopa_annotator.importers.import_run import run_import
+from clopa_annotator.importers.receiver import StoreReceiver
+from clopa_annotator.importers.target_choice import Target
 from clopa_annotator.types import CaseState
 from clopa_annotator.types.imports import ImportOrder
 

@@ -17,7 +17,8 @@ from test_exporters import DICOM_GRID, listed, write_series
 
 from clopa_annotator.exporters import FORMATS, export
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers import StoreReceiver, run_import
+from clopa_annotator.importers.import_run import run_import
+from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
 from clopa_annotator.types.imports import ImportOrder
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from clopa_annotator.engine.exporting import export
 from clopa_annotator.errors import CacheError, ClopaError, InputError
-from clopa_annotator.exporters import chosen_cases
 from clopa_annotator.types.exports import CASE_FORMATS, Exported, ExportOrder, Progress
 
 if TYPE_CHECKING:
@@ -98,6 +96,10 @@ class ExportJobs:
     def _run(self, job: ExportJob, order: ExportOrder, target: Path) -> None:
         def on_case(done: int, total: int) -> None:
             job.progress = Progress(done, total)
+
+        # Here, since they bring SimpleITK and highdicom along, which an engine starts without.
+        from clopa_annotator.engine.exporting import export
+        from clopa_annotator.exporters import chosen_cases
 
         try:
             cases = order.cases or None

@@ -93,7 +93,7 @@ class Transfers:
 
     def _import(self, order: ImportOrder, call: Call[Any], on_progress: OnProgress | None) -> ImportReport:
         from clopa_annotator.client.engine_receiver import EngineReceiver
-        from clopa_annotator.importers import run_import
+        from clopa_annotator.importers.import_run import run_import
 
         def on_step(done: int, total: int, outcome: Outcome) -> None:
             self._tell(call, on_progress, Progress(done, total, outcome.case_id))

@@ -50,7 +50,7 @@ def import_labels(
 ) -> None:
     """Take labels of other programs, or of another campaign, into a campaign; nothing is taken twice."""
     from clopa_annotator.errors import ConfigError
-    from clopa_annotator.importers import images_in
+    from clopa_annotator.importers.import_run import images_in
     from clopa_annotator.types.imports import ImportOrder
 
     if as_ not in (CONFIRMED, SUGGESTION):
@@ -64,7 +64,8 @@ def import_labels(
 
 
 def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> ImportReport:
-    from clopa_annotator.importers import StoreReceiver, run_import
+    from clopa_annotator.importers.import_run import run_import
+    from clopa_annotator.importers.receiver import StoreReceiver
 
     with _opened(campaign, writer=not order.dry_run) as store, Steps(quiet=quiet) as steps:
         begun: list[int] = []

@@ -10,7 +10,7 @@ from clopa_annotator.engine.fake_calls import ScriptedCalls
 from clopa_annotator.engine.fake_campaign import FakeCampaign
 from clopa_annotator.engine.messages import Draft
 from clopa_annotator.errors import CaseTaken, ConfigError, UnknownCase
-from clopa_annotator.importers import run_import
+from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of
 from clopa_annotator.types import CaseState, Image, Imported, Mask
 from clopa_annotator.types.exports import EXPORT_FORMATS, Exported, ExportOrder, OnProgress, Progress
