@@ -236,6 +236,16 @@ def test_what_is_no_label_is_refused_in_a_sentence(tmp_path: Path) -> None:
         find_labels(tmp_path, format="papyrus")
 
 
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DatasetError, match="locked cannot be read: Permission denied"):
+        find_labels(tmp_path / "locked")
+
+
 def test_a_damaged_description_is_named(tmp_path: Path) -> None:
     write_dataset(tmp_path, {})
     (tmp_path / "dataset.json").write_text('{"labels": ')

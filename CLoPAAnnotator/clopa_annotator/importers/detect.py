@@ -45,7 +45,10 @@ def find_labels(path: Path, confirmed: bool = True, format: str = "") -> Found:
         raise ConfigError(f"There is no label format {format!r}; there are {', '.join(FORMATS)}.")
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Choose another folder or file.")
-    found = _finders(path, confirmed)[format or detect(path)]()
+    try:
+        found = _finders(path, confirmed)[format or detect(path)]()
+    except OSError as error:
+        raise DatasetError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
     if not found.labels:
         raise DatasetError(f"{path} holds no labels that can be read ({', '.join(SUFFIXES)}, DICOM SEG).")
     return found
