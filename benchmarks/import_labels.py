@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
 from clopa_annotator.datasets.volumes import write_volume
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.import_run import run_import

@@ -9,7 +9,7 @@ import pytest
 from cache_helpers import a_store, an_image
 from label_files import two_values, write_label
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
 
 

@@ -10,9 +10,9 @@ import pytest
 from engine_support import ANNOTATOR, OWNER, a_model, an_image, confirm_three_cases, make_campaign, serving
 
 from clopa_annotator import exporters
+from clopa_annotator.campaign.engine import EngineSettings
+from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.datasets.volumes import write_volume
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.host import EngineSettings
 from clopa_annotator.errors import ConfigError, InputError, NotPermitted
 from clopa_annotator.session.model import load_model
 from clopa_annotator.types.exports import ExportOrder

@@ -8,14 +8,14 @@ import httpx
 import numpy as np
 import pytest
 
-from clopa_annotator.engine import codec
-from clopa_annotator.engine.messages import EngineInfo
-from clopa_annotator.engine.spool import Spool
-from clopa_annotator.engine.transport import Transport, TransportSettings
-from clopa_annotator.engine.workbench import Workbench
+from clopa_annotator.client.operations import ClientOperations
+from clopa_annotator.client.remote_session import RemoteSession
+from clopa_annotator.client.transport import Transport, TransportSettings
+from clopa_annotator.client.undelivered import UndeliveredConfirmations
 from clopa_annotator.errors import ClopaError, ConfigError, EngineUnreachable, NotAnEngine, WrongToken
-from clopa_annotator.session.remote import RemoteSession
 from clopa_annotator.types import CaseState, Confirmation
+from clopa_annotator.wire import codec
+from clopa_annotator.wire.messages import EngineInfo
 
 PAGE = b"<!DOCTYPE html><html><form>Please log in</form></html>"
 STRANGERS = [
@@ -43,7 +43,7 @@ def test_every_question_to_a_stranger_ends_in_a_sentence(
     status: int, kind: str, content: bytes, tmp_path: Path
 ) -> None:
     line = a_line(status, kind, content)
-    bench = Workbench(line, tmp_path)
+    bench = ClientOperations(line, tmp_path)
     questions = (
         bench.hello,
         lambda: bench.table("cases", "cases", codec.case_row_from_wire),
@@ -62,13 +62,15 @@ def test_every_question_to_a_stranger_ends_in_a_sentence(
 def test_a_confirmation_that_a_stranger_answers_is_kept(
     status: int, kind: str, content: bytes, tmp_path: Path
 ) -> None:
-    bench = Workbench(a_line(status, kind, content), tmp_path)
+    bench = ClientOperations(a_line(status, kind, content), tmp_path)
     bench._info = EngineInfo(1, "", "", "", "", "", "", 1, campaign_id="here")
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
         bench.confirm(Confirmation("id", "case", np.ones((1, 2, 3), np.uint8)))
-    assert [kept.case_id for kept in Spool(tmp_path, "here").waiting()] == ["case"]
+    assert [kept.case_id for kept in UndeliveredConfirmations(tmp_path, "here").waiting()] == ["case"]
     assert bench.deliver_spooled() == []
-    assert [kept.case_id for kept in Spool(tmp_path, "here").waiting()] == ["case"], "it is not refused"
+    assert [kept.case_id for kept in UndeliveredConfirmations(tmp_path, "here").waiting()] == ["case"], (
+        "it is not refused"
+    )
 
 
 def test_a_login_page_is_called_what_it_is() -> None:

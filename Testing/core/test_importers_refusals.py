@@ -17,7 +17,7 @@ from cache_helpers import (
 from label_files import two_values, write_dicom_seg, write_label
 from test_exporters import DICOM_GRID, write_series
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.errors import StorageFull
 from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import StoreReceiver
@@ -130,7 +130,7 @@ def test_a_record_of_an_import_is_read_by_a_program_that_does_not_know_it(store,
 
 
 def test_rebuilding_the_index_keeps_imports_known(store, labels, tmp_path):
-    from clopa_annotator.cache.store import rebuild_index
+    from clopa_annotator.cache.campaign_store import rebuild_index
 
     bring(store, labels)
     store.close()

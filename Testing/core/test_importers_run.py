@@ -19,7 +19,7 @@ from cache_helpers import (
 )
 from label_files import GRID, two_values, write_datastore, write_label, write_structures
 
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.import_run import run_import

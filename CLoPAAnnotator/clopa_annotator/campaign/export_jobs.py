@@ -13,7 +13,7 @@ from clopa_annotator.errors import CacheError, ClopaError, InputError
 from clopa_annotator.types.exports import CASE_FORMATS, Exported, ExportOrder, Progress
 
 if TYPE_CHECKING:
-    from clopa_annotator.pipeline import Campaign
+    from clopa_annotator.campaign.composition import Campaign
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class ExportJobs:
             job.progress = Progress(done, total)
 
         # Here, since they bring SimpleITK and highdicom along, which an engine starts without.
-        from clopa_annotator.engine.exporting import export
+        from clopa_annotator.campaign.exporting import export
         from clopa_annotator.exporters import chosen_cases
 
         try:

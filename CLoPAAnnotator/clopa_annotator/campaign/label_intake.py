@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
-from clopa_annotator.engine.leases import CaseLeases
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.errors import CaseTaken
 from clopa_annotator.events import EventLog
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of, known_case

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from clopa_annotator.cache.images import prepare
-from clopa_annotator.engine.transport import Transport
+from clopa_annotator.cache.format.images import prepare
+from clopa_annotator.client.transport import Transport
 from clopa_annotator.errors import NotAnEngine
 from clopa_annotator.importers.receiver import KnownCase
-from clopa_annotator.session.wire import geometry_from_wire, geometry_to_wire
 from clopa_annotator.types import Image, Imported, Mask
+from clopa_annotator.wire.session_messages import geometry_from_wire, geometry_to_wire
 
 
 class EngineReceiver:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from threading import Event as Flag
 from typing import Any, TypeVar
 
-from clopa_annotator.engine.calls import Call, CallQueue
-from clopa_annotator.engine.faults import error_from
-from clopa_annotator.engine.lanes import Lane
-from clopa_annotator.engine.transport import Transport
+from clopa_annotator.client.call_workers import CallWorker
+from clopa_annotator.client.calls import Call, CallQueue
+from clopa_annotator.client.transport import Transport
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+from clopa_annotator.wire.faults import error_from
 
 T = TypeVar("T")
 ASK_EVERY_S = 0.2
@@ -25,7 +25,7 @@ class Transfers:
     def __init__(self, transport: Transport, calls: CallQueue) -> None:
         """A lane whose calls are delivered through ``calls``; its thread starts with the first."""
         self._transport, self._calls = transport, calls
-        self._lane = Lane("engine-transfers", calls)
+        self._lane = CallWorker("engine-transfers", calls)
         self._closing = Flag()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from clopa_annotator.commands.output import Steps, console, print_json, remark
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
 
 CONFIRMED, SUGGESTION = "confirmed", "suggestion"
@@ -82,7 +82,7 @@ def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> Import
 @contextmanager
 def _opened(folder: Path, writer: bool) -> Iterator[CampaignStore]:
     """The campaign; a running engine is named as the way in."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.errors import CampaignLocked
 
     try:

@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clopa_annotator.cache.store import CampaignReader
+from clopa_annotator.cache.campaign_store import CampaignReader
 from clopa_annotator.errors import ConfigError, UnknownCase
 from clopa_annotator.exporters.dicomseg import export_dicomseg
+from clopa_annotator.exporters.export_report import Exporting, ExportReport, ExportStopped, OnCase
 from clopa_annotator.exporters.folders import export_msd, export_nifti, export_nnunet, export_segnrrd
-from clopa_annotator.exporters.report import Exporting, ExportReport, ExportStopped, OnCase
 from clopa_annotator.types import CaseState
 from clopa_annotator.types.exports import CASE_FORMATS, ExportChoice
 

@@ -1,6 +1,6 @@
 """Names of label values in a NIfTI file's header extension, as TotalSegmentator's ``--ml`` writes them.
 
-The extension (NIfTI-1, section "extended header information") holds Connectome Workbench's XML, in which a
+The extension (NIfTI-1, section "extended header information") holds Connectome ClientOperations's XML, in which a
 ``Label`` element has the value as ``Key`` and the name as text.
 """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clopa_annotator.cache.names import MANIFEST
-from clopa_annotator.cache.store import CampaignStore, VersionSummary
+from clopa_annotator.cache.campaign_store import CampaignStore, VersionSummary
+from clopa_annotator.cache.format.names import MANIFEST
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
 from clopa_annotator.types import Image, Mask
 

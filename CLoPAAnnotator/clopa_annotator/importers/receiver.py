@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseState, Confirmation, Image, Imported, Mask
 

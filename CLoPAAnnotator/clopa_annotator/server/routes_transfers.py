@@ -9,16 +9,16 @@ from typing import Any, Protocol
 from starlette.routing import Route
 
 from clopa_annotator.campaign.export_jobs import ExportJob
-from clopa_annotator.engine.codec import imported_from_wire
-from clopa_annotator.engine.faults import fault_body
-from clopa_annotator.engine.frames import WireLimits
-from clopa_annotator.engine.http import Ask, Reply, route
-from clopa_annotator.engine.routes_cases import mask_of, text
 from clopa_annotator.errors import InputError
 from clopa_annotator.importers.receiver import KnownCase
-from clopa_annotator.session.wire import geometry_to_wire
+from clopa_annotator.server.http import Ask, Reply, route
+from clopa_annotator.server.routes_cases import mask_of, text
 from clopa_annotator.types import Imported, Mask
 from clopa_annotator.types.exports import ExportOrder
+from clopa_annotator.wire.array_framing import WireLimits
+from clopa_annotator.wire.codec import imported_from_wire
+from clopa_annotator.wire.faults import fault_body
+from clopa_annotator.wire.session_messages import geometry_to_wire
 
 _MOST_CASES = 100_000
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from clopa_annotator.engine.calls import Call
-from clopa_annotator.engine.fake_calls import ScriptedCalls
-from clopa_annotator.engine.fake_campaign import FakeCampaign
-from clopa_annotator.engine.messages import Draft
+from clopa_annotator.client.calls import Call
 from clopa_annotator.errors import CaseTaken, ConfigError, UnknownCase
 from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of
+from clopa_annotator.testing.fake_calls import ScriptedCalls
+from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.types import CaseState, Image, Imported, Mask
 from clopa_annotator.types.exports import EXPORT_FORMATS, Exported, ExportOrder, OnProgress, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+from clopa_annotator.wire.messages import Draft
 
 
 class FakeReceiver:
