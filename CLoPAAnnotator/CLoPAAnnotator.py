@@ -59,6 +59,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
         from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
+        from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)
@@ -71,6 +72,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.casesPanel = CasesPanel(self.ui, self.workspace)
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)
+        self.transferPanel = TransferPanel(self.ui, self.workspace, settings)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)

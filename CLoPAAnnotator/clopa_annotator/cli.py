@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, cases, episode, experts, models, services, storage
-from clopa_annotator.commands.output import remark
+from clopa_annotator.commands import campaign, cases, episode, experts, importing, models, services, storage
+from clopa_annotator.commands.output import never_stumble, remark
 from clopa_annotator.errors import ClopaError, InputError
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
@@ -28,6 +28,7 @@ campaign.register(app)
 cases.register(app)
 episode.register(app)
 storage.register(app)
+importing.register(app)
 experts.register(app)
 models.register(app)
 services.register(app)
@@ -52,6 +53,7 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected failure ends in a sentence."""
+    never_stumble()
     try:
         app(list(arguments) if arguments is not None else None)
     except SystemExit as ended:

@@ -34,6 +34,7 @@
     │   └── DeltaMismatch          a delta that does not fit this network
     └── EngineError                the engine process or the way to it
         ├── EngineUnreachable
+        │   └── NotAnEngine        something else answers at the address
         ├── WrongToken
         ├── VersionMismatch
         ├── EngineFull
@@ -173,6 +174,10 @@ class EngineError(ClopaError):
 
 class EngineUnreachable(EngineError):
     """No engine answers at this address."""
+
+
+class NotAnEngine(EngineUnreachable):
+    """Something answers at this address, a login page for instance, but no engine."""
 
 
 class WrongToken(EngineError):

@@ -12,6 +12,7 @@ from engine_contract import EngineContract
 from engine_support import OTHER, OWNER, Running, a_model, make_campaign, serving
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
+from transfer_contract import TransferContract
 
 from clopa_annotator.campaign.engine import EngineSettings
 from clopa_annotator.client.engine_client import EngineClient
@@ -27,10 +28,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return a_model(tmp_path_factory.mktemp("model"))
 
 
-class TestEngineProcess(EngineContract):
+class TestEngineProcess(EngineContract, TransferContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
-        with serving(make_campaign(tmp_path / "campaign", model)) as running:
+        settings = EngineSettings(export_anywhere=True)
+        with serving(make_campaign(tmp_path / "campaign", model), settings) as running:
             yield running
 
     @pytest.fixture

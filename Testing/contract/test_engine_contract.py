@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from engine_contract import EngineContract, confirm_case, wait_for, wait_until
+from transfer_contract import TransferContract
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import EngineUnreachable
@@ -12,7 +13,7 @@ from clopa_annotator.testing.fake_engine import FakeEngineClient
 from clopa_annotator.testing.fake_learning import ScriptedEpisode
 
 
-class TestFakeEngine(EngineContract):
+class TestFakeEngine(EngineContract, TransferContract):
     @pytest.fixture
     def campaign(self):
         return FakeCampaign(needed=5)

@@ -65,6 +65,13 @@ def test_only_the_owner_steers(lines: dict[str, Transport]) -> None:
         ("episodes/pause", {"paused": True}),
         ("episodes/cancel", {}),
         ("export", {"format": "weights", "folder": "x"}),
+        ("export/start", {"export": "1", "format": "weights", "folder": "x"}),
+        ("export/state", {"export": "1"}),
+        ("export/stop", {"export": "1"}),
+        ("import/begin", {}),
+        ("import/look", {"case_id": "x", "import_id": "y"}),
+        ("import/keep", {"case_id": "x", "confirmed": True}),
+        ("import/done", {"case_id": "x"}),
     ):
         with pytest.raises(NotPermitted):
             lines["Bob"].exchange(path, meta)

@@ -11,6 +11,7 @@ import tiny_campaign
 from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
 
 from clopa_annotator import __version__
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.commands.output import without_nan
@@ -34,6 +35,7 @@ COMMANDS = (
     ("weights", "show"),
     ("weights", "rollback"),
     ("weights", "export"),
+    ("import",),
     ("export",),
     ("doctor",),
 )
@@ -138,6 +140,35 @@ def test_weights_are_listed_shown_and_rolled_back(
         main(["weights", "export", str(campaign_folder), "--version", "0", "--out", str(tmp_path / "d")]) == 0
     )
     assert "untouched base" in capsys.readouterr().out
+
+
+def test_a_version_is_exported_as_a_model_folder_with_its_card_or_as_a_delta(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with CampaignStore.open(campaign_folder, writer=True):  # a running engine does not stand in the way
+        assert main(["weights", "export", str(campaign_folder), "--out", str(tmp_path / "model")]) == 0
+    assert "Version 0, the untouched base, is in" in capsys.readouterr().out
+    assert "3 confirmed cases" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert (tmp_path / "model" / "fold_0" / "checkpoint_final.pth").is_file()
+    assert main(["weights", "export", str(campaign_folder), "--out", str(tmp_path / "model")]) == 2
+    assert "new folder" in " ".join(capsys.readouterr().err.split())
+    assert main(["weights", "export", str(campaign_folder), "--out", str(tmp_path / "d.safetensors")]) == 0
+    assert "has no delta" in capsys.readouterr().out
+
+
+def test_chosen_and_accepted_cases_are_exported(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with CampaignStore.open(campaign_folder) as store:
+        first, *others = (case.case_id for case in store.cases())
+    command = ["export", str(campaign_folder), "--format", "nifti", "--json", "--out"]
+    assert main([*command, str(tmp_path / "one"), "--case", first]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == [first]
+    assert main([*command, str(tmp_path / "all"), "--cases", "accepted"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == [first, *others]
+    assert main([*command, str(tmp_path / "x"), "--case", "nobody"]) == 1
+    assert "no case 'nobody'" in " ".join(capsys.readouterr().err.split())
+    assert main([*command, str(tmp_path / "x"), "--cases", "some"]) == 2
 
 
 def test_simulate_writes_what_the_contract_says(

@@ -12,7 +12,7 @@ from clopa_annotator.client.call_workers import CallWorker
 from clopa_annotator.client.calls import CallQueue
 from clopa_annotator.client.event_follower import EventFollower
 from clopa_annotator.client.transport import Transport, TransportSettings
-from clopa_annotator.errors import EngineError, EngineUnreachable, InputError, VersionMismatch
+from clopa_annotator.errors import EngineError, EngineUnreachable, NotAnEngine, VersionMismatch
 from clopa_annotator.types import Event
 
 
@@ -81,7 +81,7 @@ def test_a_question_that_may_have_been_heard_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     ("status", "content", "error"),
     [
-        (200, b"<html>", InputError),
+        (200, b"<html>", NotAnEngine),
         (502, b"<html>Bad gateway</html>", EngineError),
         (404, b"<html>", VersionMismatch),
         (426, b'{"error": "VersionMismatch", "detail": "update"}', VersionMismatch),

@@ -200,6 +200,13 @@ def test_a_dicom_segmentation_has_the_mask_on_the_right_slices_and_the_patient_o
     assert segmentation.get_segment_description(1).segment_label == "lesion"
 
 
+def test_a_series_in_folders_below_the_source_is_found(dicom_store, tmp_path):
+    (tmp_path / "series" / "part" / "deep").mkdir(parents=True)
+    for path in list((tmp_path / "series").glob("*.dcm"))[:3]:
+        path.rename(tmp_path / "series" / "part" / "deep" / path.name)
+    assert export(dicom_store, "dicomseg", tmp_path / "out").written == ("ct",)
+
+
 def test_cases_that_a_dicom_segmentation_cannot_be_made_for_are_left_out_with_a_sentence(
     dicom_store, tmp_path
 ):
@@ -220,3 +227,49 @@ def test_cases_that_a_dicom_segmentation_cannot_be_made_for_are_left_out_with_a_
     assert "somewhere.nii.gz" in reasons["file"]
     assert "not known" in reasons["unknown"]
     assert "empty" in reasons["empty"]
+
+
+def without(folder: Path, names: tuple[str, ...]) -> Path:
+    """The series in a folder, with attributes taken away."""
+    for path in folder.glob("*.dcm"):
+        instance = pydicom.dcmread(path)
+        for name in names:
+            delattr(instance, name)
+        instance.save_as(path)
+    return folder
+
+
+def add_series(store, folder: Path, lacking: tuple[str, ...]) -> None:
+    voxels, name = an_image(3).voxels, "-".join(lacking)
+    write_series(folder / name, voxels, DICOM_GRID)
+    store.add_case(name, Image(voxels, DICOM_GRID), source=str(without(folder / name, lacking)))
+    store.confirm(a_confirmation(3, name, confirmation_id=name))
+
+
+def test_what_may_be_empty_in_dicom_is_made_up_for_and_the_series_stays_as_it_is(dicom_store, tmp_path):
+    lacking = ("PatientBirthDate", "PatientSex", "PatientID", "PatientName", "StudyID", "StudyDate",
+               "StudyTime", "AccessionNumber", "SliceThickness", "ReferringPhysicianName")  # fmt: skip
+    add_series(dicom_store, tmp_path, lacking)
+    report = export(dicom_store, "dicomseg", tmp_path / "out")
+    assert report.written == ("ct", "-".join(lacking))
+    (path,) = listed(tmp_path / "out")["-".join(lacking)]
+    segmentation = hd.seg.segread(path)
+    assert (segmentation.PatientBirthDate, segmentation.AccessionNumber) == ("", "")
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == DICOM_GRID.spacing_ijk_mm[2]
+    source = pydicom.dcmread(next((tmp_path / "-".join(lacking)).glob("*.dcm")))
+    assert "PatientID" not in source
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FrameOfReferenceUID", "PixelSpacing", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows",
+     "SOPClassUID", "ImageOrientationPatient"],
+)  # fmt: skip
+def test_a_series_without_what_a_segmentation_needs_is_left_out_alone_and_named(dicom_store, tmp_path, name):
+    add_series(dicom_store, tmp_path, (name,))
+    report = export(dicom_store, "dicomseg", tmp_path / "out")
+    assert report.written == ("ct",)
+    ((case_id, reason),) = report.left_out
+    assert case_id == name
+    assert f"lacks {name}" in reason

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.campaign.exporting import confined
+from clopa_annotator.campaign.export_jobs import confined
 from clopa_annotator.errors import InputError
 from clopa_annotator.server.logs import close_engine_log, open_engine_log
 from clopa_annotator.training.processes import make_room

@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": VALUES,
     "evaluation": VALUES | {"session"},
     "exporters": VALUES | {"cache"},
+    "importers": VALUES | {"cache", "datasets", "session"},
     "pretrain": VALUES | {"session", "episode", "datasets", "evaluation", "models"},
     # the processes: trainer, engine, client
     "training": VALUES
@@ -54,16 +55,16 @@ ALLOWED: dict[str, set[str]] = {
     "wire": VALUES,
     "campaign": VALUES
     | {"session", "cache", "scheduler", "episode", "online", "registry", "swap", "strategies", "models"}
-    | {"exporters", "training", "wire"},
-    "server": VALUES | {"session", "cache", "campaign", "wire"},
-    "client": VALUES | {"session", "cache", "wire"},
-    "testing": VALUES | {"session", "client", "wire"},
+    | {"exporters", "importers", "training", "wire"},
+    "server": VALUES | {"session", "cache", "campaign", "importers", "wire"},
+    "client": VALUES | {"session", "cache", "importers", "wire"},
+    "testing": VALUES | {"session", "client", "importers", "wire"},
     # experiments, and the command line
     "experiments": VALUES
     | {"cache", "campaign", "datasets", "episode", "evaluation", "models", "registry", "training"},
     "commands": VALUES
     | {"session", "cache", "experts", "registry", "models", "datasets", "evaluation", "exporters", "pretrain"}
-    | {"training", "campaign", "server", "experiments"},
+    | {"importers", "training", "campaign", "server", "experiments"},
     "cli": {"commands", "errors"},
     "__init__": set(),
 }

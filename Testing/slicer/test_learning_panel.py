@@ -129,7 +129,7 @@ def test_an_annotator_who_is_not_the_owner_cannot_steer(driver):
     driver.workspace.info = replace(driver.workspace.info, is_owner=False)
     driver.widget.learningPanel._engineChanged()
     driver.host.spin(0.2)
-    for button in ("trainButton", "pauseButton", "rollBackButton", "exportButton"):
+    for button in ("trainButton", "pauseButton", "rollBackButton"):
         assert not getattr(driver.ui, button).enabled
 
 
@@ -149,16 +149,6 @@ def test_plots_are_slicers_own_nodes_with_episode_marks(driver, artifacts):
     driver.ui.plotsButton.click()
     draw_chart(quality, artifacts / "plot-first-proposal.png")
     draw_chart(charts["Training loss"], artifacts / "plot-training-loss.png")
-
-
-def test_export_writes_where_the_lead_says(driver, tmp_path):
-    confirm_cases(driver, 1)
-    driver.widget.learningPanel.askForFolder = lambda: str(tmp_path)
-    driver.ui.exportButton.click()
-    driver.until(lambda: "Exported" in driver.said, "the export")
-    driver.widget.learningPanel.askForFolder = lambda: str(tmp_path / "nowhere")
-    driver.ui.exportButton.click()
-    driver.until(lambda: "not a folder" in driver.said, "the refusal")
 
 
 def test_closing_the_scene_takes_the_plots_away_and_they_come_back(driver):

@@ -107,7 +107,7 @@ def test_the_lead_trains_pauses_cancels_rolls_back_and_exports(engine, tmp_path)
     ui.rollBackButton.click()
     until(lambda: "the untouched model" in ui.weightsLabel.text, "rolling back")
     (tmp_path / "out").mkdir()
-    learning.askForFolder = lambda: str(tmp_path / "out")
+    engine.widget.transferPanel.askForFolder = lambda: str(tmp_path / "out")
     ui.exportButton.click()
     until(lambda: "Exported" in engine.said, "the export")
     assert len(list((tmp_path / "out").rglob("*.seg.nrrd"))) == 5

@@ -10,6 +10,11 @@ from CLoPAAnnotatorLib.Texts import Mood, tr
 Said = tuple[str, Mood]
 
 
+def fileName(source: str) -> str:
+    """The last part of a path of whatever computer: the whole is for records."""
+    return source.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
 def whatNext(step: Step, answer: Answer) -> str:
     """What the user may want to do after an answer; empty if that is plain."""
     if step.kind != "prompts":
@@ -27,6 +32,9 @@ def confirmed(ref: CaseRef) -> Said:
 
 def opened(case: OpenedCase, newWeights: int | None) -> Said:
     """A case was opened; ``newWeights`` is their version if they are others than in the case before."""
+    if case.draft is not None and case.draft.imported is not None:
+        said = tr("This is a suggestion from {file}. Correct it and confirm, or start over.")
+        return said.format(file=fileName(case.draft.imported.source)), "calm"
     if case.draft is not None:
         return tr("Your unfinished work on {case} is back.").format(case=case.row.case_id), "good"
     if case.confirmed is not None:

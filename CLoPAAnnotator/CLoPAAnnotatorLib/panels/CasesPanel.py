@@ -163,7 +163,9 @@ class CasesPanel:
         table.setColumnHidden(3, not any(line[0][3] for line in lines))
         ids = [source.caseId for source in sources]
         if (selected or workspace.session.caseId) in ids:
-            table.selectRow(ids.index(selected or workspace.session.caseId))
+            row = ids.index(selected or workspace.session.caseId)
+            if row not in {index.row() for index in table.selectionModel().selectedRows()}:
+                table.selectRow(row)  # and leave a selection of several, for an export, as it is
         table.blockSignals(False)
         if changed:
             table.resizeColumnToContents(0)

@@ -58,9 +58,6 @@ class LearningPanel:
         self.ui, self._workspace = ui, workspace
         self.state: LearningState | None = None
         self.plots = LearningPlots(slicer.mrmlScene)
-        self.askForFolder = lambda: str(
-            qt.QFileDialog.getExistingDirectory(ui.episodesTable, tr("Export to"))
-        )
         table = ui.episodesTable
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([tr(c) for c in COLUMNS])
@@ -83,7 +80,6 @@ class LearningPanel:
         ui.rollBackButton.connect("clicked(bool)", lambda _=False: self.rollBack())
         ui.swapAtOnce.connect("clicked(bool)", self._onSwapPolicy)
         ui.plotsButton.connect("clicked(bool)", lambda _=False: self.plots.showInLayout())
-        ui.exportButton.connect("clicked(bool)", lambda _=False: self.export())
 
     def _client(self) -> Any:
         return self._workspace.link.client
@@ -130,17 +126,6 @@ class LearningPanel:
     def _onSwapPolicy(self, atOnce: bool) -> None:
         self._ask(self._client().set_swap_policy("at once" if atOnce else "between cases"))
 
-    def export(self) -> None:
-        """Write the confirmed cases to a folder that the user chooses."""
-        folder = self.askForFolder()
-        if folder:
-            self._client().export("segnrrd", folder).then(
-                lambda written: self._workspace.say(
-                    tr("Exported to {folder}.").format(folder=written), "good"
-                ),
-                lambda error: self._workspace.say(str(error), "error"),
-            )
-
     # -- showing -------------------------------------------------------------------------------------------
 
     def _show(self, state: LearningState | None) -> None:
@@ -149,7 +134,6 @@ class LearningPanel:
         running = state is not None and state.phase in ("training", "checking")
         ui.trainButton.enabled = owner and not running
         ui.pauseButton.enabled = ui.swapAtOnce.enabled = ui.rollBackButton.enabled = owner
-        ui.exportButton.enabled = owner
         ui.cancelEpisodeButton.enabled = owner and running
         ui.plotsButton.enabled = state is not None
         if state is None:

@@ -14,7 +14,7 @@ from clopa_annotator.cache.format.chunked import encode_chunked, mask_hash
 from clopa_annotator.cache.format.layout import sha256, utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.format.prompt_json import prompts_to_json
-from clopa_annotator.cache.format.record import CaseRecord
+from clopa_annotator.cache.format.record import CaseRecord, imported_to_json
 from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd
 from clopa_annotator.errors import GeometryError, InputError
 from clopa_annotator.geometry import Geometry, Kji
@@ -77,6 +77,7 @@ class Prepared:
             "weights_version": int(sent.weights_version),
             "first_shown_dice": None if sent.first_shown_dice is None else float(sent.first_shown_dice),
             "note": sent.note,
+            **imported_to_json(sent.imported),
         }
         return sha256(json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
 
@@ -106,6 +107,7 @@ class Prepared:
             note=sent.note,
             label=manifest.label,
             confirmed_at=utc_now(),
+            imported=sent.imported,
         )
 
 

@@ -115,6 +115,11 @@ class CampaignReader:
             raise UnknownCase(f"The campaign has no confirmation number {sequence}.")
         return version_from_row(rows[0])
 
+    def confirmation(self, confirmation_id: str) -> VersionSummary | None:
+        """The version that a confirmation made, withdrawn or not; None if it was not stored."""
+        rows = self._index.rows(f"{_VERSIONS} WHERE v.confirmation_id = ?", confirmation_id)
+        return version_from_row(rows[0]) if rows else None
+
     def arrivals(self) -> dict[str, int]:
         """The sequence number of each confirmed case's first version; it never changes."""
         rows = self._index.rows("SELECT case_id, min(sequence) FROM versions GROUP BY case_id ORDER BY 2")

@@ -120,7 +120,7 @@ class Cases:
     def load_draft(self, case_id: str) -> Draft | None:
         """The kept work, if there is any."""
         kept = self._store.load_draft(case_id)
-        return None if kept is None else Draft(kept.mask, kept.prompts, kept.seconds_active)
+        return None if kept is None else Draft(kept.mask, kept.prompts, kept.seconds_active, kept.imported)
 
     def newest(self, case_id: str) -> tuple[CaseRef, Mask] | None:
         """The newest confirmed version that is not withdrawn."""

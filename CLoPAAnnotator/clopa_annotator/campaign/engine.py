@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -14,9 +13,10 @@ import torch
 from clopa_annotator import __version__
 from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.episode_controller import EpisodeController
-from clopa_annotator.campaign.exporting import confined, export
+from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.campaign.journal import Journal
+from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.live_weights import VersionedWeights
 from clopa_annotator.campaign.prediction import PredictionThread
@@ -91,6 +91,8 @@ class Engine:
         )
         leases = CaseLeases(self.settings.lease_expiry_s)
         self.cases = Cases(campaign.store, leases, self.events, self._confirming)
+        self.intake = LabelIntake(campaign.store, leases, self.events, self.controller.confirmed)
+        self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self._in_use = self.weights.current
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
@@ -112,6 +114,7 @@ class Engine:
             Whether it was ready in time. If not, its thread still works, on nothing that matters any more.
         """
         self.let_go()
+        self.exports.close()
         self.controller.close()
         ready = self.prediction.join(patience_s)
         self.journal.close()
@@ -253,13 +256,6 @@ class Engine:
             self.events.publish("learning")
         else:
             raise InputError(f"The engine cannot {action!r} with {value!r}.")
-
-    def export(self, format: str, folder: str) -> str:
-        """Write confirmed cases or weights; the folder written."""
-        target = Path(folder) if self.settings.export_anywhere else None
-        if target is None or not target.is_absolute():
-            target = confined(self.campaign.folder / "exports", folder or format)
-        return str(export(self.campaign, format, target))
 
 
 def device_in_words(device: torch.device) -> str:

@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path, PurePath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clopa_annotator import exporters
-from clopa_annotator.errors import ConfigError, InputError
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.exporters import ExportReport, OnCase
+from clopa_annotator.models.packing import write_model_folder
+from clopa_annotator.types.exports import CASE_FORMATS, EXPORT_FORMATS
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
 
-WEIGHTS = "weights"
+WEIGHTS, MODEL = "weights", "model"
 
 
-def export(campaign: Campaign, format: str, target: Path) -> Path:
-    """Write confirmed cases (or the weights) into a new folder.
+def export(
+    campaign: Campaign,
+    format: str,
+    target: Path,
+    cases: Sequence[str] | None = None,
+    on_case: OnCase | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> ExportReport:
+    """Write confirmed cases, the weights in use as a model, or every version's delta, into a new folder.
 
     Args:
         campaign: whose.
-        format: one of `exporters.FORMATS`, or "weights".
+        format: one of `EXPORT_FORMATS`.
         target: made; must not exist yet, or be empty.
+        cases: which cases; None for all that are confirmed.
+        on_case: told (done, total) after each case.
+        stop: asked before each case whether to stop.
 
     Returns:
-        The folder.
+        Which cases were written, and why others were not.
 
     Raises:
         ConfigError: an unknown format, or the folder holds something.
         CacheError: the folder cannot be written, or the disk is full.
+        ExportStopped: it was stopped; nothing is left of it.
     """
+    if format in CASE_FORMATS:
+        return exporters.export(campaign.store, format, target, cases, on_case, stop)
     if format == WEIGHTS:
         _weights(campaign, target)
+    elif format == MODEL:
+        export_model(campaign, target, campaign.registry.current().number)
     else:
-        exporters.export(campaign.store, format, target)
-    return target
+        raise ConfigError(f"There is no export format {format!r}; there are {', '.join(EXPORT_FORMATS)}.")
+    return ExportReport(format, ())
+
+
+def export_model(campaign: Campaign, target: Path, number: int) -> Path:
+    """Write a weights version as a model folder; see `write_model_folder`. The live network is left alone.
+
+    Raises:
+        UnknownVersion: there is none of this number.
+    """
+    version = campaign.registry.version(number)
+    delta = campaign.registry.delta_tensors(number)
+    confirmed = len(campaign.store.confirmed())
+    return write_model_folder(campaign.model, delta, version, target, campaign.config.name, confirmed)
 
 
 def _weights(campaign: Campaign, target: Path) -> None:
@@ -47,22 +77,3 @@ def _weights(campaign: Campaign, target: Path) -> None:
         source = campaign.registry.delta_path(version.number)
         if source is not None:
             shutil.copyfile(source, target / f"version-{version.number:04d}{source.suffix}")
-
-
-def confined(root: Path, name: str) -> Path:
-    """A folder below ``root``, whatever the name tries.
-
-    Raises:
-        InputError: the name leads out of it.
-    """
-    parts = PurePath(name.replace("\\", "/")).parts
-    bad = any(p in ("..", ".", "") or p.startswith("~") or ":" in p or "\0" in p for p in parts)
-    target = root.joinpath(*parts)
-    if not parts or bad or PurePath(name).is_absolute() or not _inside(target, root):
-        raise InputError("Name a folder without a path; it is made in the campaign's folder for exports.")
-    return target
-
-
-def _inside(target: Path, root: Path) -> bool:
-    resolved, top = os.path.realpath(target), os.path.realpath(root)
-    return os.path.commonpath([resolved, top]) == top and resolved != top

@@ -15,6 +15,8 @@ from typing import Protocol, runtime_checkable
 
 from clopa_annotator.client.calls import Call
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, WeightsVersion
+from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
+from clopa_annotator.types.imports import ImportOrder, ImportReport
 from clopa_annotator.wire.messages import (
     Answer,
     CaseRow,
@@ -22,7 +24,6 @@ from clopa_annotator.wire.messages import (
     Draft,
     EngineInfo,
     EpisodeRow,
-    ExportFormat,
     LearningState,
     OpenedCase,
     SwapPolicy,
@@ -36,8 +37,9 @@ class EngineClient(Protocol):
     """One annotator's line to one engine, which owns one campaign.
 
     Calls are carried out in the order in which they are made, except `learning`, `episodes`, `weights`,
-    `statistics` and `cases`, which never wait behind a prediction. A call that cannot reach the engine is
-    retried with back-off for a few seconds and then fails with `EngineUnreachable`.
+    `statistics` and `cases`, which never wait behind a prediction, and `export` and `import_labels`, behind
+    which nothing waits but each other. A call that cannot reach the engine is retried with back-off for a few
+    seconds and then fails with `EngineUnreachable`.
 
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id; also for one
     delivered late), "learning" (the state changed: ask `learning`), "episode_progress"
@@ -185,6 +187,22 @@ class EngineClient(Protocol):
         """Say when promoted weights come into use."""
         ...
 
-    def export(self, format: ExportFormat, folder: str) -> Call[str]:
-        """Write confirmed cases (or the weights) on the engine's machine; answers the folder written."""
+    # -- data in and out -----------------------------------------------------------------------------------
+
+    def export(self, order: ExportOrder, on_progress: OnProgress | None = None) -> Call[Exported]:
+        """Write confirmed cases (or the weights) on the engine's machine.
+
+        ``on_progress`` is called from `poll`. A cancelled call stops the export; nothing of it is left. Fails
+        with `ConfigError` (an unknown format, a folder that is not empty), `UnknownCase`, `NotPermitted`,
+        `CacheError` (no room; another export runs).
+        """
+        ...
+
+    def import_labels(self, order: ImportOrder, on_progress: OnProgress | None = None) -> Call[ImportReport]:
+        """Read labels on this machine and hand them to the engine, as confirmed masks or as suggestions.
+
+        A label that does not fit is left out, with its reason in the report. A cancelled call stops before
+        the next label; what was imported stays. Fails with `DatasetError` (no labels there), `ConfigError`
+        (the target is not the campaign's), `NotPermitted`.
+        """
         ...

@@ -19,6 +19,7 @@ from clopa_annotator.client.calls import Call, CallQueue
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.client.event_follower import EventFollower
 from clopa_annotator.client.operations import ClientOperations
+from clopa_annotator.client.transfers import TransferCalls, Transfers
 from clopa_annotator.client.transport import Transport, TransportSettings
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, WeightsVersion
 from clopa_annotator.wire import codec
@@ -29,7 +30,6 @@ from clopa_annotator.wire.messages import (
     Draft,
     EngineInfo,
     EpisodeRow,
-    ExportFormat,
     LearningState,
     OpenedCase,
     SwapPolicy,
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class HttpEngineClient:
+class HttpEngineClient(TransferCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
@@ -59,6 +59,7 @@ class HttpEngineClient:
         self._ordered = CallWorker("engine", self._calls)
         self._quick = CallWorker("engine-quick", self._calls)
         self._engine = ClientOperations(self._transport, kept_folder)
+        self._transfers = Transfers(self._transport, self._calls)
         self._listeners: list[EventListener] = []
         self._watcher = EventFollower(self._transport, self._tell, self._back, lambda: self._engine.owes)
         self._draft_mutex = threading.Lock()
@@ -91,6 +92,7 @@ class HttpEngineClient:
         self._closed = True
         self._calls.cancel_all()
         self._watcher.close()
+        self._transfers.close()
         self._ordered.put(self._engine.leave_quietly)
         self._ordered.put(self._transport.close)
         self._ordered.close()
@@ -216,10 +218,6 @@ class HttpEngineClient:
         return self._do(
             "change the setting", lambda: self._engine.steer("weights/policy", {"policy": policy})
         )
-
-    def export(self, format: ExportFormat, folder: str) -> Call[str]:
-        """Write confirmed cases (or the weights) on the engine's machine; answers the folder written."""
-        return self._do("export", lambda: self._engine.export(format, folder))
 
     def _begin(self) -> None:
         """Say hello before anything else, once, so that events are heard from the first call on."""

@@ -21,11 +21,11 @@ from clopa_annotator.client.undelivered import (
 from clopa_annotator.errors import (
     ClopaError,
     ConfirmationConflict,
-    EngineError,
     EngineUnreachable,
     GeometryError,
     InputError,
     NoImage,
+    NotAnEngine,
     UnknownCase,
     VersionMismatch,
 )
@@ -91,7 +91,7 @@ class ClientOperations:
             VersionMismatch: engine and client do not understand each other.
         """
         row, _ = self._transport.exchange("hello", {})
-        info = codec.info_from_wire(row.get("engine"))
+        info = codec.info_from_wire(row["engine"])
         if info.api_version != API_VERSION:
             raise VersionMismatch(
                 f"The engine speaks version {info.api_version} of the interface, this client {API_VERSION}; "
@@ -243,7 +243,8 @@ class ClientOperations:
         path = undelivered.put(confirmation.confirmation_id, message)
         try:
             ref = self._send(message)
-        except EngineUnreachable as error:
+        except (EngineUnreachable, VersionMismatch) as error:
+            # Nobody answers, or no engine does: it has not been looked at.
             self.owes = True
             raise EngineUnreachable(KEPT) from error
         except ClopaError:
@@ -290,16 +291,11 @@ class ClientOperations:
     def table(self, path: str, key: str, read: Callable[[Any], T]) -> tuple[T, ...]:
         """A list that the engine keeps."""
         row, _ = self._transport.exchange(path, {})
-        if not isinstance(row.get(key), list):
-            raise EngineError("The engine's answer cannot be understood; update the older of the two.")
+        if not isinstance(row[key], list):
+            raise NotAnEngine(f"The answer's {key!r} is no list: is it a CLoPA engine that answers there?")
         return tuple(read(item) for item in row[key])
 
     def steer(self, path: str, meta: Mapping[str, Any]) -> LearningState:
         """Something about learning; answered with its state."""
         row, _ = self._transport.exchange(path, meta)
         return codec.learning_from_wire(row["learning"])
-
-    def export(self, format: str, folder: str) -> str:
-        """The folder written."""
-        row, _ = self._transport.exchange("export", {"format": format, "folder": folder})
-        return str(row["folder"])

@@ -20,7 +20,14 @@ import httpx
 import numpy.typing as npt
 
 from clopa_annotator.client.addresses import checked_address, checked_token
-from clopa_annotator.errors import ClopaError, EngineError, EngineUnreachable, VersionMismatch
+from clopa_annotator.errors import (
+    ClopaError,
+    ConfigError,
+    EngineUnreachable,
+    InputError,
+    NotAnEngine,
+    VersionMismatch,
+)
 from clopa_annotator.types import Event
 from clopa_annotator.wire.array_framing import BUNDLE_MAGIC, WireLimits, pack_bundle, read_json, unpack_bundle
 from clopa_annotator.wire.faults import error_from
@@ -30,7 +37,9 @@ logger = logging.getLogger(__name__)
 
 PREFIX = f"/campaign/v{API_VERSION}"
 ONCE = frozenset({"cases/withdraw", "cases/skip", "cases/flag", "cases/reopen", "episodes/start"})
-_QUICK = frozenset({"hello", "state", "cases", "episodes", "weights", "statistics", "session/beat"})
+_QUICK = frozenset(
+    {"hello", "state", "cases", "episodes", "weights", "statistics", "session/beat", "export/state"}
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Transport:
         """Nothing is sent yet.
 
         Raises:
-            ConfigError: an address that is none.
+            ConfigError: an address that is none, or a certificate that cannot be read.
             WrongToken: a token that no request can carry.
         """
         self.settings = settings or TransportSettings()
@@ -133,10 +142,13 @@ class Transport:
     def _read(self, answer: httpx.Response) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         if answer.status_code != 200:
             raise _error_of(answer)
-        if answer.content[:4] == BUNDLE_MAGIC:
-            bundle = unpack_bundle(answer.content, self._limits)
-            return bundle.meta, dict(bundle.arrays)
-        return read_json(answer.content, self._limits), {}
+        try:
+            if answer.content[:4] == BUNDLE_MAGIC:
+                bundle = unpack_bundle(answer.content, self._limits)
+                return Reply(bundle.meta), Reply(bundle.arrays)
+            return Reply(read_json(answer.content, self._limits)), Reply()
+        except InputError as error:
+            raise NotAnEngine(_STRANGER.format(what=_kind_of(answer))) from error
 
     def events(self, after: int) -> Iterator[Event | None]:
         """The engine's events after a sequence number, as long as the connection lives.
@@ -154,15 +166,39 @@ class Transport:
                 if answer.status_code != 200:
                     answer.read()
                     raise _error_of(answer)
+                if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                    raise NotAnEngine(_STRANGER.format(what=_kind_of(answer)))
                 yield from _parse(answer.iter_lines())
         except (httpx.HTTPError, httpx.StreamError, RuntimeError) as error:
             raise EngineUnreachable("The connection to the engine broke off.") from error
         raise EngineUnreachable("The engine has ended the connection.")
 
 
+class Reply(dict[str, Any]):
+    """What an engine answered; what an answer must have and lacks says that no engine sent it."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NotAnEngine(_STRANGER.format(what=f"an answer without {name!r}"))
+
+
 def _trust(certificate: Path | None) -> ssl.SSLContext:
     """Whom to trust: the one certificate that was given, or the system's authorities."""
-    return ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    try:
+        return ssl.create_default_context(cafile=str(certificate) if certificate else None)
+    except OSError as error:
+        raise ConfigError(f"The certificate {certificate} cannot be read; is it a PEM file?") from error
+
+
+def _kind_of(answer: httpx.Response) -> str:
+    """What was sent instead of an engine's answer."""
+    page = "html" in answer.headers.get("Content-Type", "").lower()
+    return "a web page" if page else "something that no engine sends"
+
+
+_STRANGER = (
+    "Something answers at this address, but it is no CLoPA engine: it sent {what}. Check the address; if the "
+    "network asks for a login first, log in with a browser."
+)
 
 
 def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
@@ -174,9 +210,11 @@ def _parse(lines: Iterator[str]) -> Iterator[Event | None]:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif fields:
-            yield Event(
-                int(fields.get("id", 0)), fields.get("event", ""), json.loads(fields.get("data", "{}"))
-            )
+            try:
+                number, data = int(fields.get("id", 0)), json.loads(fields.get("data", "{}"))
+            except ValueError as error:
+                raise NotAnEngine(_STRANGER.format(what="an event that cannot be read")) from error
+            yield Event(number, fields.get("event", ""), data)
             fields = {}
 
 
@@ -188,7 +226,6 @@ def _error_of(answer: httpx.Response) -> ClopaError:
     try:
         body = answer.json()
     except ValueError:
-        return EngineError(
-            f"Something answers at this address that is no CLoPA engine ({answer.status_code})."
-        )
+        what = f"status {answer.status_code} and {_kind_of(answer)}"
+        return NotAnEngine(_STRANGER.format(what=what))
     return error_from(answer.status_code, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -10,12 +11,24 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True)
 """For results, on standard output. Long lines stay whole, so that paths can be copied and lines piped."""
 
 talk = Console(stderr=True, highlight=False)
 """For progress and remarks, on standard error, so that results can be piped."""
+
+
+def never_stumble() -> None:
+    """Let a terminal that cannot show a letter (cp1252, ASCII) show its code; the command must not end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _shows_unicode() -> bool:
+    return console.encoding.lower().startswith("utf")
 
 
 def remark(sentence: str, style: str | None = None) -> None:
@@ -25,7 +38,8 @@ def remark(sentence: str, style: str | None = None) -> None:
 
 def print_json(content: object) -> None:
     """One JSON document on standard output, NaN as null."""
-    sys.stdout.write(json.dumps(without_nan(content), ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(without_nan(content), ensure_ascii=not _shows_unicode(), indent=1)
+    sys.stdout.write(text + "\n")
 
 
 def without_nan(content: object) -> object:
@@ -40,25 +54,25 @@ def without_nan(content: object) -> object:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output; numbers are right-aligned."""
+    """A table on standard output; numbers are right-aligned. Brackets in names are letters, not markup."""
     listed = [[_cell(value) for value in row] for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in listed) and bool(listed)
         table.add_column(name, justify="right" if numeric else "left")
     for row in listed:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table, soft_wrap=False)
 
 
 def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+        return "–" if _shows_unicode() else "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _is_number(text: str) -> bool:
-    return text == "–" or text.replace(".", "", 1).replace("-", "", 1).isdigit()
+    return text in ("–", "-") or text.replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
 class Steps:
@@ -77,7 +91,7 @@ class Steps:
     def __enter__(self) -> Steps:
         if talk.is_terminal and not self._quiet:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

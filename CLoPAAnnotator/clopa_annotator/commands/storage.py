@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clopa_annotator.commands.output import console, print_json, print_table
+from clopa_annotator.commands.output import Steps, console, print_json, print_table
+from clopa_annotator.types.exports import CASE_FORMATS
 
 if TYPE_CHECKING:
     from clopa_annotator.registry.weights_registry import WeightsRegistry
@@ -144,14 +145,33 @@ def rollback(folder: Folder, version: Number) -> None:
 
 def save(
     folder: Folder,
-    version: Number,
-    out: Annotated[Path, typer.Option("--out", help="File to write (safetensors).")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Model folder to make; a name in .safetensors takes only the delta.")
+    ],
+    version: Annotated[
+        int | None, typer.Option("--version", help="Number of the weights version; default: the one in use.")
+    ] = None,
 ) -> None:
-    """Write one version's delta to a new file; its licence and lineage are in the file."""
+    """Write a version as a model folder that nnInteractive loads, with a model card; or only its delta."""
+    registry = _registry(folder)
+    number = registry.current().number if version is None else version
+    if out.suffix == ".safetensors":
+        _save_delta(registry, number, out)
+        return
+    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.exporting import export_model
+
+    with Campaign.open(folder, device="cpu", writer=False) as campaign:
+        export_model(campaign, out, number)
+    what = ", the untouched base," if number == 0 else ""
+    console.print(f"Version {number}{what} is in {out}.", markup=False)
+
+
+def _save_delta(registry: WeightsRegistry, number: int, out: Path) -> None:
     from clopa_annotator.cache.format.disk import explained
     from clopa_annotator.errors import ConfigError
 
-    path = _registry(folder).delta_path(version)
+    path = registry.delta_path(number)
     if path is None:
         console.print("Version 0 is the untouched base model; it has no delta.")
         return
@@ -161,21 +181,33 @@ def save(
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("xb") as file:
             file.write(path.read_bytes())
-    console.print(f"Version {version} is in {out}.", markup=False)
+    console.print(f"Version {number} is in {out}.", markup=False)
 
 
 def export(
     folder: Folder,
-    format: Annotated[str, typer.Option("--format", help="segnrrd, nifti, nnunet, msd or dicomseg.")],
+    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(CASE_FORMATS)}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    cases: Annotated[
+        str, typer.Option("--cases", help='"all" that are confirmed, or "accepted": none that was reopened.')
+    ] = "all",
+    case: Annotated[
+        list[str] | None, typer.Option("--case", help="Only this case; may be given several times.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the confirmed cases in another program's format."""
     from clopa_annotator.cache.campaign_store import CampaignStore
+    from clopa_annotator.errors import ConfigError
+    from clopa_annotator.exporters import chosen_cases
     from clopa_annotator.exporters import export as run_export
 
-    with CampaignStore.open(folder) as store:
-        report = run_export(store, format, out)
+    if cases not in ("all", "accepted"):
+        raise ConfigError(f"--cases is all or accepted, not {cases!r}.")
+    with CampaignStore.open(folder) as store, Steps(quiet=json) as steps:
+        chosen = case or chosen_cases(store, "all" if cases == "all" else "accepted")
+        steps.begin("Cases", len(store.confirmed()) if chosen is None else len(chosen))
+        report = run_export(store, format, out, chosen, lambda *_: steps.advance())
     if json:
         print_json(asdict(report))
         return

@@ -6,15 +6,19 @@ leaves the campaign as it is. A case that a format cannot hold is left out with 
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignReader
-from clopa_annotator.errors import ConfigError
+from clopa_annotator.errors import ConfigError, UnknownCase
 from clopa_annotator.exporters.dicomseg import export_dicomseg
-from clopa_annotator.exporters.export_report import Exporting, ExportReport
+from clopa_annotator.exporters.export_report import Exporting, ExportReport, ExportStopped, OnCase
 from clopa_annotator.exporters.folders import export_msd, export_nifti, export_nnunet, export_segnrrd
+from clopa_annotator.types import CaseState
+from clopa_annotator.types.exports import CASE_FORMATS, ExportChoice
 
-__all__ = ["FORMATS", "ExportReport", "export"]
+__all__ = ["FORMATS", "ExportReport", "ExportStopped", "OnCase", "chosen_cases", "export"]
 
 _EXPORTERS = {
     "segnrrd": export_segnrrd,
@@ -23,23 +27,47 @@ _EXPORTERS = {
     "msd": export_msd,
     "dicomseg": export_dicomseg,
 }
-FORMATS = tuple(_EXPORTERS)
+FORMATS = CASE_FORMATS
 
 
-def export(store: CampaignReader, format: str, out: Path) -> ExportReport:
-    """Write every confirmed case that is not withdrawn.
+def chosen_cases(store: CampaignReader, choice: ExportChoice) -> tuple[str, ...] | None:
+    """Case ids for `export`: None for all that have a confirmed version.
+
+    Args:
+        store: the campaign.
+        choice: "all", or "accepted": without those that were reopened or need another look.
+    """
+    if choice == "all":
+        return None
+    return tuple(case.case_id for case in store.cases() if case.state is CaseState.CONFIRMED)
+
+
+def export(
+    store: CampaignReader,
+    format: str,
+    out: Path,
+    cases: Sequence[str] | None = None,
+    on_case: OnCase | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> ExportReport:
+    """Write confirmed cases that are not withdrawn.
 
     Args:
         store: the campaign, open for reading or writing.
         format: one of `FORMATS`.
         out: an empty folder, or one to be made.
+        cases: which cases; None for all. One that has no confirmed version is left out.
+        on_case: told (done, total) after each case.
+        stop: asked before each case whether to stop.
 
     Returns:
         Which cases were written, and why others were not.
 
     Raises:
         ConfigError: an unknown format, or a folder that is not empty.
+        UnknownCase: a case that the campaign does not have.
         CacheError: the folder cannot be written, or the disk is full.
+        ExportStopped: it was stopped; what had been written is gone again.
     """
     if format not in _EXPORTERS:
         raise ConfigError(f"There is no export format {format!r}; there are {', '.join(FORMATS)}.")
@@ -47,8 +75,18 @@ def export(store: CampaignReader, format: str, out: Path) -> ExportReport:
         raise ConfigError(
             f"{out} is not an empty folder. Choose another, so that no earlier export is mixed in."
         )
-    exporting = Exporting(store, format, out)
+    unknown = sorted(set(cases or ()) - {case.case_id for case in store.cases()})
+    if unknown:
+        raise UnknownCase(f"The campaign has no case {unknown[0]!r}.")
+    exporting = Exporting(store, format, out, cases, on_case, stop)
     with exporting.to_disk():
+        existed = out.exists()
         out.mkdir(parents=True, exist_ok=True)
-        _EXPORTERS[format](exporting)
+        try:
+            _EXPORTERS[format](exporting)
+        except ExportStopped:
+            shutil.rmtree(out, ignore_errors=True)
+            if existed:
+                out.mkdir()
+            raise
         return exporting.finish()

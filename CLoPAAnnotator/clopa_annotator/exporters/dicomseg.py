@@ -21,6 +21,33 @@ from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseRef
 
 TOLERANCE_MM = 0.01
+MAY_BE_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PositionReferenceIndicator",
+)
+"""Attributes of type 2: an object must have them, but they may be empty (DICOM PS3.3, C.7.1 to C.7.4)."""
+NEEDED = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+)
+"""Attributes of type 1 that are taken over or compared; nobody can make them up."""
 
 
 def export_dicomseg(exporting: Exporting) -> None:
@@ -33,7 +60,11 @@ def export_dicomseg(exporting: Exporting) -> None:
         if not mask.any():
             raise LeftOut("its mask is empty, and a DICOM segmentation needs at least one voxel.")
         path = exporting.out / f"{name}.dcm"
-        _segmentation(exporting.store.manifest.label, instances, mask.astype(bool)).save_as(path)
+        try:
+            segmentation = _segmentation(exporting.store.manifest.label, instances, mask.astype(bool))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise LeftOut(f"its series does not allow a DICOM segmentation: {error}") from error
+        segmentation.save_as(path)
         return [path]
 
     exporting.each(write)
@@ -56,19 +87,46 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
             "it did not come from a DICOM series, or the series is not there any more "
             f"(its source is {source or 'not known'!r})."
         )
+    lacking: set[str] = set()
+    for instances in _series_in(folder, uid).values():
+        missing = {name for name in NEEDED if any(not instance.get(name) for instance in instances)}
+        lacking |= missing
+        ordered = None if missing else _in_order(instances, geometry)
+        if ordered is not None:
+            return _completed(ordered, geometry)
+    if lacking:
+        raise LeftOut(
+            f"the DICOM series in {folder} lacks {', '.join(sorted(lacking))}, "
+            "which a DICOM segmentation needs."
+        )
+    raise LeftOut(f"no DICOM series in {folder} lies on the case's voxel grid.")
+
+
+def _series_in(folder: Path, uid: str) -> dict[str, list[Dataset]]:
+    """The images in a folder and below it by their series, without pixels; ``uid`` asks for one series."""
     series: dict[str, list[Dataset]] = defaultdict(list)
-    for path in sorted(p for p in (folder.rglob("*") if uid else folder.iterdir()) if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
-            instance = dcmread(path)
+            instance = dcmread(path, stop_before_pixels=True)
         except InvalidDicomError:
             continue
-        if "ImagePositionPatient" in instance and uid in ("", instance.SeriesInstanceUID):
-            series[str(instance.SeriesInstanceUID)].append(instance)
-    for instances in series.values():
-        ordered = _in_order(instances, geometry)
-        if ordered is not None:
-            return ordered
-    raise LeftOut(f"no DICOM series in {folder} lies on the case's voxel grid.")
+        if ("Rows" in instance or "ImagePositionPatient" in instance) and uid in (
+            "",
+            str(instance.get("SeriesInstanceUID", "")),
+        ):
+            series[str(instance.get("SeriesInstanceUID", ""))].append(instance)
+    return series
+
+
+def _completed(instances: list[Dataset], geometry: Geometry) -> list[Dataset]:
+    """The instances in memory, with what may be empty there; the files stay as they are."""
+    for instance in instances:
+        for name in MAY_BE_EMPTY:
+            if name not in instance:
+                setattr(instance, name, "")
+        if not instance.get("SliceThickness"):
+            instance.SliceThickness = geometry.spacing_ijk_mm[2]
+    return instances
 
 
 def _in_order(instances: list[Dataset], geometry: Geometry) -> list[Dataset] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from clopa_annotator import __version__
 from clopa_annotator.cache.campaign_store import CampaignReader
 from clopa_annotator.cache.format.disk import explained
 from clopa_annotator.cache.format.names import case_folder
-from clopa_annotator.errors import CacheError, CorruptRecord
+from clopa_annotator.errors import CacheError, ClopaError, CorruptRecord
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseRef
 
@@ -40,6 +40,14 @@ class ExportReport:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
+OnCase = Callable[[int, int], object]
+"""Told how many cases are done, of how many."""
+
+
+class ExportStopped(ClopaError):
+    """Somebody stopped the export; nothing of it is left."""
+
+
 class LeftOut(Exception):
     """A case that the format cannot hold; the text says why."""
 
@@ -47,9 +55,18 @@ class LeftOut(Exception):
 class Exporting:
     """One export under way."""
 
-    def __init__(self, store: CampaignReader, format: str, out: Path) -> None:
+    def __init__(
+        self,
+        store: CampaignReader,
+        format: str,
+        out: Path,
+        cases: Sequence[str] | None = None,
+        on_case: OnCase | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
         """For `export`; ``out`` is empty."""
         self.store = store
+        self._cases, self._on_case, self._stop = cases, on_case, stop
         self.format = format
         self.out = out
         self._entries: list[dict[str, object]] = []
@@ -63,19 +80,29 @@ class Exporting:
             yield
 
     def each(self, write: Callable[[CaseRef, str], list[Path]]) -> None:
-        """Call ``write`` with every confirmed case and a file name for it.
+        """Call ``write`` with every chosen confirmed case and a file name for it.
 
         Args:
             write: returns the files that it wrote; raises `LeftOut` for a case that cannot be exported.
+
+        Raises:
+            ExportStopped: somebody stopped it.
         """
-        for ref in self.store.confirmed():
+        chosen = None if self._cases is None else set(self._cases)
+        refs = [ref for ref in self.store.confirmed() if chosen is None or ref.case_id in chosen]
+        for done, ref in enumerate(refs):
+            if self._stop is not None and self._stop():
+                raise ExportStopped("The export was stopped; nothing of it is left.")
             name = self._name(ref.case_id)
             try:
-                files = write(ref, name)
+                self._entries.append(self._entry(ref, write(ref, name)))
             except (LeftOut, CorruptRecord) as reason:
                 self._left_out.append((ref.case_id, str(reason)))
-                continue
-            self._entries.append(self._entry(ref, files))
+            if self._on_case is not None:
+                self._on_case(done + 1, len(refs))
+        for case_id in dict.fromkeys(self._cases or ()):
+            if case_id not in {ref.case_id for ref in refs}:
+                self._left_out.append((case_id, "it has no confirmed version."))
 
     def _name(self, case_id: str) -> str:
         """A file name without suffix: the case id if every program takes it, else a safe one."""

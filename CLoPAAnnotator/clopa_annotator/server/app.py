@@ -17,6 +17,7 @@ from clopa_annotator.server.request_guard import RequestGuard, RequestGuardSetti
 from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.server.routes_learning import LearningRoutes
 from clopa_annotator.server.routes_session import SessionRoutes
+from clopa_annotator.server.routes_transfers import TransferRoutes
 from clopa_annotator.wire.tokens import TokenBook
 
 SWEEP_S = 30.0
@@ -58,6 +59,7 @@ def _routes(engine: Engine, settings: RequestGuardSettings, stopping: asyncio.Ev
         *SessionRoutes(engine).routes(settings.limits),
         *CaseRoutes(engine.cases).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
+        *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),
         events_route(engine.events, stopping),
     ]
 

@@ -1,4 +1,4 @@
-"""Routes of learning and of the engine itself: hello, state, episodes, weights, export."""
+"""Routes of learning and of the engine itself: hello, state, episodes, weights."""
 
 from __future__ import annotations
 
@@ -45,10 +45,6 @@ class LearningHost(Protocol):
         """``train``, ``pause``, ``cancel``, ``rollback`` or ``policy``."""
         ...
 
-    def export(self, format: str, folder: str) -> str:
-        """Write confirmed cases or weights under the campaign folder; the folder written."""
-        ...
-
 
 class LearningRoutes:
     """Handlers over a `LearningHost`."""
@@ -74,7 +70,6 @@ class LearningRoutes:
             "weights/activate": self.roll_back,
             "weights/rollback": self.roll_back,
             "weights/policy": self.policy,
-            "export": self.export,
         }
         return [
             *(route(path, handler, limits, ("GET", "POST")) for path, handler in reads.items()),
@@ -115,11 +110,6 @@ class LearningRoutes:
             raise InputError('Promoted weights come into use "between cases" or "at once".')
         ask.who.require_owner("say when weights come into use")
         return self._steer("policy", policy, ask)
-
-    def export(self, ask: Ask) -> Reply:
-        """Write confirmed cases or weights on the engine's machine."""
-        ask.who.require_owner("export")
-        return Reply({"folder": self._host.export(text(ask.meta, "format"), text(ask.meta, "folder", ""))})
 
     def _steer(self, action: str, value: bool | int | str | None, ask: Ask) -> Reply:
         self._host.steer(action, value, ask.who)

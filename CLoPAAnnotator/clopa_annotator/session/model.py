@@ -240,6 +240,11 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(checkpoint)
 
 
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The checkpoint of a model folder as it was stored, nothing unpickled; raises like `load_model`."""
+    return _read_checkpoint(_find_files(folder))
+
+
 def _check_plans(architecture: Mapping[str, Any]) -> None:
     """Plans name classes that will be imported and called: let them name networks and layers only."""
     arguments = architecture["arch_kwargs"]

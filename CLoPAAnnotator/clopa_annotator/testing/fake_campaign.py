@@ -172,6 +172,10 @@ class FakeCampaign:
         case.row = replace(case.row, state=CaseState.CONFIRMED, versions=version, has_draft=False, note="")
         return ref
 
+    def knows(self, confirmation_id: str) -> bool:
+        """Whether a confirmation was stored before."""
+        return confirmation_id in self._confirmations
+
     def statistics(self) -> tuple[CaseStatistics, ...]:
         """Every valid confirmation's numbers, in order of arrival."""
         valid = (v.statistics for c in self.cases.values() for v in c.versions if not v.withdrawn)

@@ -7,18 +7,17 @@ state (waiting, stale answers, a lost engine) without a second process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from clopa_annotator import __version__
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EventListener
-from clopa_annotator.errors import ClopaError, ConfigError, NoImage
+from clopa_annotator.errors import ClopaError, NoImage
 from clopa_annotator.geometry import BoundsKji, bounding_box, union_box
 from clopa_annotator.session.protocol import Session
-from clopa_annotator.testing.fake_calls import ScriptedCalls
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
 from clopa_annotator.testing.fake_session import FakeSession
+from clopa_annotator.testing.fake_transfers import FakeTransfers
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -37,7 +36,6 @@ from clopa_annotator.wire.messages import (
     Draft,
     EngineInfo,
     EpisodeRow,
-    ExportFormat,
     LearningState,
     OpenedCase,
     SwapPolicy,
@@ -46,7 +44,7 @@ from clopa_annotator.wire.messages import (
 _KEPT = "The engine does not answer. Your confirmation is kept on this computer and delivered after Restart."
 
 
-class FakeEngineClient(ScriptedCalls):
+class FakeEngineClient(FakeTransfers):
     """An `EngineClient` on a `FakeCampaign`."""
 
     def __init__(
@@ -281,15 +279,3 @@ class FakeEngineClient(ScriptedCalls):
             return self.campaign.learning.state()
 
         return self._do(name, carry_out)
-
-    def export(self, format: ExportFormat, folder: str) -> Call[str]:
-        """Write a list of the confirmed cases; a fake has nothing else to export."""
-        return self._do(f"export {format}", lambda: self._export_now(folder))
-
-    def _export_now(self, folder: str) -> str:
-        target = Path(folder)
-        if not target.is_dir():
-            raise ConfigError(f"{folder} is not a folder; choose one that exists.")
-        lines = (f"{s.case_id}\t{s.weights_version}\n" for s in self.campaign.statistics())
-        (target / "confirmed.tsv").write_text("".join(lines), encoding="utf-8")
-        return str(target)

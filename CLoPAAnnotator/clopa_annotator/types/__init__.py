@@ -13,6 +13,7 @@ from clopa_annotator.types.annotation import (
     Event,
     EventValue,
     Image,
+    Imported,
     Proposal,
 )
 from clopa_annotator.types.learning import (
@@ -47,6 +48,7 @@ __all__ = [
     "EventValue",
     "GateDecision",
     "Image",
+    "Imported",
     "LassoPrompt",
     "Mask",
     "MaskPrompt",

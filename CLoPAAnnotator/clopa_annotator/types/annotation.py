@@ -44,6 +44,29 @@ class Proposal:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Imported:
+    """Where a mask came from that nobody drew here.
+
+    Attributes:
+        import_id: the same for the same file, case and target, so that nothing is imported twice.
+        source: file or folder, as it was given.
+        format: name of its format, for instance "nifti".
+        sha256: SHA-256 of the file's bytes, hexadecimal.
+        taken: what of it is the target: values or segments, separated by commas.
+        author: who made it, as far as the source says.
+        resampled: whether it lay on another grid and was brought onto the image's by nearest neighbours.
+    """
+
+    import_id: str
+    source: str
+    format: str
+    sha256: str
+    taken: str = ""
+    author: str = ""
+    resampled: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Confirmation:
     """A clinician's decision that a mask is right, on its way to the cache.
@@ -58,6 +81,7 @@ class Confirmation:
         weights_version: version in use when the mask was confirmed.
         first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
         note: free text.
+        imported: where the mask came from; None if it was made here.
     """
 
     confirmation_id: str
@@ -69,6 +93,7 @@ class Confirmation:
     weights_version: int = 0
     first_shown_dice: float | None = None
     note: str = ""
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from clopa_annotator.errors import EngineError, VersionMismatch
-from clopa_annotator.types import CaseRef, CaseState, GateDecision, Mask, PromptKind, WeightsVersion
+from clopa_annotator.errors import InputError, NotAnEngine, VersionMismatch
+from clopa_annotator.types import (
+    CaseRef,
+    CaseState,
+    GateDecision,
+    Imported,
+    Mask,
+    PromptKind,
+    WeightsVersion,
+)
 from clopa_annotator.wire.messages import (
     CaseRow,
     CaseStatistics,
@@ -21,13 +29,29 @@ from clopa_annotator.wire.messages import (
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
 
 Row = dict[str, Any]
+_LONGEST_TEXT = 4000
 T = TypeVar("T")
+
+
+def _mapping(row: Any) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise NotAnEngine("The answer cannot be understood: is it a CLoPA engine that answers there?")
+    return row
+
+
+def _read(row: Any, name: str, read: Callable[[Any], T]) -> T:
+    """One value of a row; raises `NotAnEngine` or `VersionMismatch`."""
+    try:
+        return read(_mapping(row)[name])
+    except (KeyError, TypeError, ValueError) as error:
+        raise VersionMismatch(
+            f"The engine's answer lacks {name!r} as this client knows it; update the older of the two."
+        ) from error
 
 
 def _plain(kind: type[T], row: Any, **read: Any) -> T:
     """Build a dataclass from JSON: unknown keys (of a newer engine) are ignored, lists become tuples."""
-    if not isinstance(row, Mapping):
-        raise EngineError("The engine's answer cannot be understood; update the older of the two.")
+    row = _mapping(row)
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}
     try:
@@ -43,7 +67,7 @@ def case_row_to_wire(row: CaseRow) -> Row:
 
 def case_row_from_wire(row: Any) -> CaseRow:
     """The inverse of `case_row_to_wire`."""
-    return _plain(CaseRow, row, state=CaseState(row["state"]))
+    return _plain(CaseRow, row, state=_read(row, "state", CaseState))
 
 
 def ref_to_wire(ref: CaseRef) -> Row:
@@ -93,7 +117,12 @@ def info_to_wire(info: EngineInfo) -> Row:
 
 def info_from_wire(row: Any) -> EngineInfo:
     """The inverse of `info_to_wire`."""
-    return _plain(EngineInfo, row, supported=frozenset(PromptKind(kind) for kind in row["supported"]))
+    known = {kind.value: kind for kind in PromptKind}  # a newer engine may know more
+    return _plain(
+        EngineInfo,
+        row,
+        supported=_read(row, "supported", lambda kinds: frozenset(known[k] for k in kinds if k in known)),
+    )
 
 
 def version_to_wire(version: WeightsVersion) -> Row:
@@ -103,8 +132,24 @@ def version_to_wire(version: WeightsVersion) -> Row:
 
 def version_from_wire(row: Any) -> WeightsVersion:
     """The inverse of `version_to_wire`."""
-    decision = row.get("decision")
+    decision = _mapping(row).get("decision")
     return _plain(WeightsVersion, row, decision=_plain(GateDecision, decision) if decision else None)
+
+
+def imported_from_wire(row: Any) -> Imported:
+    """Where a label came from.
+
+    Raises:
+        InputError: a value is missing, of another type, or too long.
+    """
+    names = Imported.__dataclass_fields__
+    values = {k: v for k, v in row.items() if k in names} if isinstance(row, Mapping) else {}
+    resampled = values.get("resampled", False)
+    texts = [v for k, v in values.items() if k != "resampled"]
+    good = all(isinstance(v, str) and len(v) <= _LONGEST_TEXT for v in texts) and isinstance(resampled, bool)
+    if not good or not all(values.get(k) for k in ("import_id", "source", "format", "sha256")):
+        raise InputError("The message does not say where the label came from.")
+    return Imported(**values)
 
 
 def own_mask(mask: Mask) -> Mask:
@@ -115,11 +160,14 @@ def own_mask(mask: Mask) -> Mask:
 def draft_to_wire(draft: Draft) -> tuple[Row, dict[str, npt.NDArray[Any]]]:
     """A draft, and its arrays."""
     rows, arrays = prompts_to_wire(draft.prompts)
-    return {"prompts": rows, "seconds_active": float(draft.seconds_active)}, {**arrays, "mask": draft.mask}
+    row: Row = {"prompts": rows, "seconds_active": float(draft.seconds_active)}
+    if draft.imported is not None:
+        row["imported"] = asdict(draft.imported)
+    return row, {**arrays, "mask": draft.mask}
 
 
 def draft_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Draft:
     """The inverse of `draft_to_wire`."""
-    return Draft(
-        arrays["mask"], timed_from_wire(row.get("prompts", []), arrays), float(row.get("seconds_active", 0.0))
-    )
+    prompts = timed_from_wire(_mapping(row).get("prompts", []), arrays)
+    imported = imported_from_wire(row["imported"]) if row.get("imported") else None
+    return Draft(arrays["mask"], prompts, float(row.get("seconds_active", 0.0)), imported)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from clopa_annotator.types import CaseRef, CaseState, Mask, PromptKind, Proposal, TimedPrompt
+from clopa_annotator.types import CaseRef, CaseState, Imported, Mask, PromptKind, Proposal, TimedPrompt
 
 API_VERSION = 1
 """Raised with every change after which an older client could misread an engine."""
@@ -17,7 +17,6 @@ LearningPhase = Literal[
     "idle", "waiting", "training", "checking", "promoted", "rejected", "failed", "cancelled", "paused"
 ]
 SwapPolicy = Literal["between cases", "at once"]
-ExportFormat = Literal["segnrrd", "nifti", "nnunet", "msd", "dicomseg", "weights"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,13 @@ class Draft:
         mask: (k, j, i) mask on the image's grid.
         prompts: what was given so far, in order; regions included.
         seconds_active: time spent on the case without the pauses.
+        imported: where the mask came from, if it is a suggestion that nobody has worked on yet.
     """
 
     mask: Mask
     prompts: tuple[TimedPrompt, ...] = ()
     seconds_active: float = 0.0
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,7 +21,7 @@ from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_
 from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState, TimedPrompt
+from clopa_annotator.types import CaseState, Imported, TimedPrompt
 
 FORMAT_VERSION = 1
 CASE, RECORD, MARK, IMAGE = "clopa-case", "clopa-record", "clopa-mark", "clopa-image"
@@ -43,6 +43,20 @@ def geometry_from_json(values: Mapping[str, Any]) -> Geometry:
     si, sj, sk = (float(x) for x in values["spacing_ijk_mm"])
     x, y, z = (float(v) for v in values["origin_lps_mm"])
     return Geometry((k, j, i), (si, sj, sk), (x, y, z), tuple(float(v) for v in values["direction"]))
+
+
+def imported_to_json(imported: Imported | None) -> dict[str, Any]:
+    """``{"imported": {...}}``, or nothing at all for what was made here: most documents stay as they were."""
+    return {} if imported is None else {"imported": asdict(imported)}
+
+
+def imported_from_json(values: Mapping[str, Any]) -> Imported | None:
+    """The inverse of `imported_to_json`; keys of a newer version are ignored."""
+    found = values.get("imported")
+    if found is None:
+        return None
+    known = {f.name for f in fields(Imported)}
+    return Imported(**{key: value for key, value in found.items() if key in known})
 
 
 @cache
@@ -172,6 +186,7 @@ class CaseRecord:
         label: name of the target.
         confirmed_at: ISO 8601 instant.
         software: versions of the programs that wrote it.
+        imported: where the mask came from; None if it was made here.
     """
 
     case_id: str
@@ -197,6 +212,7 @@ class CaseRecord:
     label: str = ""
     confirmed_at: str = ""
     software: Mapping[str, str] = field(default_factory=software_versions)
+    imported: Imported | None = None
 
     def to_document(self) -> bytes:
         """The content of ``record.json``."""
@@ -207,6 +223,8 @@ class CaseRecord:
             "files": dict(self.files),
             "software": dict(self.software),
         }
+        del values["imported"]
+        values |= imported_to_json(self.imported)
         return seal({"format": RECORD, "format_version": FORMAT_VERSION, **values})
 
     @classmethod
@@ -216,7 +234,8 @@ class CaseRecord:
         try:
             geometry = geometry_from_json(values["geometry"])
             prompts = prompts_from_json(values["prompts"], geometry.shape_kji)
-            plain = {key: values[key] for key in cls.__dataclass_fields__}
-        except (KeyError, TypeError, ValueError, GeometryError) as error:
+            plain = {key: values[key] for key in cls.__dataclass_fields__ if key != "imported"}
+            imported = imported_from_json(values)
+        except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
             raise CorruptRecord(f"{name} cannot be read: {error}.") from error
-        return cls(**{**plain, "geometry": geometry, "prompts": prompts})
+        return cls(**{**plain, "geometry": geometry, "prompts": prompts, "imported": imported})

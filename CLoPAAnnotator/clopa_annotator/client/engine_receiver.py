@@ -1,0 +1,59 @@
+"""An engine that takes imported labels in, as `importers` needs it; used in the transfers' thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from clopa_annotator.cache.format.images import prepare
+from clopa_annotator.client.transport import Transport
+from clopa_annotator.errors import NotAnEngine
+from clopa_annotator.importers.receiver import KnownCase
+from clopa_annotator.types import Image, Imported, Mask
+from clopa_annotator.wire.session_messages import geometry_from_wire, geometry_to_wire
+
+
+class EngineReceiver:
+    """Fulfils `importers.receiver.LabelReceiver` over HTTP."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Ask for the campaign's target and cases."""
+        self._transport = transport
+        row, _ = transport.exchange("import/begin", {})
+        self._label, self._sources = str(row["label"]), dict(row["sources"])
+        self._last = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the campaign's target."""
+        return self._label
+
+    def sources(self) -> Mapping[str, str]:
+        """Every case, and where its image came from."""
+        return self._sources
+
+    def look(self, case_id: str, import_id: str) -> KnownCase:
+        """A case as it stands."""
+        row, _ = self._transport.exchange("import/look", {"case_id": case_id, "import_id": import_id})
+        case: dict[str, Any] = row["case"]
+        try:
+            known = {name: case[name] for name in KnownCase.__dataclass_fields__}
+            return KnownCase(**{**known, "geometry": geometry_from_wire(case["geometry"])})
+        except (KeyError, TypeError) as error:
+            raise NotAnEngine("The answer is none of a CLoPA engine's; is the address right?") from error
+
+    def add(self, case_id: str, image: Image, source: str) -> None:
+        """Add a case."""
+        meta = {"case_id": case_id, "geometry": geometry_to_wire(image.geometry), "source": source}
+        self._transport.exchange("cases/add", meta, {"image": prepare(image)[0]})
+
+    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
+        """Confirm a mask durably, or keep it as a suggestion."""
+        meta = {"case_id": case_id, "confirmed": confirmed, "imported": asdict(imported)}
+        self._transport.exchange("import/keep", meta, {"mask": mask})
+        self._last = case_id
+
+    def done(self) -> None:
+        """Nothing more comes: the engine tells everybody, and learns if it is time."""
+        self._transport.exchange("import/done", {"case_id": self._last})

@@ -1,0 +1,119 @@
+"""Who takes imported labels in: the folder of a campaign, or an engine that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.geometry import Geometry
+from clopa_annotator.types import CaseState, Confirmation, Image, Imported, Mask
+
+
+@dataclass(frozen=True)
+class KnownCase:
+    """What an import has to know about a case.
+
+    Attributes:
+        case_id: name of the case.
+        geometry: its grid.
+        confirmed_by: who confirmed the current version; None if there is none.
+        has_draft: whether unconfirmed work is kept.
+        suggestion: import id of the suggestion that the draft is; empty if it is somebody's work.
+        was_imported: whether this very import was confirmed before, withdrawn or not.
+        skipped: whether the case was left out.
+    """
+
+    case_id: str
+    geometry: Geometry
+    confirmed_by: str | None = None
+    has_draft: bool = False
+    suggestion: str = ""
+    was_imported: bool = False
+    skipped: bool = False
+
+
+class LabelReceiver(Protocol):
+    """Where an import goes. Everything raises what `CampaignStore` and the way to it raise."""
+
+    @property
+    def label(self) -> str:
+        """Name of the campaign's target."""
+        ...
+
+    def sources(self) -> Mapping[str, str]:
+        """Every case, and where its image came from."""
+        ...
+
+    def look(self, case_id: str, import_id: str) -> KnownCase:
+        """A case as it stands."""
+        ...
+
+    def add(self, case_id: str, image: Image, source: str) -> None:
+        """Add a case."""
+        ...
+
+    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
+        """Take a mask in: confirm it, or keep it as a suggestion."""
+        ...
+
+    def done(self) -> None:
+        """Nothing more comes."""
+        ...
+
+
+def known_case(store: CampaignStore, case_id: str, import_id: str) -> KnownCase:
+    """What an import has to know about a case of an open campaign."""
+    summary = store.case(case_id)
+    draft = store.load_draft(case_id) if summary.has_draft else None
+    current = store.version(summary.sequence) if summary.sequence is not None else None
+    return KnownCase(
+        case_id,
+        store.geometry(summary.image_hash),
+        None if current is None else current.annotator,
+        summary.has_draft,
+        draft.imported.import_id if draft is not None and draft.imported is not None else "",
+        store.confirmation(import_id) is not None,
+        summary.state is CaseState.SKIPPED,
+    )
+
+
+def confirmation_of(case_id: str, mask: Mask, imported: Imported, annotator: str) -> Confirmation:
+    """An imported mask as a confirmation; its id is the import's."""
+    return Confirmation(imported.import_id, case_id, mask, annotator=annotator, imported=imported)
+
+
+class StoreReceiver:
+    """A campaign folder that this process writes to."""
+
+    def __init__(self, store: CampaignStore, annotator: str) -> None:
+        """Confirm in the name of ``annotator``."""
+        self._store, self._annotator = store, annotator
+
+    @property
+    def label(self) -> str:
+        """Name of the campaign's target."""
+        return self._store.manifest.label
+
+    def sources(self) -> Mapping[str, str]:
+        """Every case, and where its image came from."""
+        return {case.case_id: case.source for case in self._store.cases()}
+
+    def look(self, case_id: str, import_id: str) -> KnownCase:
+        """A case as it stands."""
+        return known_case(self._store, case_id, import_id)
+
+    def add(self, case_id: str, image: Image, source: str) -> None:
+        """Add a case."""
+        self._store.add_case(case_id, image, source)
+
+    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
+        """Confirm a mask durably, or keep it as a suggestion."""
+        if confirmed:
+            self._store.confirm(confirmation_of(case_id, mask, imported, self._annotator))
+        else:
+            self._store.save_draft(CaseDraft(case_id, mask, annotator=self._annotator, imported=imported))
+
+    def done(self) -> None:
+        """Nothing has to be told to a folder."""

@@ -1,0 +1,140 @@
+"""Imports that meet another patient, a full disk, an older program, or somebody who stops them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cache_helpers import (
+    a_confirmation,
+    a_mask,
+    a_quick_folder,
+    a_store,
+    an_image,
+)
+from label_files import two_values, write_dicom_seg, write_label
+from test_exporters import DICOM_GRID, write_series
+
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.errors import StorageFull
+from clopa_annotator.importers.import_run import run_import
+from clopa_annotator.importers.receiver import StoreReceiver
+from clopa_annotator.types import Image
+from clopa_annotator.types.imports import ImportOrder
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path):
+    with a_quick_folder(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with a_store(tmp_path / "campaign") as store:
+        for number in range(3):
+            store.add_case(f"case {number}", an_image(number))
+        yield store
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    for number in range(3):
+        write_label(tmp_path / "labels" / f"case {number}.nii.gz", two_values(number))
+    return tmp_path / "labels"
+
+
+def bring(store: CampaignStore, path: Path, target: str = "target=2", **changes):
+    order = ImportOrder(path, target=target, **changes)
+    return run_import(order, StoreReceiver(store, "Ada"))
+
+
+def reasons(report) -> dict[str, str]:
+    return {o.case_id: o.reason for o in report.of("left out")}
+
+
+# -- DICOM ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dicom(store, tmp_path):
+    voxels = an_image(3).voxels
+    write_series(tmp_path / "series", voxels, DICOM_GRID)
+    store.add_case("ct of somebody", Image(voxels, DICOM_GRID), source=str(tmp_path / "series"))
+    return tmp_path / "series"
+
+
+def test_a_dicom_segmentation_finds_its_case_by_the_series(store, dicom, tmp_path):
+    mask = a_mask(1)
+    mask[:2] = 0
+    path = write_dicom_seg(tmp_path / "seg" / "1.2.3.dcm", dicom, [mask, a_mask(2)], ["tumour", "rest"])
+    report = bring(store, path, target="target=tumour")
+    assert report.outcomes[0].case_id == "ct of somebody"
+    np.testing.assert_array_equal(store.read_mask(store.confirmed()[0]), mask)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("PatientID", "another patient"), ("FrameOfReferenceUID", "frame of reference")]
+)
+def test_another_patient_or_frame_is_refused_and_not_named(store, dicom, tmp_path, name, says):
+    import pydicom
+
+    path = write_dicom_seg(tmp_path / "seg" / "x.dcm", dicom, [a_mask(1)], ["tumour"])
+    dataset = pydicom.dcmread(path)
+    setattr(dataset, name, "1.2.3.4.5")
+    dataset.save_as(path)
+    (reason,) = reasons(bring(store, path, target="", resample=True)).values()
+    assert says in reason and "1.2.3.4.5" not in reason and "P1" not in reason
+    assert store.confirmed() == ()
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
+    class Full(StoreReceiver):
+        def keep(self, case_id, mask, imported, confirmed):
+            if case_id == "case 2":
+                raise StorageFull("No room.")
+            super().keep(case_id, mask, imported, confirmed)
+
+    order = ImportOrder(labels, target="2")
+    with pytest.raises(StorageFull):
+        run_import(order, Full(store, "Ada"))
+    assert len(store.confirmed()) == 2
+    assert [o.became for o in bring(store, labels, target="2").outcomes] == ["already there"] * 2 + [
+        "imported"
+    ]
+
+
+def test_an_import_can_be_watched_and_stopped(store, labels):
+    steps = []
+    order = ImportOrder(labels, target="2")
+    report = run_import(
+        order, StoreReceiver(store, "A"), lambda *step: steps.append(step[:2]), lambda: len(steps) == 2
+    )
+    assert steps == [(1, 3), (2, 3)]
+    assert report.stopped and report.in_words.endswith("Stopped before the end.")
+    assert len(store.confirmed()) == 2
+
+
+def test_a_record_of_an_import_is_read_by_a_program_that_does_not_know_it(store, labels):
+    bring(store, labels)
+    path = store.folder / store.confirmed()[0].folder / "record.json"
+    content = json.loads(path.read_bytes())
+    assert content["imported"]["taken"] == "2" and content["format_version"] == 1
+    drawn = store.confirm(a_confirmation(9, "case 2"))
+    assert "imported" not in json.loads((store.folder / drawn.folder / "record.json").read_bytes())
+
+
+def test_rebuilding_the_index_keeps_imports_known(store, labels, tmp_path):
+    from clopa_annotator.cache.campaign_store import rebuild_index
+
+    bring(store, labels)
+    store.close()
+    (tmp_path / "campaign" / "index.sqlite").unlink()
+    rebuild_index(tmp_path / "campaign")
+    with CampaignStore.open(tmp_path / "campaign", writer=True) as again:
+        assert [o.became for o in bring(again, labels).outcomes] == ["already there"] * 3
