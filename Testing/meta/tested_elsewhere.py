@@ -118,7 +118,7 @@ ELSEWHERE = (
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_calls",
-        "clopa_annotator.testing.fake_engine",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_episode_sampling.py",

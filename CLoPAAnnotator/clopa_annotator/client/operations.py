@@ -286,8 +286,6 @@ class ClientOperations:
         row, _ = self._transport.send("confirm", message, "application/octet-stream")
         return codec.ref_from_wire(row["ref"])
 
-    # -- reading -------------------------------------------------------------------------------------------
-
     def table(self, path: str, key: str, read: Callable[[Any], T]) -> tuple[T, ...]:
         """A list that the engine keeps."""
         row, _ = self._transport.exchange(path, {})

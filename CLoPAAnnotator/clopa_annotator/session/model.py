@@ -30,6 +30,7 @@ from torch import nn
 
 from clopa_annotator.errors import ModelError, ModelNotPresent
 from clopa_annotator.geometry import Kji
+from clopa_annotator.session.checksums import check_sums
 from clopa_annotator.session.lean import (
     PlansManager,
     nnInteractiveInferenceSession,
@@ -201,26 +202,9 @@ def _numpy_scalars() -> list[Any]:
     return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
 
 
-def _check_sums(path: Path) -> None:
-    """Compare each part of a checkpoint with the checksum beside it; PyTorch itself reads flipped bytes.
-
-    Files of PyTorch's old format, and those written with checksums turned off (all of them 0), have none.
-    """
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        if all(part.CRC == 0 for part in parts):
-            return
-        for part in parts:
-            with archive.open(part) as file:
-                while file.read(1 << 20):
-                    pass
-
-
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        _check_sums(path)
+        check_sums(path)
         with torch.serialization.safe_globals(_numpy_scalars()):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         sound = isinstance(checkpoint["network_weights"], dict) and isinstance(
