@@ -111,7 +111,7 @@ WITH_DATA = (
         "clopa_annotator.types.exports clopa_annotator.types.imports",
     ),
     Elsewhere(
-        "test_client_transfers.py",
+        "test_transfer_panel.py",
         "an import through an engine hands its labels to the engine",
         "clopa_annotator.client.engine_receiver",
         "clopa_annotator.client.transfers",
