@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.config import DEFAULT_STRATEGY, CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.errors import ConfigError
@@ -30,6 +31,7 @@ from clopa_annotator.evaluation.rows import (
     click_rows,
     episode_summary,
     summarise_stream,
+    with_standing,
 )
 from clopa_annotator.evaluation.tables import to_json, write_run
 from clopa_annotator.measurement import (
@@ -44,6 +46,7 @@ from clopa_annotator.measurement import (
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.recall import Recall, episode_key
 from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.training.replay import run_replay
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 
 
@@ -202,8 +205,23 @@ def _walk_stream(campaign: Campaign, stream: Sequence[LabelledCase], run: _Run) 
         curve = _annotate(campaign, case, protocol, run)
         run.stream.append(curve)
         run.progress.advance(f"{case.case_id}: first {curve.dice[0]:.2f}, {curve.used} clicks")
+        _prove(campaign, run)
         last = number == len(stream) - 1
         _learn(campaign, run, final=last and settings.final_episode)
+    standings = {v.number: v for v in campaign.registry.versions()}
+    run.episodes = [with_standing(e, standings.get(e.version or 0)) for e in run.episodes]
+
+
+def _prove(campaign: Campaign, run: _Run) -> None:
+    """Replay the new case with the version on probation and the one before; confirm it or take it back."""
+    probation = Probation(campaign)
+    job = probation.next_replay()
+    if job is None:
+        return
+    run_replay(job, device=run.settings.device)
+    verdict = probation.settle()
+    if verdict is not None:
+        run.progress.say(f"Version {verdict.version}: {verdict.decision.reason}")
 
 
 def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: _Run) -> CaseCurve:

@@ -53,12 +53,31 @@ def test_training_lowers_the_loss(tmp_path: Path, loaded: LoadedModel, mode: str
     assert len(result.val_score) == 4
 
 
-def test_the_best_epoch_is_kept_and_the_incoming_weights_compete(tmp_path: Path, loaded: LoadedModel) -> None:
-    settings = replace(QUICK, learning_rate=1e-9)
+def test_where_the_best_epoch_is_kept_the_incoming_weights_compete(
+    tmp_path: Path, loaded: LoadedModel
+) -> None:
+    settings = replace(QUICK, learning_rate=1e-9, keep="best")
     result = run(tiny_job(tmp_path / "job", settings), loaded)
     assert result.best_epoch == 0
     assert len(result.val_score) == 3
     assert delta_of(result) == {}
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_what_an_episode_hands_over_does_not_depend_on_the_held_out_cases(
+    tmp_path: Path, loaded: LoadedModel, keep: str
+) -> None:
+    """They are to judge it."""
+    settings = replace(QUICK, keep=keep, epochs=3, group="all")
+    handed_over = []
+    for val in ((5,), (6,), (5, 6)):
+        folder = tmp_path / "-".join(map(str, val))
+        result = run(tiny_job(folder, settings, val=val), loaded)
+        assert keep == "best" or result.best_epoch == 3
+        handed_over.append(delta_of(result))
+    for other in handed_over[1:]:
+        assert handed_over[0].keys() == other.keys()
+        assert all(torch.equal(value, other[name]) for name, value in handed_over[0].items())
 
 
 def test_without_held_out_cases_the_last_epoch_is_kept(tmp_path: Path, loaded: LoadedModel) -> None:

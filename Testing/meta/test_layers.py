@@ -46,6 +46,7 @@ COMPOSITION = {
     "permutations",
     "engine",
     "training",
+    "campaign",
     "cli",
     "commands",
     "__init__",

@@ -103,8 +103,10 @@ def version_to_wire(version: WeightsVersion) -> Row:
 
 def version_from_wire(row: Any) -> WeightsVersion:
     """The inverse of `version_to_wire`."""
-    decision = row.get("decision")
-    return _plain(WeightsVersion, row, decision=_plain(GateDecision, decision) if decision else None)
+    read = {
+        name: _plain(GateDecision, row[name]) if row.get(name) else None for name in ("decision", "verdict")
+    }
+    return _plain(WeightsVersion, row, **read)
 
 
 def own_mask(mask: Mask) -> Mask:

@@ -207,7 +207,7 @@ def _episodes(run: _Run) -> str:
             e.promoted,
             e.updates,
             round(e.seconds),
-            e.reason,
+            f"{e.reason} {e.verdict}".strip(),
         )
         for e in episodes
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, nauc
-from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision
+from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, WeightsVersion
 
 NAN = math.nan
 Part = Literal["stream", "test"]
@@ -32,6 +32,8 @@ class EpisodeSummary:
         reason: the gate's sentence, or why the episode failed.
         train_loss: mean loss per epoch.
         val_score: the loop's own validation score, index 0 before training.
+        standing: what became of the version by the end of the run, see `types.Standing`.
+        verdict: how its probation ended, in words; empty if it did not.
     """
 
     version: int | None
@@ -46,6 +48,8 @@ class EpisodeSummary:
     reason: str = ""
     train_loss: tuple[float, ...] = ()
     val_score: tuple[float, ...] = ()
+    standing: str = ""
+    verdict: str = ""
 
 
 def episode_summary(
@@ -66,6 +70,14 @@ def episode_summary(
         train_loss=result.train_loss,
         val_score=result.val_score,
     )
+
+
+def with_standing(episode: EpisodeSummary, version: WeightsVersion | None) -> EpisodeSummary:
+    """The row with what became of the episode's version."""
+    if version is None or version.number != episode.version:
+        return episode
+    verdict = version.verdict.reason if version.verdict else ""
+    return replace(episode, standing=version.standing, verdict=verdict)
 
 
 @dataclass(frozen=True)

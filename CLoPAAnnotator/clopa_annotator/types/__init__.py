@@ -29,7 +29,9 @@ from clopa_annotator.types.learning import (
     EpisodeResult,
     EpisodeStatus,
     GateDecision,
+    PairedCurves,
     Split,
+    Standing,
     WeightsVersion,
 )
 
@@ -48,12 +50,14 @@ __all__ = [
     "LassoPrompt",
     "Mask",
     "MaskPrompt",
+    "PairedCurves",
     "PointPrompt",
     "Prompt",
     "PromptKind",
     "Proposal",
     "ScribblePrompt",
     "Split",
+    "Standing",
     "TimedPrompt",
     "WeightsVersion",
 ]
