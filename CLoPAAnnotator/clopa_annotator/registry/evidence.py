@@ -75,8 +75,7 @@ class Belief:
         # Sum of squared deviations from the centre, the prior's own included; never below the prior's.
         squares = tally.squares + self.gain_cases * self.gain**2 - weight * centre**2
         scale = np.sqrt((self.spread_cases * self.spread**2 + np.maximum(squares, 0)) / freedom / weight)
-        chance: Numbers = special.stdtr(freedom, (centre - limit) / scale)
-        return chance
+        return np.asarray(special.stdtr(freedom, (centre - limit) / scale), np.float64)
 
 
 @dataclass(frozen=True)
