@@ -16,7 +16,8 @@ Gates:
 * ``e-value``: any mean gain promotes; in use afterwards only if a betting martingale on the ten new
   differences, bounded to +-0.2, reaches 20 (Waudby-Smith and Ramdas 2024): it assumes nothing of the spread.
 * ``entry only``: the product's rule without its probation.
-* ``product``: entry, and probation.
+* ``product``: entry, and probation. ``product, first episode``: on top of the untouched base, where a gain is
+  expected.
 
 Differences are normal around the true gain with the spread that is given, or Student t with three degrees of
 freedom (``heavy``), or drawn from the pairs of a ``curves.csv`` of ``benchmarks/gate_spread.py``, centred.
@@ -28,6 +29,7 @@ import argparse
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -138,11 +140,13 @@ def entry_only(world: World, rng: np.random.Generator, candidates: int, held_out
     return admitted, admitted
 
 
-def product(world: World, rng: np.random.Generator, candidates: int, held_out: int) -> tuple[Flags, Flags]:
+def product(
+    world: World, rng: np.random.Generator, candidates: int, held_out: int, first: bool = False
+) -> tuple[Flags, Flags]:
     """Entry and probation, as `registry.gate` does them."""
     rule = Rule()
     known = evidence(world.draw(rng, candidates, held_out))
-    admitted = rule.admits(known)
+    admitted = rule.admits(known, first=first)
     open_, in_use = admitted.copy(), admitted.copy()
     for seen in range(1, LATER + 1):
         known = known + evidence(world.draw(rng, candidates, 1))
@@ -159,6 +163,7 @@ GATES: dict[str, Gate] = {
     "e-value": e_value,
     "entry only": entry_only,
     "product": product,
+    "product, first episode": partial(product, first=True),
 }
 
 

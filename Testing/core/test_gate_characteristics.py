@@ -28,6 +28,9 @@ def test_a_candidate_that_brings_nothing_or_harms_is_gone_ten_cases_later(
     of = study.worlds(kind, 0.036, None)
     assert study.shares(study.product, of(0.0), N, held_out, 1)[1] <= 0.05
     assert study.shares(study.product, of(-0.02), N, held_out, 1)[1] <= 0.01
+    first = study.GATES["product, first episode"]
+    assert study.shares(first, of(0.0), N, held_out, 1)[1] <= 0.05
+    assert study.shares(first, of(-0.02), N, held_out, 1)[1] <= 0.01
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy"])
