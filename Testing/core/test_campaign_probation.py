@@ -13,15 +13,12 @@ from tiny_campaign import confirm_case, confirm_five, scores, tiny_dataset
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.campaign.probation_watch import ProbationWatch
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.desk import LearningDesk
-from clopa_annotator.engine.supervisor import SupervisorSettings
 from clopa_annotator.engine.trainer import run_leashed
 from clopa_annotator.episode.folder import read_job
-from clopa_annotator.errors import EpisodeError
 from clopa_annotator.events import EventLog
 from clopa_annotator.pipeline import Campaign
 from clopa_annotator.trainer import run_episode_job
-from clopa_annotator.training.replay import is_replay, read_replay, read_replay_result, run_replay
+from clopa_annotator.training.replay import read_replay, read_replay_result, run_replay
 
 model_folder, campaign = tiny_campaign.model_folder, tiny_campaign.campaign
 
@@ -237,81 +234,3 @@ def test_replays_lie_in_the_campaign_folder(promoted: Campaign, dataset: MsdData
     confirm_case(promoted, dataset, 5)
     job = Probation(promoted).next_replay()
     assert job == Path(promoted.folder) / "replays" / "0001"
-
-
-class InlineSupervisor:
-    """Runs a replay at once; holds an episode's job as if it ran."""
-
-    def __init__(self, desk: LearningDesk, inline: bool = True) -> None:
-        self.desk, self.inline = desk, inline
-        self.job: Path | None = None
-        self.cancelled = False
-
-    def run(self, job: Path) -> None:
-        if self.inline and is_replay(job):
-            run_replay(job, device="cpu")
-            self.desk._ended(job, "finished", "")
-        else:
-            self.job = job
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-def a_desk(campaign: Campaign, inline: bool = True) -> tuple[LearningDesk, InlineSupervisor, EventLog]:
-    events = EventLog()
-    desk = LearningDesk(campaign, events, SupervisorSettings(), lambda *_: None, lambda work: work())
-    supervisor = InlineSupervisor(desk, inline)
-    desk.supervisor = supervisor  # type: ignore[assignment]
-    return desk, supervisor, events
-
-
-def test_the_desk_replays_what_is_confirmed_and_says_where_it_stands(
-    promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk, _, events = a_desk(promoted)
-    scores(monkeypatch, before=0.4, after=0.41)
-    confirm_case(promoted, dataset, 5)
-    desk.confirmed()
-    assert "Version 1 is on probation: 1 of 10 newly confirmed cases compared." in desk.state(1).sentence
-    assert desk.episodes()[0].standing == "on probation"
-    scores(monkeypatch, before=0.6, after=0.1)
-    confirm_case(promoted, dataset, 6)
-    desk.confirmed()
-    state = desk.state(0)
-    assert state.phase == "taken back" and "Version 0 is in use again" in state.sentence
-    row = desk.episodes()[0]
-    assert (row.standing, row.promoted) == ("taken back", True) and row.verdict.startswith("Taken back: ")
-    assert "taken_back" in [e.name for e in events.since(0)]
-
-
-def test_a_verdict_that_a_killed_engine_owed_is_given_by_the_next(
-    promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores(monkeypatch, before=0.6, after=0.1)
-    confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
-    assert job is not None
-    run_replay(job, device="cpu")
-    desk, _, _ = a_desk(promoted)
-    desk.recover()
-    assert promoted.registry.current().number == 0 and desk.state(0).phase == "taken back"
-
-
-def test_an_episode_that_a_person_wants_does_not_wait_for_a_replay(
-    promoted: Campaign, dataset: MsdDataset
-) -> None:
-    desk, supervisor, _ = a_desk(promoted, inline=False)
-    for number in (5, 6):
-        confirm_case(promoted, dataset, number)
-    desk.confirmed()
-    replay = supervisor.job
-    assert replay is not None and is_replay(replay) and desk.state(1).phase == "waiting"
-    with pytest.raises(EpisodeError, match="No episode is running"):
-        desk.cancel()
-    desk.train_now()
-    assert supervisor.cancelled
-    supervisor.job = None
-    desk._ended(replay, "cancelled", "It was asked to stop.")
-    assert supervisor.job is not None and not is_replay(supervisor.job)
-    assert len(promoted.jobs()) == 2

@@ -182,8 +182,7 @@ class WeightsRegistry:
         """Like `add_candidate`, for weights that no episode made, for instance an online update's.
 
         Args:
-            tensors: values of every tensor that differs from the base.
-            parent, parameter_group, case_hashes, seed: see `WeightsVersion`.
+            tensors: values of every tensor that differs from the base; for the rest see `WeightsVersion`.
         """
         from clopa_annotator.delta import DeltaInfo, pack_delta
 
