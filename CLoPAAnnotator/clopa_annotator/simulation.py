@@ -109,6 +109,7 @@ class _Run:
     stream: list[CaseCurve] = field(default_factory=list)
     test: list[CaseCurve] = field(default_factory=list)
     episodes: list[EpisodeSummary] = field(default_factory=list)
+    returns: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def run_simulation(
@@ -209,7 +210,7 @@ def _walk_stream(campaign: Campaign, stream: Sequence[LabelledCase], run: _Run) 
         last = number == len(stream) - 1
         _learn(campaign, run, final=last and settings.final_episode)
     standings = {v.number: v for v in campaign.registry.versions()}
-    run.episodes = [with_standing(e, standings.get(e.version or 0)) for e in run.episodes]
+    run.episodes = [with_standing(e, standings.get(e.version or 0), run.returns) for e in run.episodes]
 
 
 def _prove(campaign: Campaign, run: _Run) -> None:
@@ -222,6 +223,8 @@ def _prove(campaign: Campaign, run: _Run) -> None:
     verdict = probation.settle()
     if verdict is not None:
         run.progress.say(f"Version {verdict.version}: {verdict.decision.reason}")
+    if verdict is not None and not verdict.decision.promoted:
+        run.returns[verdict.version] = (len(run.stream), verdict.in_use)
 
 
 def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: _Run) -> CaseCurve:

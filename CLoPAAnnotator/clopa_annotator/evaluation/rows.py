@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -34,6 +34,8 @@ class EpisodeSummary:
         val_score: the loop's own validation score, index 0 before training.
         standing: what became of the version by the end of the run, see `types.Standing`.
         verdict: how its probation ended, in words; empty if it did not.
+        taken_back_at: confirmed cases when the version was taken back; None if it was not.
+        returned_to: the version that came into use instead.
     """
 
     version: int | None
@@ -50,6 +52,8 @@ class EpisodeSummary:
     val_score: tuple[float, ...] = ()
     standing: str = ""
     verdict: str = ""
+    taken_back_at: int | None = None
+    returned_to: int | None = None
 
 
 def episode_summary(
@@ -72,12 +76,32 @@ def episode_summary(
     )
 
 
-def with_standing(episode: EpisodeSummary, version: WeightsVersion | None) -> EpisodeSummary:
-    """The row with what became of the episode's version."""
+def with_standing(
+    episode: EpisodeSummary, version: WeightsVersion | None, returns: Mapping[int, tuple[int, int]]
+) -> EpisodeSummary:
+    """The row with what became of the episode's version.
+
+    Args:
+        episode: the row.
+        version: its version at the end of the run.
+        returns: per version that was taken back the number of confirmed cases then, and what came instead.
+    """
     if version is None or version.number != episode.version:
         return episode
     verdict = version.verdict.reason if version.verdict else ""
-    return replace(episode, standing=version.standing, verdict=verdict)
+    at, to = returns.get(version.number, (None, None))
+    return replace(episode, standing=version.standing, verdict=verdict, taken_back_at=at, returned_to=to)
+
+
+def versions_in_use(episodes: Iterable[EpisodeSummary]) -> tuple[tuple[int, int], ...]:
+    """(confirmed cases, version in use from then on), in order; empty if the base always was."""
+    changes = []
+    for e in episodes:
+        if e.promoted and e.version is not None:
+            changes.append((e.at_case, 1, e.version))
+        if e.taken_back_at is not None:
+            changes.append((e.taken_back_at, 0, e.returned_to or 0))
+    return tuple((count, version) for count, _, version in sorted(changes))
 
 
 @dataclass(frozen=True)
