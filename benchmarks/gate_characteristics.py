@@ -231,6 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in GATES if kind == "normal" else ("product",):
             print(f"\n### {name}, {kind} differences\n")
             print("\n".join(table(GATES[name], of, options.candidates, options.seed)), flush=True)
+    for spread in (0.06, 0.1):
+        for name in ("product", "product, first episode"):
+            print(f"\n### {name}, normal differences with a spread of {spread}\n")
+            of = worlds("normal", spread, None)
+            print("\n".join(table(GATES[name], of, options.candidates, options.seed)), flush=True)
     harmful = World(0.03, 0.16, -0.05, gaussian, (options.spread, 2 * options.spread, 0.8 * options.spread))
     print("\n### Better first proposals (+.16), better score (+.03), worse after ten corrections (-.05)\n")
     print("| gate | " + " | ".join(f"{n} held out" for n in HELD_OUT) + " |\n" + "|---" * 5 + "|")

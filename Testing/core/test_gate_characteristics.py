@@ -33,6 +33,16 @@ def test_a_candidate_that_brings_nothing_or_harms_is_gone_ten_cases_later(
     assert study.shares(first, of(-0.02), N, held_out, 1)[1] <= 0.01
 
 
+@pytest.mark.parametrize("held_out", [1, 4])
+def test_what_brings_nothing_goes_also_where_cases_spread_more_than_the_rule_expects(
+    study: ModuleType, held_out: int
+) -> None:
+    for spread, harmful in ((0.06, 0.01), (0.1, 0.025)):
+        of = study.worlds("normal", spread, None)
+        assert study.shares(study.product, of(0.0), N, held_out, 1)[1] <= 0.05
+        assert study.shares(study.product, of(-0.02), N, held_out, 1)[1] <= harmful
+
+
 @pytest.mark.parametrize("kind", ["normal", "heavy"])
 def test_a_real_gain_is_promoted_and_stays(study: ModuleType, kind: str) -> None:
     promoted, stays = study.shares(study.product, study.worlds(kind, 0.036, None)(0.05), N, 4, 1)

@@ -116,8 +116,8 @@ class Rule:
     enter: float = 0.8
     margin: float = 0.01
     doubt: float = 0.8
-    confirm: float = 0.995
-    settle: float = 0.95
+    confirm: float = 0.999
+    settle: float = 0.98
     give_up: float = 0.2
     probation: int = 10
     belief: Belief = Belief()
