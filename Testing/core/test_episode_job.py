@@ -69,12 +69,14 @@ def test_what_an_episode_hands_over_does_not_depend_on_the_held_out_cases(
 ) -> None:
     """They are to judge it."""
     settings = replace(QUICK, keep=keep, epochs=3, group="all")
-    handed_over = []
+    handed_over, chosen_by = [], set()
     for val in ((4,), (5,), (4, 5)):
         folder = tmp_path / "-".join(map(str, val))
         result = run(tiny_job(folder, settings, train=(1, 2, 3), val=val), loaded)
         assert keep == "best" or result.best_epoch == 3
         handed_over.append(delta_of(result))
+        chosen_by.add(result.val_score)
+    assert keep == "last" or len(chosen_by) == 1, "the best is chosen on the training cases"
     for other in handed_over[1:]:
         assert handed_over[0].keys() == other.keys()
         assert all(torch.equal(value, other[name]) for name, value in handed_over[0].items())
