@@ -77,6 +77,7 @@ class LearningDesk:
 
     def recover(self) -> None:
         """Pick up what an engine before this one left; to be called once, at the start."""
+        self._probation.settle()
         for job in self._campaign.jobs():
             if job_has_ended(job):
                 self._register_if_left(job)
@@ -86,7 +87,6 @@ class LearningDesk:
                 logger.info("Resuming episode %s", job.name)
                 self._begin(job)
                 return
-        self._probation.settle()
         with self._mutex:
             self._probation.start_if_due(self.supervisor)
 
