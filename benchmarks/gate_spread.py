@@ -31,7 +31,7 @@ from clopa_annotator.delta import DeltaInfo, pack_delta, unpack_delta
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
-from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
 from clopa_annotator.models import resolve
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision

@@ -10,15 +10,15 @@ import tiny_campaign
 import torch
 from tiny_campaign import confirm_case, confirm_five, scores, tiny_dataset
 
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.campaign.probation_watch import ProbationWatch
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.trainer import run_leashed
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.events import EventLog
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import read_replay, read_replay_result, run_replay
+from clopa_annotator.training.trainer_process import run_leashed
 
 model_folder, campaign = tiny_campaign.model_folder, tiny_campaign.campaign
 
@@ -132,7 +132,7 @@ def test_after_a_kill_the_same_verdict_is_reached(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("clopa_annotator.checking.score_case", killed)
+        patch.setattr("clopa_annotator.training.candidate_evaluation.score_case", killed)
         with pytest.raises(KeyboardInterrupt):
             run_replay(job, device="cpu")
     assert Probation(promoted).next_replay() == job, "the interrupted replay is done again"

@@ -8,14 +8,14 @@ import pytest
 import test_campaign_probation
 from tiny_campaign import confirm_case, scores
 
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.episode_controller import EpisodeController
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.engine.desk import LearningDesk
-from clopa_annotator.engine.supervisor import SupervisorSettings
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.events import EventLog
-from clopa_annotator.pipeline import Campaign
 from clopa_annotator.training.replay import is_replay, run_replay
+from clopa_annotator.training.supervisor import SupervisorSettings
 
 model_folder, campaign = test_campaign_probation.model_folder, test_campaign_probation.campaign
 dataset, promoted = test_campaign_probation.dataset, test_campaign_probation.promoted
@@ -24,15 +24,15 @@ dataset, promoted = test_campaign_probation.dataset, test_campaign_probation.pro
 class InlineSupervisor:
     """Runs a replay at once; holds an episode's job as if it ran."""
 
-    def __init__(self, desk: LearningDesk, inline: bool = True) -> None:
-        self.desk, self.inline = desk, inline
+    def __init__(self, desk: EpisodeController, inline: bool = True) -> None:
+        self.controller, self.inline = desk, inline
         self.job: Path | None = None
         self.cancelled = False
 
     def run(self, job: Path) -> None:
         if self.inline and is_replay(job):
             run_replay(job, device="cpu")
-            self.desk._ended(job, "finished", "")
+            self.controller._ended(job, "finished", "")
         else:
             self.job = job
 
@@ -40,9 +40,9 @@ class InlineSupervisor:
         self.cancelled = True
 
 
-def a_desk(campaign: Campaign, inline: bool = True) -> tuple[LearningDesk, InlineSupervisor, EventLog]:
+def a_desk(campaign: Campaign, inline: bool = True) -> tuple[EpisodeController, InlineSupervisor, EventLog]:
     events = EventLog()
-    desk = LearningDesk(campaign, events, SupervisorSettings(), lambda *_: None, lambda work: work())
+    desk = EpisodeController(campaign, events, SupervisorSettings(), lambda *_: None, lambda work: work())
     supervisor = InlineSupervisor(desk, inline)
     desk.supervisor = supervisor  # type: ignore[assignment]
     return desk, supervisor, events

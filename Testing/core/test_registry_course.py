@@ -12,7 +12,7 @@ from test_registry import HASH, YES, Killed, add, killed_at
 
 from clopa_annotator.errors import RegistryError
 from clopa_annotator.registry.files import sealed
-from clopa_annotator.registry.store import WeightsRegistry
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.types import GateDecision
 
 registry = test_registry.registry

@@ -11,13 +11,13 @@ import pytest
 import tiny_campaign
 from tiny_campaign import confirm_case, confirm_five, tiny_config
 
-from clopa_annotator import jobs
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job, write_result
 from clopa_annotator.errors import CorruptRecord
-from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.pipeline import Campaign
+from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.scheduler import SchedulerSettings
+from clopa_annotator.training import job_index
 from clopa_annotator.training.roles import ROLES, RoleBook
 from clopa_annotator.types import EpisodeResult, GateDecision, Mask
 
@@ -186,7 +186,7 @@ def test_the_curriculum_does_not_look_at_what_the_gate_says(campaign: Campaign, 
     seen = []
     for promoted, after in ((True, 0.9), (False, 0.1)):
         write_result(job, result, GateDecision(promoted, "", ("a",), (0.5,), (after,)))
-        seen.append(jobs.past_episodes((job,)))
+        seen.append(job_index.past_episodes((job,)))
     assert seen[0] == seen[1] and seen[0][0].fall == pytest.approx(0.3)
 
 

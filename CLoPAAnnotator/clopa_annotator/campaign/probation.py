@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from clopa_annotator import models
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.registry.gate import settle
-from clopa_annotator.trainer import gate_settings
+from clopa_annotator.training.job_runner import gate_settings
 from clopa_annotator.training.replay import (
     REPLAYS,
     ReplayOrder,
@@ -31,7 +31,7 @@ from clopa_annotator.training.replay import (
 from clopa_annotator.types import CaseRef, GateDecision, PairedCurves
 
 if TYPE_CHECKING:
-    from clopa_annotator.pipeline import Campaign
+    from clopa_annotator.campaign.composition import Campaign
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clopa_annotator.campaign.prediction import OnThread
 from clopa_annotator.campaign.probation import Probation
-from clopa_annotator.engine.messages import LearningPhase
-from clopa_annotator.engine.prediction import OnThread
-from clopa_annotator.engine.supervisor import Outcome, Supervisor
 from clopa_annotator.events import EventLog
 from clopa_annotator.training.replay import ReplayResult, is_replay, write_replay_result
+from clopa_annotator.training.supervisor import Outcome, Supervisor
+from clopa_annotator.wire.messages import LearningPhase
 
 if TYPE_CHECKING:
-    from clopa_annotator.pipeline import Campaign
+    from clopa_annotator.campaign.composition import Campaign
 
 
 class ProbationWatch:

@@ -34,7 +34,7 @@ def pretrain(
     ] = None,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
-    from clopa_annotator.pretrain.settings import read_settings
+    from clopa_annotator.pretrain.pretrain_settings import read_settings
     from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
 
     settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
@@ -73,7 +73,7 @@ def engine(
     key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file with the private key.")] = None,
 ) -> None:
     """Serve one campaign: clicks, confirmations, learning in the background."""
-    from clopa_annotator.engine.serve import run_engine, tls_from
+    from clopa_annotator.server.serve import run_engine, tls_from
 
     tls = tls_from(certificate, key)
     run_engine(campaign, host, port, token_file, device=device, parent_stdin=parent_stdin, tls=tls)
@@ -83,7 +83,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say in words what this machine can do."""
-    from clopa_annotator.engine.doctor import examine
+    from clopa_annotator.server.doctor import examine
 
     findings = examine()
     if json:

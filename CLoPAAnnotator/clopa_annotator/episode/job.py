@@ -20,9 +20,9 @@ from clopa_annotator import __version__
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.allocator import keep_freed_memory
-from clopa_annotator.episode.cases import CaseReader, CaseSource
+from clopa_annotator.episode.channels_last import training_layout
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
-from clopa_annotator.episode.encoding import EncodingRules
+from clopa_annotator.episode.epochs import Hooks, Trainer
 from clopa_annotator.episode.folder import (
     CHECKPOINT,
     DELTA,
@@ -34,11 +34,11 @@ from clopa_annotator.episode.folder import (
     write_job,
     write_result,
 )
-from clopa_annotator.episode.layout import training_layout
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.sampling import Replay, Sampler
-from clopa_annotator.episode.trainer import Hooks, Trainer
+from clopa_annotator.episode.training_cases import CaseReader, CaseSource
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.types import EpisodeResult, EpisodeStatus

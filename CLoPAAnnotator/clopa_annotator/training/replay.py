@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clopa_annotator.cache.store import CampaignStore
-from clopa_annotator.checking import Comparing, compare
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.errors import ClopaError, EpisodeCancelled, EpisodeError
-from clopa_annotator.registry.store import WeightsRegistry
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.session.model import load_model
-from clopa_annotator.trainer import held_out_cases
+from clopa_annotator.training.candidate_evaluation import Comparing, compare
+from clopa_annotator.training.job_runner import held_out_cases
 from clopa_annotator.types import CaseRef, PairedCurves
 
 logger = logging.getLogger(__name__)
