@@ -182,7 +182,7 @@ def _episodes(runs: Iterable[Run]) -> str:
             continue
         used = [e.version or 0 for e in run.summary.episodes if e.promoted]
         first = values.get(used[0], math.nan) if run.summary.episodes[0].promoted else values[0]
-        last = values[used[-1]] if used else values[0]
+        last = values[newest_version(run)]
         done = f"{len(used)} of {len(run.summary.episodes)}"
         seconds = f"{fmean(e.seconds for e in run.summary.episodes):.0f}"
         rows.append([run.summary.dataset, name_of(run), values[0], first, last, done, seconds])

@@ -51,7 +51,8 @@ class CampaignConfig:
         schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
             for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
-        gate_clicks: corrections given to each held-out case when a candidate is compared.
+        gate_clicks: corrections given to each case when a candidate is compared.
+        gate_runs: times that each case is annotated then, each with other clicks.
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
     """
@@ -62,7 +63,8 @@ class CampaignConfig:
     strategy: str = DEFAULT_STRATEGY
     schedule: str = "quick"
     seed: int = 0
-    gate_clicks: int = 3
+    gate_clicks: int = 10
+    gate_runs: int = 2
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
 
@@ -77,6 +79,8 @@ class CampaignConfig:
             raise ConfigError(f"There is no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}.")
         if self.gate_clicks < 0:
             raise ConfigError("The gate cannot give a negative number of corrections.")
+        if self.gate_runs < 1:
+            raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
 

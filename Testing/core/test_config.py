@@ -25,6 +25,7 @@ def test_settings_survive_json() -> None:
         ({"strategy": "magic"}, "no strategy 'magic'"),
         ({"schedule": "slow"}, "no schedule 'slow'"),
         ({"gate_clicks": -1}, "negative number of corrections"),
+        ({"gate_runs": 0}, "at least once"),
         ({"gate_worst_drop": 1.5}, "between 0 and 1"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from clopa_annotator.episode import job as job_module
 from clopa_annotator.episode.epochs import dice_auc
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.parameters import select
+from clopa_annotator.episode.sampling import Sampler
 from clopa_annotator.session.model import LoadedModel
 
 loaded, one_thread = tiny_episode.loaded, tiny_episode.one_thread
@@ -53,12 +55,41 @@ def test_training_lowers_the_loss(tmp_path: Path, loaded: LoadedModel, mode: str
     assert len(result.val_score) == 4
 
 
-def test_the_best_epoch_is_kept_and_the_incoming_weights_compete(tmp_path: Path, loaded: LoadedModel) -> None:
-    settings = replace(QUICK, learning_rate=1e-9)
+def test_where_the_best_epoch_is_kept_the_incoming_weights_compete(
+    tmp_path: Path, loaded: LoadedModel
+) -> None:
+    settings = replace(QUICK, learning_rate=1e-9, keep="best")
     result = run(tiny_job(tmp_path / "job", settings), loaded)
     assert result.best_epoch == 0
     assert len(result.val_score) == 3
     assert delta_of(result) == {}
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_what_an_episode_hands_over_does_not_depend_on_the_held_out_cases(
+    tmp_path: Path, loaded: LoadedModel, keep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are to judge it."""
+    judged: list[set[str]] = []
+
+    class Watched(Sampler):
+        def __init__(self, *given: Any) -> None:
+            judged.append({ref.case_id for ref in given[2]})
+            super().__init__(*given)
+
+    monkeypatch.setattr("clopa_annotator.episode.job.Sampler", Watched)
+    settings = replace(QUICK, keep=keep, epochs=3, group="all")
+    handed_over = []
+    for val in ((4,), (5,), (4, 5)):
+        folder = tmp_path / "-".join(map(str, val))
+        result = run(tiny_job(folder, settings, train=(1, 2, 3), val=val), loaded)
+        assert keep == "best" or result.best_epoch == 3
+        handed_over.append(delta_of(result))
+    train = {ref.case_id for ref in tiny_reader().refs[:3]}
+    assert keep == "last" or all(cases == train for cases in judged), "the best is chosen on them"
+    for other in handed_over[1:]:
+        assert handed_over[0].keys() == other.keys()
+        assert all(torch.equal(value, other[name]) for name, value in handed_over[0].items())
 
 
 def test_without_held_out_cases_the_last_epoch_is_kept(tmp_path: Path, loaded: LoadedModel) -> None:

@@ -169,7 +169,7 @@ def test_the_injected_generator_gives_the_same_volume_for_the_same_seed() -> Non
 
 
 def test_patience_ends_an_episode_that_no_longer_improves(tmp_path: Path, loaded: LoadedModel) -> None:
-    hopeless = {"learning_rate": 1e-9, "epochs": 6, "val": (5,)}
+    hopeless = {"learning_rate": 1e-9, "epochs": 6, "val": (5,), "keep": "best"}
     assert run(tmp_path / "all", loaded, **hopeless).updates == 12
     early = run(tmp_path / "early", loaded, **hopeless, patience=2)
     assert (early.status, early.updates, early.best_epoch) == ("finished", 4, 0)
@@ -178,6 +178,10 @@ def test_patience_ends_an_episode_that_no_longer_improves(tmp_path: Path, loaded
 
 def test_without_held_out_cases_patience_never_ends(tmp_path: Path, loaded: LoadedModel) -> None:
     assert run(tmp_path / "job", loaded, patience=1, epochs=3).updates == 6
+
+
+def test_where_the_last_epoch_is_handed_over_patience_never_ends(tmp_path: Path, loaded: LoadedModel) -> None:
+    assert run(tmp_path / "job", loaded, learning_rate=1e-9, epochs=3, patience=1, val=(5,)).updates == 6
 
 
 def test_stepping_after_each_pass_steps_as_often_as_the_window_is_long(

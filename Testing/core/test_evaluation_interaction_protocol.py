@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from clopa_annotator.evaluation.interaction_protocol import (
     run_case,
     summarise,
 )
+from clopa_annotator.evaluation.rows import EpisodeSummary, versions_in_use
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.testing.fake_session import FakeSession
@@ -187,7 +189,7 @@ def test_curves_that_do_not_belong_together_are_refused():
 
 
 def test_a_trajectory_steps_when_a_version_is_made():
-    trajectory = make_trajectory(5, {0: 0.2, 1: 0.6, 2: 0.8}, {1: 2, 2: 5})
+    trajectory = make_trajectory(5, {0: 0.2, 1: 0.6, 2: 0.8}, ((2, 1), (5, 2)))
     assert trajectory.values == (0.2, 0.6, 0.6, 0.6, 0.8)
     assert trajectory.area == pytest.approx((0.4 + 0.6 + 0.6 + 0.7) / 4)
     assert trajectory.cases_to(0.6) == 2, "reaching is enough"
@@ -213,3 +215,13 @@ def test_trajectories_average_over_permutations():
 def test_steps_outside_the_stream_are_refused():
     with pytest.raises(ConfigError, match="between 1 and the number of cases"):
         Trajectory(3, 0.1, ((4, 0.2),))
+
+
+def test_a_trajectory_goes_back_where_a_version_was_taken_back() -> None:
+    row = EpisodeSummary(version=1, at_case=2, train=1, val=1, seconds=0, updates=0, promoted=True)
+    taken_back = replace(row, taken_back_at=4, returned_to=0)
+    second = replace(row, version=2, at_case=4)
+    assert versions_in_use((taken_back, second)) == ((2, 1), (4, 0), (4, 2))
+    assert versions_in_use((replace(row, promoted=False),)) == ()
+    trajectory = make_trajectory(5, {0: 0.2, 1: 0.1}, versions_in_use((taken_back,)))
+    assert trajectory.values == (0.2, 0.1, 0.1, 0.2, 0.2)

@@ -19,7 +19,7 @@ from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
 from clopa_annotator.training import candidate_evaluation
 from clopa_annotator.training.job_runner import run_episode_job
-from clopa_annotator.types import Confirmation, GateDecision
+from clopa_annotator.types import Confirmation, GateDecision, PairedCurves
 
 model_folder = tiny_campaign.model_folder
 
@@ -49,8 +49,9 @@ def a_campaign(folder: Path, model: Path, **changes: object) -> Campaign:
 def open_the_gate(patch: pytest.MonkeyPatch) -> None:
     """Promote whatever was compared: a tiny network's gains are chance."""
 
-    def decide(names: Sequence[str], before: Sequence[float], after: Sequence[float], _: object) -> object:
-        return GateDecision(True, "For the test.", tuple(names), tuple(before), tuple(after))
+    def decide(pairs: Sequence[PairedCurves], _: object, **__: object) -> object:
+        names, before, after = zip(*((p.case_id, p.before[0], p.after[0]) for p in pairs), strict=True)
+        return GateDecision(True, "For the test.", names, before, after)
 
     patch.setattr(candidate_evaluation, "decide", decide)
 
@@ -98,7 +99,7 @@ def test_pis_weights_are_a_candidate_even_if_no_epoch_is_better(
 ) -> None:
     make_episodes_tiny(monkeypatch)
     open_the_gate(monkeypatch)
-    hopeless = (("learning_rate", 1e-12), ("weight_decay", 0.0))
+    hopeless = (("learning_rate", 1e-12), ("weight_decay", 0.0), ("keep", "best"))
     spec = strategies.get_strategy("pi-then-clopa")
     changed = strategies.StrategySpec(spec.name, "", "all", hopeless, online=spec.online)
     monkeypatch.setattr(strategies, "SPECS", (changed,))

@@ -33,7 +33,7 @@ def prepared(campaign: Campaign, dataset: MsdDataset) -> Path:
 
 def better(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the gate see that the candidate is better."""
-    monkeypatch.setattr(checking, "score_case", lambda model, *_: 0.6 if model.version else 0.4)
+    monkeypatch.setattr(checking, "score_case", lambda model, *_: (0.6 if model.version else 0.4,))
 
 
 def test_a_cancelled_episode_goes_on_only_when_a_person_wants_it(

@@ -49,7 +49,13 @@ def make_episodes_tiny(patch: pytest.MonkeyPatch) -> None:
 
 
 def tiny_config(model: Path, **changes: object) -> CampaignConfig:
-    values: dict[str, object] = {"name": "Tiny", "size": 8, "model": str(model), "gate_clicks": 1}
+    values: dict[str, object] = {
+        "name": "Tiny",
+        "size": 8,
+        "model": str(model),
+        "gate_clicks": 1,
+        "gate_runs": 1,
+    }
     return CampaignConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -88,10 +94,12 @@ def scores(monkeypatch: pytest.MonkeyPatch, before: float, after: float) -> list
     """Let the gate see these scores; returns which case was scored with which side's weights."""
     seen: list[tuple[str, int]] = []
 
-    def score(model: object, case: checking.HeldOutCase, clicks: int, seed: int) -> float:
+    def score(
+        model: object, case: checking.HeldOutCase, clicks: int, seed: int, run: int
+    ) -> tuple[float, ...]:
         version = model.version  # type: ignore[attr-defined]
         seen.append((case.case_id, version))
-        return after if version else before
+        return (after if version else before,) * (clicks + 1)
 
     monkeypatch.setattr(checking, "score_case", score)
     return seen

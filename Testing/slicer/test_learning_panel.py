@@ -79,6 +79,21 @@ def test_weights_can_be_used_at_once(driver):
     assert "New weights are in use" in driver.said
 
 
+def test_a_version_that_is_taken_back_is_told_with_its_reason(driver):
+    driver.ui.swapAtOnce.click()
+    confirm_cases(driver, 5)
+    driver.until(lambda: "version 1" in driver.ui.weightsLabel.text, "the swap")
+    reason = "Taken back: mean score 0.600 before, 0.500 after on 1 newly confirmed case."
+    driver.client.campaign.learning.take_back(reason)
+    driver.until(lambda: "taken back" in driver.ui.learningLabel.text, "the verdict")
+    assert reason in driver.ui.learningLabel.text and "taken back" in driver.ui.learningSection.text
+    driver.until(lambda: driver.ui.episodesTable.item(0, 1).text() == "taken back", "the table")
+    assert reason in driver.ui.episodesTable.item(0, 1).toolTip()
+    driver.until(lambda: "the untouched model" in driver.ui.weightsLabel.text, "the weights")
+    driver.until(lambda: "taken back" in driver.ui.versionBox.itemText(0), "the list of versions")
+    assert "Version 1 was taken back, version 0 is in use again." in driver.said
+
+
 def test_a_rejected_and_a_failed_episode_say_why(driver):
     learning = driver.client.campaign.learning
     learning.script = (

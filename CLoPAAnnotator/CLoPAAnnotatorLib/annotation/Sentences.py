@@ -56,6 +56,10 @@ def ofEvent(event: Event) -> Said | None:
     """What an event from the engine says; None if it is told elsewhere."""
     if event.name == "swapped":
         return tr("New weights are in use: version {v}.").format(v=event.data.get("version")), "calm"
+    if event.name == "taken_back":
+        said = tr("Version {v} was taken back, version {u} is in use again. {reason}")
+        data = event.data
+        return said.format(v=data.get("version"), u=data.get("in_use"), reason=data.get("reason")), "warning"
     if event.name == "connection" and not event.data.get("up", True):
         return str(event.data.get("sentence", "")), "error"
     if event.name == "confirmation_refused":

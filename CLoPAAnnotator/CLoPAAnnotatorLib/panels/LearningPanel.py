@@ -19,11 +19,12 @@ from CLoPAAnnotatorLib.Texts import tr
 
 COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", "min:s")
 TELLING = {"learning", "episode_progress", "promoted", "rejected", "episode_failed", "swapped", "rolled_back",
-           "confirmed", "case_changed", "gap"}  # fmt: skip
+           "version_confirmed", "taken_back", "confirmed", "case_changed", "gap"}  # fmt: skip
 LIST_CHANGING = TELLING - {"episode_progress"}
 READING_S = 8.0
 """How long a refusal stays before the next state may replace it: events often follow within milliseconds."""
-MOOD_OF_PHASE = {"promoted": "good", "rejected": "warning", "failed": "error", "cancelled": "warning"}
+MOOD_OF_PHASE = {"promoted": "good", "confirmed": "good", "rejected": "warning", "taken back": "warning",
+                 "failed": "error", "cancelled": "warning"}  # fmt: skip
 
 
 def dice(value: float | None) -> str:
@@ -48,6 +49,8 @@ def decisionText(row: EpisodeRow) -> str:
     """What became of an episode, in a word."""
     if row.status != "finished":
         return tr(row.status)
+    if row.standing and row.promoted:
+        return tr(row.standing)
     return tr("promoted") if row.promoted else tr("rejected") if row.promoted is False else tr("finished")
 
 
@@ -201,7 +204,7 @@ class LearningPanel:
                      f"{row.train}/{row.val}", str(row.at_case), minutes(row.seconds))  # fmt: skip
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(f"{row.started}\n{row.reason}".strip())
+                item.setToolTip(f"{row.started}\n{row.reason}\n{row.verdict}".strip())
                 table.setItem(line, column, item)
         table.resizeColumnsToContents()
         self.plots.setEpisodes(rows)
@@ -216,7 +219,9 @@ class LearningPanel:
                 tr("untouched model") if version.number == 0 else tr("episode {n}").format(n=version.episode)
             )
             decision = version.decision
-            if decision is not None and not decision.promoted:
+            if version.standing:
+                kind += ", " + tr(version.standing)
+            elif decision is not None and not decision.promoted:
                 kind += ", " + tr("rejected")
             box.addItem(tr("Version {v} ({kind})").format(v=version.number, kind=kind), version.number)
         found = box.findData(chosen)

@@ -184,10 +184,12 @@ class Engine:
 
         return afterwards
 
-    def _promoted(self, version: int) -> None:
-        if self.controller.policy == "at once" or version < self._in_use:
+    def _promoted(self, version: int, at_once: bool = False) -> None:
+        """Other weights come into use: at once, or where a case is open with the next one."""
+        at_once = at_once or self.controller.policy == "at once"
+        if at_once:
             self.sessions.follow(version)
-        if not len(self.sessions) or self.controller.policy == "at once" or version < self._in_use:
+        if not len(self.sessions) or at_once:
             self._in_use = version
             self.events.publish("swapped", version=version)
 

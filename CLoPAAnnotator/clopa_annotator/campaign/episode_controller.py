@@ -18,17 +18,18 @@ from clopa_annotator.campaign.episode_rows import (
     episode_row,
     job_has_ended,
     job_number,
+    learning_state,
     phase_in_words,
     progress_in_words,
 )
 from clopa_annotator.campaign.prediction import OnThread
+from clopa_annotator.campaign.probation_watch import ProbationWatch, replays
 from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import ClopaError, EpisodeError
 from clopa_annotator.events import EventLog
-from clopa_annotator.scheduler import SchedulerSettings, threshold
 from clopa_annotator.training.job_index import hold_back_if_overtaken
 from clopa_annotator.training.signals import CANCEL
-from clopa_annotator.training.supervisor import Outcome, Supervisor, SupervisorSettings, has_result
+from clopa_annotator.training.supervisor import Outcome, Supervisor, SupervisorSettings
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, WeightsVersion
 from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
 
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
 
 logger = logging.getLogger(__name__)
-
-
-_LASTING: frozenset[LearningPhase] = frozenset({"promoted", "rejected", "failed", "cancelled"})
+_LASTING: frozenset[LearningPhase] = frozenset(
+    {"promoted", "rejected", "confirmed", "taken back", "failed", "cancelled"}
+)
 
 
 class EpisodeController:
@@ -49,7 +50,7 @@ class EpisodeController:
         campaign: Campaign,
         events: EventLog,
         settings: SupervisorSettings,
-        on_promoted: Callable[[int], None],
+        on_promoted: Callable[[int, bool], None],
         on_thread: OnThread,
     ) -> None:
         """Nothing starts before `recover`.
@@ -58,23 +59,25 @@ class EpisodeController:
             campaign: whose episodes these are.
             events: where to tell.
             settings: of the supervisor.
-            on_promoted: told the number of a version that was promoted or restored.
+            on_promoted: told the number of a version that comes into use, and whether at once for all.
             on_thread: runs what changes the live weights, between two predictions.
         """
         self._campaign, self._events, self._on_promoted = campaign, events, on_promoted
         self._on_thread = on_thread
+        self._probation = ProbationWatch(campaign, events, on_thread, self._conclude, on_promoted)
         self.supervisor = Supervisor(replace(settings, has_ended=job_has_ended), self._heard, self._ended)
         self._mutex = threading.RLock()
         self._phase: LearningPhase = "idle"
         self._sentence = ""
         self._progress: dict[str, Any] = {}
-        self.paused = False
+        self.paused = self._wanted = False
         self.policy: SwapPolicy = "between cases"
 
     # -- what happens --------------------------------------------------------------------------------------
 
     def recover(self) -> None:
         """Pick up what an engine before this one left; to be called once, at the start."""
+        self._probation.settle()
         for job in self._campaign.jobs():
             if job_has_ended(job):
                 self._register_if_left(job)
@@ -83,7 +86,9 @@ class EpisodeController:
             else:
                 logger.info("Resuming episode %s", job.name)
                 self._begin(job)
-                break
+                return
+        with self._mutex:
+            self._probation.start_if_due(self.supervisor)
 
     def confirmed(self) -> None:
         """A case was confirmed: learn if it is time."""
@@ -100,7 +105,12 @@ class EpisodeController:
             EpisodeError: one runs already, or there is too little.
         """
         with self._mutex:
-            if self.supervisor.job is not None:
+            running = self.supervisor.job
+            if replays(running):
+                self._wanted = True  # starts when the replay has let go, in moments
+                self.supervisor.cancel()
+                return
+            if running is not None:
                 raise EpisodeError("An episode is running already; wait for it, or cancel it.")
             request = self._campaign.next_episode(final_one=True)
             if request is None:
@@ -124,6 +134,8 @@ class EpisodeController:
         Raises:
             EpisodeError: none runs.
         """
+        if replays(self.supervisor.job):
+            raise EpisodeError("No episode is running.")
         self.supervisor.cancel()
 
     def roll_back(self, version: int, by: str) -> None:
@@ -133,7 +145,7 @@ class EpisodeController:
             UnknownVersion: the registry has no such version.
         """
         restored = self._on_thread(lambda: self._campaign.roll_back(version, by))
-        self._on_promoted(restored.number)
+        self._on_promoted(restored.number, True)
         self._events.publish("rolled_back", version=restored.number)
         self._events.publish("learning")
 
@@ -155,49 +167,33 @@ class EpisodeController:
     def state(self, in_use: int) -> LearningState:
         """What the learning panel shows, for a client whose next prediction uses version ``in_use``."""
         with self._mutex:
-            split = self._campaign.split()
-            needed = threshold(SchedulerSettings(size=self._campaign.config.size))
-            confirmed = len(split.train) + len(split.val) + len(split.unassigned)
-            phase = self._phase
-            if phase in ("idle", "waiting", "paused"):
-                phase = "paused" if self.paused else "waiting" if confirmed else "idle"
-            job = self.supervisor.job
-            if job is not None and has_result(job):
-                # Training is over; what the trainer still does is to compare on the held-out cases.
-                phase = "checking"
-            current = self._campaign.registry.current().number
-            jobs = self._campaign.jobs()
-            row = self._progress
-            return LearningState(
-                phase=phase,
-                sentence=self._in_words(phase, len(split.unassigned), needed),
-                weights_version=in_use,
-                waiting_version=current if current != in_use else None,
-                confirmed=confirmed,
-                gathered=len(split.unassigned),
-                needed=needed,
-                episode=job_number(jobs[-1]) if jobs else 0,
-                epoch=int(row.get("epoch") or 0),
-                epochs=int(row.get("epochs") or 0),
-                loss=row.get("loss"),
-                seconds_left=row.get("eta_s"),
-                swap_policy=self.policy,
-                paused=self.paused,
+            return learning_state(
+                self._campaign,
+                self.supervisor.job,
+                self._phase,
+                self._progress,
+                self._in_words,
+                LearningState("idle", "", in_use, swap_policy=self.policy, paused=self.paused),
             )
 
     def _in_words(self, phase: LearningPhase, gathered: int, needed: int) -> str:
         if not self._campaign.strategy.learns:
             return "This campaign was set up not to learn."
-        return phase_in_words(phase, gathered, needed, self._progress) or self._sentence
+        said = phase_in_words(phase, gathered, needed, self._progress) or self._sentence
+        probation = self._probation.in_words() if phase in ("waiting", "idle", "paused") else ""
+        return f"{said} {probation}".strip()
 
     # -- the course of an episode --------------------------------------------------------------------------
 
     def _start_if_due(self) -> None:
-        if self.paused or self.supervisor.job is not None:
+        if self.supervisor.job is not None:
             return
-        request = self._campaign.next_episode()
+        wanted, self._wanted = self._wanted, False
+        request = None if self.paused and not wanted else self._campaign.next_episode(final_one=wanted)
         if request is not None:
             self._start(request)
+        else:
+            self._probation.start_if_due(self.supervisor)
 
     def _start(self, request: EpisodeRequest) -> None:
         if self._campaign.online is None:
@@ -216,6 +212,8 @@ class EpisodeController:
         self._events.publish("learning")
 
     def _heard(self, job: Path, row: dict[str, Any]) -> None:
+        if replays(job):
+            return
         with self._mutex:
             kept = self._progress.get("loss")
             self._progress = {**row, "loss": row.get("loss") if row.get("loss") is not None else kept}
@@ -232,17 +230,22 @@ class EpisodeController:
         )
 
     def _ended(self, job: Path, outcome: Outcome, reason: str) -> None:
+        replayed = replays(job)
         try:
-            if outcome != "finished":
+            if replayed:
+                self._probation.ended(job, outcome, reason)
+            elif outcome != "finished":
                 self._record_end(job, outcome, reason)
-            self._register(job)
+            if not replayed:
+                self._register(job)
         except (ClopaError, OSError) as error:
-            logger.exception("The outcome of episode %s could not be taken over", job.name)
-            self._conclude("failed", f"Episode {job_number(job)} failed: {error}")
+            logger.exception("The outcome of %s could not be taken over", job)
+            what = "The comparison of new cases" if replayed else f"Episode {job_number(job)}"
+            self._conclude("failed", f"{what} failed: {error}")
         self._events.publish("learning")
         with self._mutex:
             # A failed episode would fail again at once; the next confirmation tries anew.
-            if self._phase in ("promoted", "rejected"):
+            if replayed or self._phase in ("promoted", "rejected"):
                 self._start_if_due()
 
     def _record_end(self, job: Path, outcome: Outcome, reason: str) -> None:
@@ -276,7 +279,7 @@ class EpisodeController:
         verdict: LearningPhase = "promoted" if version.decision.promoted else "rejected"
         self._conclude(verdict, f"Episode {number} was {verdict}: {version.decision.why}")
         if verdict == "promoted":
-            self._on_promoted(version.number)
+            self._on_promoted(version.number, False)
         self._events.publish(verdict, episode=number, version=version.number, reason=version.decision.reason)
 
     def _adopt(self, job: Path) -> WeightsVersion | None:

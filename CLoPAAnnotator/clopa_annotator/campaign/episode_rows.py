@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
 from clopa_annotator.episode.progress import read_progress
+from clopa_annotator.scheduler import SchedulerSettings, threshold
+from clopa_annotator.training.replay import is_replay, read_replay_result
+from clopa_annotator.training.supervisor import has_result
 from clopa_annotator.types import GateDecision, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningPhase
+from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState
+
+if TYPE_CHECKING:
+    from clopa_annotator.campaign.composition import Campaign
 
 
 def job_number(job: Path) -> int:
@@ -20,6 +27,8 @@ def job_number(job: Path) -> int:
 
 def job_has_ended(job: Path) -> bool:
     """Whether nothing is left to do in a job: a finished training still needs the gate's decision."""
+    if is_replay(job):
+        return read_replay_result(job) is not None
     ended = read_result(job)
     if ended is None:
         return False
@@ -59,6 +68,8 @@ def episode_row(job: Path, version: WeightsVersion | None) -> EpisodeRow:
         mean_before=scored.mean_before if scored else None,
         mean_after=scored.mean_after if scored else None,
         worst_change=scored.worst_change if scored else None,
+        standing=version.standing if version is not None else "",
+        verdict=version.verdict.reason if version is not None and version.verdict is not None else "",
         train_loss=tuple(losses[epoch] for epoch in sorted(losses)),
         val_score=tuple(scores[epoch] for epoch in sorted(scores)),
     )
@@ -80,6 +91,49 @@ def progress_in_words(number: int, row: Mapping[str, Any]) -> str:
     if isinstance(row.get("eta_s"), (int, float)):
         text += f", about {max(1, round(row['eta_s'] / 60))} min left"
     return f"{text}. {row.get('note') or ''}".strip()
+
+
+def learning_state(
+    campaign: Campaign,
+    job: Path | None,
+    phase: LearningPhase,
+    row: Mapping[str, Any],
+    in_words: Callable[[LearningPhase, int, int], str],
+    known: LearningState,
+) -> LearningState:
+    """What the learning panel shows.
+
+    Args:
+        campaign: whose learning it is.
+        job: what the supervisor is at.
+        phase: what happened last.
+        row: newest line of ``progress.jsonl``.
+        in_words: the sentence for a phase, the number of waiting cases and how many start an episode.
+        known: the version in use for whoever asks, and the person's choices.
+    """
+    split, jobs = campaign.split(), campaign.jobs()
+    needed = threshold(SchedulerSettings(size=campaign.config.size))
+    confirmed = len(split.train) + len(split.val) + len(split.unassigned)
+    if phase in ("idle", "waiting", "paused"):
+        phase = "paused" if known.paused else "waiting" if confirmed else "idle"
+    if job is not None and has_result(job) and not is_replay(job):
+        # Training is over; what the trainer still does is to compare on the held-out cases.
+        phase = "checking"
+    current = campaign.registry.current().number
+    return replace(
+        known,
+        phase=phase,
+        sentence=in_words(phase, len(split.unassigned), needed),
+        waiting_version=current if current != known.weights_version else None,
+        confirmed=confirmed,
+        gathered=len(split.unassigned),
+        needed=needed,
+        episode=job_number(jobs[-1]) if jobs else 0,
+        epoch=int(row.get("epoch") or 0),
+        epochs=int(row.get("epochs") or 0),
+        loss=row.get("loss"),
+        seconds_left=row.get("eta_s"),
+    )
 
 
 def phase_in_words(phase: LearningPhase, gathered: int, needed: int, row: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ class EngineClient(Protocol):
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id; also for one
     delivered late), "learning" (the state changed: ask `learning`), "episode_progress"
     (episode, epoch, epochs, loss, seconds_left), "promoted" / "rejected" (episode, version, reason),
+    "version_confirmed" / "taken_back" (version, in_use, reason),
     "episode_failed" (episode, reason), "swapped" (version), "rolled_back" (version), "connection" (up: bool,
     sentence). Unknown names are to be ignored.
     """

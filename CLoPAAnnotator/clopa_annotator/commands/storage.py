@@ -115,11 +115,11 @@ def list_versions(folder: Folder, json: Json = False) -> None:
             v.decision.mean_before if v.decision else None,
             v.decision.mean_after if v.decision else None,
             v.decision.worst_change if v.decision else None,
-            {None: "", True: "promoted", False: "rejected"}[v.decision.promoted if v.decision else None],
+            v.standing,
         )
         for v in versions
     ]
-    columns = ("version", "", "parent", "tuned", "episode", "before", "after", "worst change", "decision")
+    columns = ("version", "", "parent", "tuned", "episode", "before", "after", "worst change", "standing")
     print_table(f"Weights versions ({versions[0].licence})", columns, rows)
 
 

@@ -32,7 +32,7 @@ class TrainState:
         losses: mean loss per epoch.
         scores: validation score per epoch, from epoch 0; empty without held-out cases.
         smoothed: the smoothed scores that the best epoch is chosen by.
-        best_epoch: epoch of the best smoothed score, the earliest if several share it.
+        best_epoch: epoch that would be handed over: the newest, or that of the best smoothed score.
         best: values of the tuned parameters after that epoch, on the CPU.
         mean: mean of the tuned parameters over updates so far; empty unless the weights are averaged.
         seconds: wall time, over all runs.

@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "anchor_to": ("parent", "base"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "delta_dtype": ("fp32", "fp16"),
+    "keep": ("last", "best"),
 }
 _AT_LEAST_0 = (
     "micro_batch",
@@ -66,8 +67,11 @@ class EpisodeSettings:
             model was trained on, so that it stays general; 0 for none (paper).
         emphasis: weight of a further cross-entropy around the newest prompts, so that a click is obeyed where
             it was placed, see `loss.entropy_near_prompts`; 0 for none (paper).
-        patience: epochs without a better validation score after which the episode ends early; 0 trains all
-            of them (paper). The best epoch is kept in any case.
+        keep: which epoch's weights the episode hands over. "last" looks at no score; "best" takes the epoch
+            with the best validation score, the incoming weights among them, as the paper does, but judged on
+            windows of the *training* cases: what is chosen on the held-out ones cannot be judged by them.
+        patience: epochs without a better validation score after which the episode ends early, where the best
+            one is kept; 0 trains all of them (paper).
         epochs: validations, not counting the one before the first update.
         updates: optimiser steps in an epoch.
         batch: samples in an update.
@@ -80,8 +84,8 @@ class EpisodeSettings:
         region: side of the part of a large image that "session" reads, in patches.
         foreground: share of the samples that are centred on a foreground voxel.
         augmentation: factor on the probability of every augmentation; 1 is the paper's, 0 none.
-        val_samples: validation windows per epoch, spread evenly over the held-out cases; the same ones with
-            the same prompts every epoch.
+        val_samples: validation windows per epoch, spread evenly over the held-out cases (the training cases
+            where the best epoch is kept); the same ones with the same prompts every epoch.
         val_smoothing: weight of the current score in the smoothed one; the rest is the last smoothed score.
         precision: of the forward pass; losses and weights are float32 always. "auto" takes bf16 where the
             processor computes it fast, fp16 with loss scaling on older CUDA devices, and fp32 elsewhere.
@@ -104,6 +108,7 @@ class EpisodeSettings:
     averaging: float = 0.0
     replay: float = 0.0
     emphasis: float = 0.0
+    keep: Literal["last", "best"] = "last"
     patience: int = 0
     epochs: int = 10
     updates: int = 50

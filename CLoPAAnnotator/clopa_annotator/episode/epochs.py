@@ -1,10 +1,10 @@
-"""The epochs of an episode: updates, validation, the best epoch kept, a checkpoint after each.
+"""The epochs of an episode: updates, validation, what is handed over, a checkpoint after each.
 
 The paper's episode (Esmaeili et al. 2026), with the deviations that `loop` states and these:
 
 * The validation score is the trapezoid of the *Dice* over the steps (the authors' code computes IoU under
   that name), over windows that are the same in every epoch, so that epochs are compared on equal clicks.
-* Without held-out cases the last epoch is taken, because nothing can tell which is best.
+* The last epoch is handed over, not the best: the held-out cases are to judge it, so they may not choose it.
 """
 
 from __future__ import annotations
@@ -244,7 +244,8 @@ class Trainer:
             keep = self._settings.val_smoothing
             state.scores.append(score)
             state.smoothed.append(keep * score + (1 - keep) * state.smoothed[-1] if state.smoothed else score)
-        if score is None or state.smoothed[-1] > max(state.smoothed[:-1], default=-1.0):
+        last = self._settings.keep == "last" or score is None
+        if last or state.smoothed[-1] > max(state.smoothed[:-1], default=-1.0):
             state.best_epoch = self._epoch
             state.best = candidate
         state.epoch = self._epoch

@@ -125,7 +125,8 @@ def _train(
         parameter.requires_grad_(True)
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
     seed, patch = job.request.seed, model.patch_size_kji
-    sampler = Sampler(source, job.train, job.val, settings, patch, seed, replay)
+    shown = job.val if settings.keep == "last" else job.train  # nothing is chosen on held-out cases
+    sampler = Sampler(source, job.train, shown, settings, patch, seed, replay)
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
     base = model.base if settings.anchor_to == "base" else None

@@ -26,7 +26,7 @@ from clopa_annotator.evaluation.curves import (
     summarise_versions,
 )
 from clopa_annotator.evaluation.method_rows import METRICS, MethodRow, Task
-from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks
+from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks, versions_in_use
 from clopa_annotator.evaluation.statistics import Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
@@ -146,9 +146,9 @@ def _method(run: Run, runs: Sequence[Run]) -> str:
 def newest_version(run: Run) -> int:
     """The weights version that was in use when the run ended, among the tested ones."""
     tested = {c.version for c in run.curves}
-    promoted = [e.version for e in run.summary.episodes if e.promoted and e.version in tested]
-    if promoted and promoted[-1] is not None:
-        return promoted[-1]
+    used = [version for _, version in versions_in_use(run.summary.episodes) if version in tested]
+    if used:
+        return used[-1]
     return 0 if 0 in tested and run.summary.command == "simulate" else max(tested)
 
 
@@ -210,7 +210,7 @@ def _row(
 
 def _has_trajectory(run: Run) -> bool:
     """Whether the base and every version that was in use were tested."""
-    used = {0, *(e.version for e in run.summary.episodes if e.promoted)}
+    used = {0, *(version for _, version in versions_in_use(run.summary.episodes))}
     tested = {c.version for c in run.curves}
     return run.summary.command == "simulate" and run.summary.stream.n > 0 and used <= tested
 
@@ -218,6 +218,5 @@ def _has_trajectory(run: Run) -> bool:
 def _trajectory(run: Run) -> Trajectory:
     """Dice nAUC of the tested versions over the cases received; per run, as the paper averages."""
     rows = {row.version: row.dice_nauc for row in summarise_versions(run.curves, None, "per-run")}
-    made_at = {e.version: e.at_case for e in run.summary.episodes if e.promoted and e.version is not None}
     base = rows.get(0, next(iter(rows.values())))
-    return make_trajectory(run.summary.stream.n, {0: base, **rows}, made_at)
+    return make_trajectory(run.summary.stream.n, {0: base, **rows}, versions_in_use(run.summary.episodes))

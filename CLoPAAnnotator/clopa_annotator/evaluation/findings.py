@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, average_runs
 from clopa_annotator.evaluation.page import number
-from clopa_annotator.evaluation.rows import RunSummary
+from clopa_annotator.evaluation.rows import RunSummary, versions_in_use
 from clopa_annotator.evaluation.statistics import PairedTest, wilcoxon
 
 
@@ -28,11 +28,11 @@ def paired_initial(curves: Sequence[CaseCurve], before: int, after: int) -> tupl
 
 
 def newest_in_use(summary: RunSummary) -> tuple[TestSummary, TestSummary] | None:
-    """The test rows of the base and of the newest promoted version; None unless both were tested."""
+    """The test rows of the base and of the version in use at the end; None unless both were tested."""
     rows = {row.version: row for row in summary.test}
-    promoted = [e.version for e in summary.episodes if e.promoted and e.version in rows]
-    newest = promoted[-1] if promoted else max(rows, default=0)
-    if newest is None or newest == 0 or 0 not in rows:
+    used = [version for _, version in versions_in_use(summary.episodes) if version in rows]
+    newest = used[-1] if used else max(rows, default=0)
+    if newest == 0 or 0 not in rows:
         return None
     return rows[0], rows[newest]
 
@@ -49,7 +49,7 @@ def find(summary: RunSummary, curves: Sequence[CaseCurve]) -> Finding:
             "No episode ran, so the weights are those of the base model",
             _stream_sentence(summary) or "The run holds no confirmed and no tested case.",
         )
-    promoted = sum(e.promoted for e in summary.episodes)
+    promoted = sum(e.promoted and e.taken_back_at is None for e in summary.episodes)
     if promoted == 0:
         n = len(summary.episodes)
         ran = f"None of the {n} episodes" if n > 1 else "The only episode did not"

@@ -168,8 +168,9 @@ def _episodes(episodes: Sequence[EpisodeSummary]) -> dict[str, object]:
 
 def _episode_row(e: EpisodeSummary) -> tuple[page.Cell, ...]:
     name = "–" if e.version is None else figures.version_name(e.version)
-    counts = (e.at_case, e.train, e.val)
-    return (name, *counts, e.val_before, e.val_after, e.promoted, e.updates, round(e.seconds), e.reason)
+    scores = (e.val_before, e.val_after)
+    why = f"{e.reason} {e.verdict}".strip()
+    return (name, e.at_case, e.train, e.val, *scores, e.promoted, e.updates, round(e.seconds), why)
 
 
 def choose_pictures(pictures: Sequence[CasePicture]) -> tuple[tuple[str, CasePicture], ...]:

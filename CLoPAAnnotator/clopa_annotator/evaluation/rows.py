@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, nauc
-from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision
+from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, WeightsVersion
 
 NAN = math.nan
 Part = Literal["stream", "test"]
@@ -32,6 +32,10 @@ class EpisodeSummary:
         reason: the gate's sentence, or why the episode failed.
         train_loss: mean loss per epoch.
         val_score: the loop's own validation score, index 0 before training.
+        standing: what became of the version by the end of the run, see `types.Standing`.
+        verdict: how its probation ended, in words; empty if it did not.
+        taken_back_at: confirmed cases when the version was taken back; None if it was not.
+        returned_to: the version that came into use instead.
     """
 
     version: int | None
@@ -46,6 +50,10 @@ class EpisodeSummary:
     reason: str = ""
     train_loss: tuple[float, ...] = ()
     val_score: tuple[float, ...] = ()
+    standing: str = ""
+    verdict: str = ""
+    taken_back_at: int | None = None
+    returned_to: int | None = None
 
 
 def episode_summary(
@@ -66,6 +74,34 @@ def episode_summary(
         train_loss=result.train_loss,
         val_score=result.val_score,
     )
+
+
+def with_standing(
+    episode: EpisodeSummary, version: WeightsVersion | None, returns: Mapping[int, tuple[int, int]]
+) -> EpisodeSummary:
+    """The row with what became of the episode's version.
+
+    Args:
+        episode: the row.
+        version: its version at the end of the run.
+        returns: per version that was taken back the number of confirmed cases then, and what came instead.
+    """
+    if version is None or version.number != episode.version:
+        return episode
+    verdict = version.verdict.reason if version.verdict else ""
+    at, to = returns.get(version.number, (None, None))
+    return replace(episode, standing=version.standing, verdict=verdict, taken_back_at=at, returned_to=to)
+
+
+def versions_in_use(episodes: Iterable[EpisodeSummary]) -> tuple[tuple[int, int], ...]:
+    """(confirmed cases, version in use from then on), in order; empty if the base always was."""
+    changes = []
+    for e in episodes:
+        if e.promoted and e.version is not None:
+            changes.append((e.at_case, 1, e.version))
+        if e.taken_back_at is not None:
+            changes.append((e.taken_back_at, 0, e.returned_to or 0))
+    return tuple((count, version) for count, _, version in sorted(changes))
 
 
 @dataclass(frozen=True)

@@ -63,17 +63,16 @@ class Trajectory:
 
 
 def make_trajectory(
-    n_cases: int, value_of_version: Mapping[int, float], made_at: Mapping[int, int]
+    n_cases: int, value_of_version: Mapping[int, float], in_use: Sequence[tuple[int, int]]
 ) -> Trajectory:
     """The trajectory of a number over a campaign.
 
     Args:
         n_cases: cases in the stream.
         value_of_version: the number per weights version; 0 is the base.
-        made_at: case count at which each promoted version came into use.
+        in_use: (case count, version in use from then on), in order; see `rows.versions_in_use`.
     """
-    ordered = sorted((count, version) for version, count in made_at.items() if version in value_of_version)
-    steps = tuple((count, value_of_version[version]) for count, version in ordered)
+    steps = tuple((count, value_of_version[v]) for count, v in in_use if v in value_of_version)
     return Trajectory(n_cases, value_of_version[0], steps)
 
 

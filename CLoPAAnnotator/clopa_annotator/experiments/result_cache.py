@@ -96,7 +96,7 @@ def episode_key(job: Path, config: CampaignConfig, model_hash: str) -> dict[str,
         "request": [order.request.number, order.request.parent_version, order.request.seed],
         "train": [(ref.case_id, ref.image_hash, ref.mask_hash) for ref in order.train],
         "val": [(ref.case_id, ref.image_hash, ref.mask_hash) for ref in order.val],
-        "gate": [config.gate_clicks, config.gate_min_gain, config.gate_worst_drop, config.seed],
+        "gate": [config.gate_clicks, config.gate_runs, config.gate_min_gain, config.gate_worst_drop],
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.config import DEFAULT_STRATEGY, CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.datasets.target_present import require_target
@@ -32,6 +33,7 @@ from clopa_annotator.evaluation.rows import (
     click_rows,
     episode_summary,
     summarise_stream,
+    with_standing,
 )
 from clopa_annotator.evaluation.tables import to_json, write_run
 from clopa_annotator.experiments.measurement import (
@@ -46,6 +48,7 @@ from clopa_annotator.experiments.result_cache import ResultCache, episode_key
 from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
 from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.training.job_runner import run_episode_job
+from clopa_annotator.training.replay import run_replay
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 
 
@@ -108,6 +111,7 @@ class _Run:
     stream: list[CaseCurve] = field(default_factory=list)
     test: list[CaseCurve] = field(default_factory=list)
     episodes: list[EpisodeSummary] = field(default_factory=list)
+    returns: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def run_simulation(
@@ -216,8 +220,25 @@ def _walk_stream(campaign: Campaign, stream: Sequence[LabelledCase], run: _Run) 
         curve = _annotate(campaign, case, protocol, run)
         run.stream.append(curve)
         run.progress.advance(f"{case.case_id}: first {curve.dice[0]:.2f}, {curve.used} clicks")
+        _prove(campaign, run)
         last = number == len(stream) - 1
         _learn(campaign, run, final=last and settings.final_episode)
+    standings = {v.number: v for v in campaign.registry.versions()}
+    run.episodes = [with_standing(e, standings.get(e.version or 0), run.returns) for e in run.episodes]
+
+
+def _prove(campaign: Campaign, run: _Run) -> None:
+    """Replay the new case with the version on probation and the one before; confirm it or take it back."""
+    probation = Probation(campaign)
+    job = probation.next_replay()
+    if job is None:
+        return
+    run_replay(job, device=run.settings.device)
+    verdict = probation.settle()
+    if verdict is not None:
+        run.progress.say(f"Version {verdict.version}: {verdict.decision.reason}")
+    if verdict is not None and not verdict.decision.promoted:
+        run.returns[verdict.version] = (len(run.stream), verdict.in_use)
 
 
 def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: _Run) -> CaseCurve:

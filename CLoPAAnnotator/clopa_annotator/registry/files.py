@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,7 +15,11 @@ from clopa_annotator.errors import CorruptRecord, UnknownVersion
 from clopa_annotator.registry.version_history import check_of
 from clopa_annotator.types import WeightsVersion
 
-FORMAT = "clopa-weights/1"
+FORMAT = "clopa-weights/2"
+READABLE = ("clopa-weights/1", FORMAT)
+"""The first had no probation: a program that knows only it would use a version that was taken back."""
+FROM_HISTORY = ("decision", "standing", "verdict")
+"""What a version's record leaves out, because it may change."""
 VERSION_FILE, DELTA_FILE = "version.json", "delta.safetensors"
 
 
@@ -76,12 +81,27 @@ class VersionFolders:
         except (KeyError, TypeError) as error:
             raise CorruptRecord(f'"{path}" is not a record of this version of the program.') from error
 
+    def delta(self, version: WeightsVersion) -> bytes:
+        """The content of a version's delta file.
+
+        Raises:
+            CorruptRecord: the file is not what was written.
+        """
+        path = self.path(version.number) / DELTA_FILE
+        data = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(data).hexdigest() != version.delta_hash:
+            raise CorruptRecord(
+                f"The weights of version {version.number} are damaged on the disk. Roll back to another "
+                f'version, or restore "{path}" from a backup.'
+            )
+        return data
+
     def write(self, version: WeightsVersion, delta: bytes) -> None:
         """Make a version's folder appear, with its delta.
 
         Raises:
             CacheError: it could not be written and did not appear.
         """
-        lineage = {k: v for k, v in asdict(version).items() if k != "decision"}
+        lineage = {k: v for k, v in asdict(version).items() if k not in FROM_HISTORY}
         files = {DELTA_FILE: delta, VERSION_FILE: sealed(lineage)}
         write_folder(self.path(version.number), files)

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from clopa_annotator.durable import append_bytes
 from clopa_annotator.errors import CorruptRecord
+from clopa_annotator.registry.course import Course, course_of
 from clopa_annotator.types import GateDecision
 
-What = Literal["created", "added", "promoted", "rejected", "rolled_back"]
+What = Literal["created", "added", "promoted", "rejected", "rolled_back", "confirmed", "taken_back"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class HistoryEntry:
 
     Attributes:
         sequence: from 1, without gaps.
-        what: "promoted" and "rolled_back" change which version is current.
+        what: "promoted", "rolled_back" and "taken_back" change which version is current.
         version: the version it happened to.
         at: ISO 8601 instant, for people.
         by: who rolled back; empty for what the program decided.
-        decision: the gate's, for "promoted" and "rejected".
+        decision: the gate's, for "promoted" and "rejected"; how its probation ended, for "confirmed" and
+            "taken_back".
+        to: for "taken_back", the version that is in use again.
     """
 
     sequence: int
@@ -41,6 +44,7 @@ class HistoryEntry:
     at: str
     by: str = ""
     decision: GateDecision | None = None
+    to: int | None = None
 
 
 class History:
@@ -58,17 +62,21 @@ class History:
         return self._read()[0]
 
     def current_version(self) -> int:
-        """Number of the version that was promoted or rolled back to last; 0 if none was."""
-        deciding = [e for e in self.entries() if e.what in ("promoted", "rolled_back")]
-        return deciding[-1].version if deciding else 0
+        """Number of the version in use."""
+        return course_of(self.entries()).current
 
-    def decision_on(self, version: int) -> GateDecision | None:
-        """The gate's last decision on a version."""
-        decisions = [e.decision for e in self.entries() if e.version == version and e.decision]
-        return decisions[-1] if decisions else None
+    def course(self) -> Course:
+        """What became of the versions."""
+        return course_of(self.entries())
 
     def append(
-        self, what: What, version: int, *, by: str = "", decision: GateDecision | None = None
+        self,
+        what: What,
+        version: int,
+        *,
+        by: str = "",
+        decision: GateDecision | None = None,
+        to: int | None = None,
     ) -> HistoryEntry:
         """Add an entry; on return it is on the disk.
 
@@ -77,7 +85,7 @@ class History:
         """
         entries, length = self._read()
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        entry = HistoryEntry(len(entries) + 1, what, version, now, by, decision)
+        entry = HistoryEntry(len(entries) + 1, what, version, now, by, decision, to)
         append_bytes(self._path, _line(entry), keep=length)
         return entry
 
@@ -116,7 +124,7 @@ def decision_from(values: Mapping[str, Any] | None) -> GateDecision | None:
 
 
 def _line(entry: HistoryEntry) -> bytes:
-    values = json.loads(json.dumps(asdict(entry)))
+    values = json.loads(json.dumps({k: v for k, v in asdict(entry).items() if k != "to" or v is not None}))
     return (json.dumps({**values, "check": check_of(values)}, ensure_ascii=False) + "\n").encode()
 
 

@@ -6,11 +6,11 @@
       registry.json                 which base, which licence
       versions/0001/version.json    lineage: parent, cases, seed, group, code version, licence, delta's hash
       versions/0001/delta.safetensors
-      history.jsonl                 what was added, promoted, rejected, rolled back; decides which is current
+      history.jsonl                 what happened to them; decides which is current
       current.json                  the number of the current version, for other programs
 
-A version folder appears in one step and never changes; the history only grows: a kill at any moment leaves
-the state before or the state after. ``docs/formats/weights.md`` is the specification.
+A version folder appears in one step, the history only grows: a kill leaves the state before or after.
+``docs/formats/weights.md`` is the specification.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clopa_annotator import __version__
-from clopa_annotator.durable import make_folder, write_bytes
+from clopa_annotator.durable import make_folder
 from clopa_annotator.errors import CorruptRecord, DeltaMismatch, RegistryError
-from clopa_annotator.registry.files import DELTA_FILE, FORMAT, VersionFolders, now, sealed, unsealed
+from clopa_annotator.registry.base import next_version, read_base, write_base
+from clopa_annotator.registry.course import Course
+from clopa_annotator.registry.files import VersionFolders
 from clopa_annotator.registry.pointer import refresh_pointer, write_pointer
 from clopa_annotator.registry.version_history import History, HistoryEntry
 from clopa_annotator.types import EpisodeResult, GateDecision, WeightsVersion
@@ -66,14 +68,7 @@ class WeightsRegistry:
                 raise RegistryError(f'The weights in "{self.folder}" belong to another base model.')
             return self.base
         make_folder(self.folder / VERSIONS)
-        values = {
-            "format": FORMAT,
-            "model_hash": model_hash,
-            "licence": licence,
-            "created": now(),
-            "code_version": __version__,
-        }
-        write_bytes(manifest, sealed(values))
+        write_base(manifest, model_hash, licence)
         self._history.append("created", 0)
         write_pointer(self.folder / CURRENT, 0)
         return self.base
@@ -85,29 +80,14 @@ class WeightsRegistry:
         Raises:
             RegistryError: there is no registry here, or one of another format.
         """
-        path = self.folder / MANIFEST
-        if not path.exists():
-            raise RegistryError(f'There are no weights in "{self.folder}"; it is not a campaign\'s folder.')
-        values = unsealed(path)
-        if values["format"] != FORMAT:
-            raise RegistryError(
-                f"The weights have the format {values['format']}, this version reads {FORMAT}."
-            )
-        return WeightsVersion(
-            0,
-            None,
-            values["model_hash"],
-            values["licence"],
-            code_version=values["code_version"],
-            created=values["created"],
-        )
+        return read_base(self.folder / MANIFEST)
 
     def versions(self) -> tuple[WeightsVersion, ...]:
         """Every version that can be read, the base first; damaged ones are logged and left out."""
-        found = [self.base]
+        found, course = [self.base], self._history.course()
         for number in self._folders.numbers():
             try:
-                found.append(self.version(number))
+                found.append(self._told(number, course))
             except CorruptRecord as error:
                 logger.error("Weights version %d is left out: %s", number, error)
         return tuple(found)
@@ -121,10 +101,23 @@ class WeightsRegistry:
         """
         if number == 0:
             return self.base
-        return replace(self._folders.read(number), decision=self._history.decision_on(number))
+        return self._told(number, self._history.course())
+
+    def _told(self, number: int, course: Course) -> WeightsVersion:
+        return replace(
+            self._folders.read(number),
+            decision=course.decisions.get(number),
+            standing=course.standings.get(number, ""),
+            verdict=course.verdicts.get(number),
+        )
+
+    def probation(self) -> tuple[int, int] | None:
+        """The version in use, and the one to return to; None if the one in use has nothing to prove."""
+        course = self._history.course()
+        return (course.current, course.settled) if course.on_probation else None
 
     def current(self) -> WeightsVersion:
-        """The version in use: the last one promoted or rolled back to.
+        """The version in use: the last one promoted, rolled back to, or returned to.
 
         Raises:
             CorruptRecord: its record is damaged; another version has to be chosen.
@@ -155,16 +148,8 @@ class WeightsRegistry:
         """
         from clopa_annotator.delta import unpack_delta
 
-        version, path = self.version(number), self.delta_path(number)
-        if path is None:
-            return {}
-        data = path.read_bytes() if path.exists() else b""
-        if hashlib.sha256(data).hexdigest() != version.delta_hash:
-            raise CorruptRecord(
-                f"The weights of version {number} are damaged on the disk. Roll back to another version, or "
-                f'restore "{path}" from a backup.'
-            )
-        return unpack_delta(data)[1]
+        version = self.version(number)
+        return unpack_delta(self._folders.delta(version))[1] if version.delta_file else {}
 
     def add_candidate(
         self,
@@ -198,8 +183,7 @@ class WeightsRegistry:
         """Like `add_candidate`, for weights that no episode made, for instance an online update's.
 
         Args:
-            tensors: values of every tensor that differs from the base.
-            parent, parameter_group, case_hashes, seed: see `WeightsVersion`.
+            tensors: values of every tensor that differs from the base; for the rest see `WeightsVersion`.
         """
         from clopa_annotator.delta import DeltaInfo, pack_delta
 
@@ -233,6 +217,38 @@ class WeightsRegistry:
         self._history.append("rejected", number, decision=decision)
         return self.version(number)
 
+    def confirm(self, number: int, verdict: GateDecision) -> WeightsVersion:
+        """End a version's probation: it stays.
+
+        Raises:
+            RegistryError: it is not on probation, for instance because a person chose other weights.
+        """
+        self._require_probation(number)
+        self._history.append("confirmed", number, decision=verdict)
+        return self.version(number)
+
+    def take_back(self, number: int, verdict: GateDecision) -> WeightsVersion:
+        """End a version's probation: the settled version before it is in use again.
+
+        Returns:
+            The version that is in use again.
+
+        Raises:
+            RegistryError: it is not on probation.
+            CorruptRecord: the weights to return to are damaged; a person has to choose others.
+        """
+        settled = self._require_probation(number)
+        self.delta_tensors(settled)  # raises unless it is whole
+        self._history.append("taken_back", number, decision=verdict, to=settled)
+        write_pointer(self.folder / CURRENT, settled)
+        return self.version(settled)
+
+    def _require_probation(self, number: int) -> int:
+        probation = self.probation()
+        if probation is None or probation[0] != number:
+            raise RegistryError(f"Version {number} is not on probation any more; nothing was changed.")
+        return probation[1]
+
     def rollback(self, number: int, by: str) -> WeightsVersion:
         """Make any version current again, also a rejected one or the base.
 
@@ -265,19 +281,9 @@ class WeightsRegistry:
         self, parent: int, group: str, case_hashes: tuple[str, ...], seed: int, episode: int | None
     ) -> WeightsVersion:
         self.version(parent)
-        base = self.base
-        return WeightsVersion(
-            number=max([0, *self._folders.numbers()]) + 1,
-            parent=parent,
-            model_hash=base.model_hash,
-            licence=base.licence,
-            delta_file=DELTA_FILE,
-            parameter_group=group,
-            episode=episode,
-            case_hashes=case_hashes,
-            seed=seed,
-            code_version=__version__,
-            created=now(),
+        number = max([0, *self._folders.numbers()]) + 1
+        return replace(
+            next_version(self.base, number, parent, group, episode), case_hashes=case_hashes, seed=seed
         )
 
     def _add(self, data: bytes, draft: WeightsVersion) -> WeightsVersion:

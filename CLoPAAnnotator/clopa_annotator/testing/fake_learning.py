@@ -174,6 +174,21 @@ class FakeLearning:
         if self.policy == "at once":
             self.swap_if_waiting()
 
+    def take_back(self, reason: str) -> None:
+        """End the newest version's probation: the version before it comes back."""
+        version = self.versions[-1]
+        self.versions[-1] = replace(
+            version, standing="taken back", verdict=GateDecision(False, reason, ("new case",), (0.6,), (0.5,))
+        )
+        self.current, self.waiting = version.parent or 0, None
+        again = f"Version {self.current} is in use again."
+        self._end(
+            replace(self.episodes[-1], standing="taken back", verdict=reason),
+            "taken back",
+            f"Version {version.number} was taken back. {again} {reason}",
+        )
+        self.events.publish("taken_back", version=version.number, in_use=self.current, reason=reason)
+
     def cancel(self) -> None:
         """Stop the running episode."""
         if not self.running:

@@ -8,7 +8,7 @@ cancelled or failed has ended: an engine never takes it up again by itself, a pe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,7 @@ from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import load_model
 from clopa_annotator.strategies import get_strategy
-from clopa_annotator.training.candidate_evaluation import HeldOutCase, check_candidate
+from clopa_annotator.training.candidate_evaluation import Comparing, HeldOutCase, check_candidate
 from clopa_annotator.types import CaseRef, EpisodeResult, GateDecision, Image, Mask
 
 logger = logging.getLogger(__name__)
@@ -182,18 +182,30 @@ def _decide(
     model = load_model(order.model_folder, device)
     with CampaignStore.open(order.campaign, writer=False) as store:
         config = CampaignConfig.from_dict(store.manifest.settings)
-        box_first = get_strategy(config.strategy).box_first
         return check_candidate(
             model,
-            [HeldOutCase(ref.case_id, partial(_read, store, ref), box_first) for ref in order.val],
+            held_out_cases(store, order.val, config),
             before=load_file(order.parent_path) if order.parent_path else {},
             after=load_file(delta),
-            gate=GateSettings(config.gate_min_gain, config.gate_worst_drop),
-            clicks=config.gate_clicks,
-            seed=config.seed,
+            gate=gate_settings(config),
+            how=Comparing(config.gate_clicks, config.gate_runs, order.request.seed),
+            first=order.request.parent_version == 0,
             on_case=between_cases,
         )
 
 
-def _read(store: CampaignStore, ref: CaseRef) -> tuple[Image, Mask]:
-    return store.read_image(ref.image_hash), store.read_mask(ref)
+def gate_settings(config: CampaignConfig) -> GateSettings:
+    """What a campaign asks of a candidate."""
+    return GateSettings(config.gate_min_gain, config.gate_worst_drop)
+
+
+def held_out_cases(
+    store: CampaignStore, refs: Iterable[CaseRef], config: CampaignConfig
+) -> list[HeldOutCase]:
+    """Confirmed cases, to be read and annotated as the campaign's strategy begins them."""
+    box_first = get_strategy(config.strategy).box_first
+
+    def read(ref: CaseRef) -> tuple[Image, Mask]:
+        return store.read_image(ref.image_hash), store.read_mask(ref)
+
+    return [HeldOutCase(ref.case_id, partial(read, ref), box_first) for ref in refs]

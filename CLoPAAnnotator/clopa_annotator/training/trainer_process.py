@@ -123,16 +123,18 @@ class Leash:
 
 
 def run_leashed(job: Path, grace_s: float = 20.0) -> int:
-    """Run an episode on a leash.
+    """Run an episode, or a replay of newly confirmed cases, on a leash.
 
     Returns:
         0 when the job has a result, whatever the result says.
     """
     from clopa_annotator.training.job_runner import run_episode_job
+    from clopa_annotator.training.replay import is_replay, run_replay
     from clopa_annotator.training.yielding import between_layers
 
     with Leash(job, grace_s) as leash, between_layers(leash.yield_to):
-        run_episode_job(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
+        work = run_replay if is_replay(job) else run_episode_job
+        work(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
     return 0
 
 

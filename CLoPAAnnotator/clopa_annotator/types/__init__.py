@@ -21,7 +21,9 @@ from clopa_annotator.types.learning import (
     EpisodeResult,
     EpisodeStatus,
     GateDecision,
+    PairedCurves,
     Split,
+    Standing,
     WeightsVersion,
 )
 from clopa_annotator.types.prompts import (
@@ -52,12 +54,14 @@ __all__ = [
     "LassoPrompt",
     "Mask",
     "MaskPrompt",
+    "PairedCurves",
     "PointPrompt",
     "Prompt",
     "PromptKind",
     "Proposal",
     "ScribblePrompt",
     "Split",
+    "Standing",
     "TimedPrompt",
     "WeightsVersion",
 ]

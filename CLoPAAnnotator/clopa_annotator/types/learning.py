@@ -66,7 +66,7 @@ class EpisodeResult:
         delta_path: safetensors file of the candidate's changed tensors; None unless finished.
         seconds: wall time over all runs of a resumed episode.
         updates: optimiser steps done.
-        best_epoch: epoch whose weights the delta holds; 0 means that no epoch beat the incoming weights.
+        best_epoch: epoch whose weights the delta holds; 0 means that the incoming weights were kept.
         train_loss: mean loss per epoch.
         val_score: the loop's own validation score per epoch, index 0 before training.
     """
@@ -83,15 +83,40 @@ class EpisodeResult:
 
 
 @dataclass(frozen=True)
+class PairedCurves:
+    """One case, annotated with two versions of the weights by the same simulated clicks.
+
+    Attributes:
+        case_id: the case.
+        before: Dice of the first proposal and after each correction with the weights to beat, in [0, 1].
+        after: the same with the candidate's, of the same length.
+    """
+
+    case_id: str
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.before or len(self.before) != len(self.after):
+            raise ConfigError(f"Case {self.case_id} needs two curves of one length to be compared.")
+
+
+@dataclass(frozen=True)
 class GateDecision:
-    """Whether a candidate may replace the current weights, and why.
+    """Whether a candidate may replace the current weights or stay in their place, and why.
 
     Attributes:
         promoted: the decision.
         reason: a sentence with its numbers.
-        case_ids: the held-out cases, paired with the two lists of scores.
-        before: score of the current weights per case, in [0, 1].
+        case_ids: the cases that it rests on, paired with the lists of scores.
+        before: score of the weights to beat per case, in [0, 1]: mean Dice over the curve.
         after: score of the candidate per case, in [0, 1].
+        first_before: Dice of the first proposal per case with the weights to beat.
+        first_after: with the candidate's.
+        last_before: Dice after the last correction per case with the weights to beat.
+        last_after: with the candidate's.
+        chance: probability that the score's gain is real; None where it was not asked for.
+        probation: newly confirmed cases that have still to decide; 0 for none.
     """
 
     promoted: bool
@@ -99,6 +124,12 @@ class GateDecision:
     case_ids: tuple[str, ...] = ()
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
+    first_before: tuple[float, ...] = ()
+    first_after: tuple[float, ...] = ()
+    last_before: tuple[float, ...] = ()
+    last_after: tuple[float, ...] = ()
+    chance: float | None = None
+    probation: int = 0
 
     @property
     def why(self) -> str:
@@ -123,6 +154,14 @@ class GateDecision:
         return float(np.min(np.subtract(self.after, self.before)))
 
 
+Standing = Literal[
+    "", "on probation", "confirmed", "taken back", "replaced", "promoted", "rejected", "chosen"
+]
+"""What became of a version: "promoted" is one that an earlier version of the program put into use for good,
+"replaced" one whose probation ended because other weights came into use, "chosen" one that a person restored.
+"""
+
+
 @dataclass(frozen=True)
 class WeightsVersion:
     """One entry of the registry: base plus delta, with its lineage.
@@ -141,6 +180,8 @@ class WeightsVersion:
         code_version: version of this package.
         created: ISO 8601 instant, for people.
         decision: the gate's decision; None for the base.
+        standing: what became of it; empty for the base and for a candidate that was not judged.
+        verdict: what its probation ended with; None before that.
     """
 
     number: int
@@ -156,3 +197,5 @@ class WeightsVersion:
     code_version: str = ""
     created: str = ""
     decision: GateDecision | None = None
+    standing: Standing = ""
+    verdict: GateDecision | None = None

@@ -132,8 +132,12 @@ def version_to_wire(version: WeightsVersion) -> Row:
 
 def version_from_wire(row: Any) -> WeightsVersion:
     """The inverse of `version_to_wire`."""
-    decision = _mapping(row).get("decision")
-    return _plain(WeightsVersion, row, decision=_plain(GateDecision, decision) if decision else None)
+    values = _mapping(row)
+    read = {
+        name: _plain(GateDecision, values[name]) if values.get(name) else None
+        for name in ("decision", "verdict")
+    }
+    return _plain(WeightsVersion, row, **read)
 
 
 def imported_from_wire(row: Any) -> Imported:

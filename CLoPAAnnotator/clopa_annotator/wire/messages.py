@@ -14,7 +14,17 @@ API_VERSION = 1
 """Raised with every change after which an older client could misread an engine."""
 
 LearningPhase = Literal[
-    "idle", "waiting", "training", "checking", "promoted", "rejected", "failed", "cancelled", "paused"
+    "idle",
+    "waiting",
+    "training",
+    "checking",
+    "promoted",
+    "rejected",
+    "confirmed",
+    "taken back",
+    "failed",
+    "cancelled",
+    "paused",
 ]
 SwapPolicy = Literal["between cases", "at once"]
 
@@ -137,7 +147,7 @@ class LearningState:
 
     Attributes:
         phase: "waiting" while cases gather, "paused" if the lead paused learning; "promoted", "rejected",
-            "failed" and "cancelled" last until the next confirmation.
+            "confirmed", "taken back", "failed" and "cancelled" last until the next confirmation.
         sentence: the same in words, with numbers and reasons; never empty.
         weights_version: version that the next prediction uses.
         waiting_version: promoted version that will be used from the next case on; None if there is none.
@@ -189,6 +199,8 @@ class EpisodeRow:
         worst_change: most negative change of a single held-out case; None if not scored.
         train_loss: mean loss per epoch.
         val_score: validation score per epoch, index 0 before training.
+        standing: what became of its version, see `types.Standing`; empty if it made none.
+        verdict: how the version's probation ended, in words; empty before that.
     """
 
     number: int
@@ -206,6 +218,8 @@ class EpisodeRow:
     worst_change: float | None = None
     train_loss: tuple[float, ...] = ()
     val_score: tuple[float, ...] = ()
+    standing: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
