@@ -136,6 +136,7 @@ def version_from_wire(row: Any) -> WeightsVersion:
     read = {
         name: _plain(GateDecision, values[name]) if values.get(name) else None
         for name in ("decision", "verdict")
+        for name in ("decision", "verdict")
     }
     return _plain(WeightsVersion, row, **read)
 
