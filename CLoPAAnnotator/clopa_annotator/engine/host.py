@@ -19,6 +19,7 @@ from clopa_annotator.engine.journal import Journal
 from clopa_annotator.engine.leases import CaseLeases
 from clopa_annotator.engine.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
 from clopa_annotator.engine.prediction import PredictionThread
+from clopa_annotator.engine.room import with_room
 from clopa_annotator.engine.routes_session import Action, model_row
 from clopa_annotator.engine.sessions import HostedSession, SessionTable
 from clopa_annotator.engine.supervisor import SupervisorSettings
@@ -152,7 +153,7 @@ class Engine:
         if hosted.version is None:
             self.prediction.predict(None, lambda: hosted.session.set_image(image))
         else:
-            hosted.session.set_image(image)
+            with_room(lambda: hosted.session.set_image(image), self.desk.supervisor.make_room)
 
     def _new_session(self) -> Session:
         session: Session = self.campaign.new_session()

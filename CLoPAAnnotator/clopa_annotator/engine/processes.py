@@ -42,6 +42,19 @@ class ProgressTail:
         return rows
 
 
+def lower_priority(pid: int, niceness: int) -> psutil.Process | None:
+    """The process, with its priority lowered; None if it has ended."""
+    try:
+        process = psutil.Process(pid)
+        if os.name == "nt":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            process.nice(max(process.nice(), niceness))
+        return process
+    except psutil.Error:
+        return None
+
+
 def end_process(process: psutil.Process, wait_s: float = 3.0) -> None:
     """End a process and its children: ask, wait, kill."""
     try:

@@ -20,9 +20,11 @@ from clopa_annotator import __version__
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.allocator import keep_freed_memory
+from clopa_annotator.episode.aside import Aside, NobodyClicks
 from clopa_annotator.episode.cases import CaseReader, CaseSource
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
 from clopa_annotator.episode.encoding import EncodingRules
+from clopa_annotator.episode.fitting import apply, plan_for
 from clopa_annotator.episode.folder import (
     CHECKPOINT,
     DELTA,
@@ -60,6 +62,7 @@ def run_job(
     yield_to: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     replay: Replay | None = None,
+    aside: Aside | None = None,
 ) -> EpisodeResult:
     """Train an episode, or go on with one that was interrupted; a finished one is not trained again.
 
@@ -73,6 +76,7 @@ def run_job(
         yield_to: called between micro-steps; waits while someone else needs the device.
         on_progress: told after every update and validation, as is ``progress.jsonl``.
         replay: makes generated samples for settings that ask for some.
+        aside: asks for the memory of the device when a click is short of it.
 
     Returns:
         How it ended, also written to ``result.json``: a failure is a result with a reason, not an exception.
@@ -90,10 +94,11 @@ def run_job(
         lines.write(progress)
         on_progress(progress)
 
+    hooks = Hooks(should_stop, yield_to, tell, aside or NobodyClicks())
     try:
         model = model or load_model(job.model_folder, device)
         with _threads(job.settings.threads), _borrowed(model.network), training_layout(model.network):
-            result = _train(job, reader, model, Hooks(should_stop, yield_to, tell), replay)
+            result = _train(job, reader, model, hooks, replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
@@ -123,13 +128,19 @@ def _train(
     parameters = select(network, settings.group)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
+    plan = plan_for(model, settings, sum(p.numel() for p in parameters.values()))
+    settings = apply(plan, settings, model.device)
+    rules = rules_of(model)
+    if plan is not None:
+        rules = replace(rules, patch_kji=plan.patch_kji)
+        hooks.on_progress(Progress("training", 0, settings.epochs, 0, 0, note=f"Memory: {plan.sentence()}"))
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
-    seed, patch = job.request.seed, model.patch_size_kji
+    seed, patch = job.request.seed, rules.patch_kji
     sampler = Sampler(source, job.train, job.val, settings, patch, seed, replay)
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
     base = model.base if settings.anchor_to == "base" else None
-    trainer = Trainer(network, parameters, sampler, settings, rules_of(model), checkpoint, order, hooks, base)
+    trainer = Trainer(network, parameters, sampler, settings, rules, checkpoint, order, hooks, base)
     try:
         state = trainer.run()
     except ClopaError as error:

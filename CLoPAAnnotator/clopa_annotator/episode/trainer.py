@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clopa_annotator.episode.aside import Aside, NobodyClicks, free_cached_memory, moved_out
 from clopa_annotator.episode.checkpoint import TrainState, load_state, save_state
 from clopa_annotator.episode.encoding import EncodingRules
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
@@ -28,7 +29,9 @@ from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Batch, Place, Prefetcher, Sampler, on_device, plan
 from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.episode.steady import Anchor, Average
-from clopa_annotator.errors import EpisodeCancelled, NonFiniteLoss
+from clopa_annotator.errors import DeviceWanted, EpisodeCancelled, NonFiniteLoss
+
+_MOMENT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,13 @@ class Hooks:
         should_stop: asked whether to end; the episode can be resumed later.
         yield_to: returns when nobody is waiting for the device.
         on_progress: told after every update and validation.
+        aside: asks for the device's memory; the window under way is then dropped and repeated.
     """
 
     should_stop: Callable[[], bool] = lambda: False
     yield_to: Callable[[], None] | None = None
     on_progress: Callable[[Progress], None] = lambda _: None
+    aside: Aside = NobodyClicks()
 
 
 class Trainer:
@@ -92,7 +97,7 @@ class Trainer:
         self._memory = MemorySaver(network, first, self._state.checkpointing)
         self._epoch = max(self._state.epoch, 0)
         self._since = time.perf_counter()
-        self._updates_here = 0
+        self._updates_here, self._stood_aside = 0, False
 
     @property
     def seconds(self) -> float:
@@ -199,28 +204,40 @@ class Trainer:
                 emphasis=self._settings.emphasis,
             )
             try:
-                return run_window(
-                    self._network,
-                    samples,
-                    PointPrompter(),
-                    self._sampler.rng(batch.place),
-                    settings,
-                    backward=backward,
-                    on_microstep=self._between_microsteps,
-                    on_step=on_step,
-                    scaler=self._scaler if backward else None,
-                )
+                with self._hooks.aside.interruptible():
+                    return run_window(
+                        self._network,
+                        samples,
+                        PointPrompter(),
+                        self._sampler.rng(batch.place),
+                        settings,
+                        backward=backward,
+                        on_microstep=self._between_microsteps,
+                        on_step=on_step,
+                        scaler=self._scaler if backward else None,
+                    )
+            except DeviceWanted:
+                make_room = self._stand_aside
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside the handler: the exception holds on to the tensors that filled the memory.
-            self._spare_memory(batch.place)
+                make_room = self._spare_memory
+            # Outside the handlers: the exceptions hold on to the tensors that filled the memory.
+            self._optimiser.zero_grad(set_to_none=True)
+            make_room(batch.place)
+
+    def _stand_aside(self, _: Place) -> None:
+        with moved_out(self._network, self._optimiser):
+            self._hooks.aside.stand_aside()
+        self._stood_aside = True
 
     def _spare_memory(self, place: Place) -> None:
-        self._optimiser.zero_grad(set_to_none=True)
+        free_cached_memory()
+        if self._stood_aside:  # the engine may need a moment to give the memory back: try once as before
+            self._stood_aside = False
+            time.sleep(_MOMENT_S)
+            return
         note = self._memory.save_more()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
         self._tell("validating" if place.validation else "training", note=note)
 
     def _between_microsteps(self) -> None:
