@@ -149,7 +149,7 @@ def test_a_trainer_that_does_not_give_anything_back_is_ended_and_resumed_without
 ) -> None:
     supervisor = supervise("hang", release_s=0.1, restarts=0)
     supervisor.run(job)
-    wait_for(lambda: (job / "trainer.json").exists(), "the trainer")
+    wait_for((job / "trainer.json").exists, "the trainer")
     supervisor.click_begins()
     assert supervisor.make_room(0)
     assert len(list(job.glob("attempt*"))) == 1 and not heard.ends

@@ -1,4 +1,4 @@
-"""The trainer steps aside for a click that is short of memory; its share of a device is planned and capped."""
+"""The trainer steps aside for a click that is short of memory; its share of a device is planned."""
 
 from __future__ import annotations
 

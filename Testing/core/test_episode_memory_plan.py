@@ -1,4 +1,4 @@
-"""The memory plan: what fits where, in which order things are given up, and that nothing is promised twice."""
+"""The memory plan: what fits where, what is given up in which order, and nothing promised twice."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from clopa_annotator.geometry import Kji
 ASSUMED_RATES = {8: 1e13, 12: 1.5e13, 24: 3e13, 80: 1.5e14}
 """Operations per second that convolutions are assumed to sustain, by the GiB of a card; not measured yet."""
 ASSUMED_SHARE = 0.4
-"""Part of a device's rate of multiplying matrices that convolutions are assumed to reach; not measured yet."""
+"""Part of a device's rate of multiplying matrices that convolutions are taken to reach; not measured yet."""
 OFFICIAL_INSTANCE_NORM = 27_648
 """Values of the official network's instance norms, the group that is trained by default on a GPU."""
 

@@ -2,8 +2,9 @@
 
 nnInteractive's server hands its predictions to a ``gpu_executor``; this is one. It tells the trainer that a
 click is being answered, brings in the weights version that the asking session works with, and refuses an
-image that would turn everything into NaN. Where memory runs out, the trainer's is taken (see `room`). One thread because cuDNN keeps its plans per thread, and because
-that is what makes a swap between two predictions safe: nothing else touches the parameters.
+image that would turn everything into NaN. Where memory runs out, the trainer's is taken (see `room`). One
+thread because cuDNN keeps its plans per thread, and because that is what makes a swap between two predictions
+safe: nothing else touches the parameters.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def click_bytes(design: Architecture, patch_kji: Kji, value_bytes: int = 2) -> i
 
 
 def forward_operations(design: Architecture, patch_kji: Kji) -> int:
-    """Floating-point operations of the convolutions in one forward pass of one sample (a product counts 2)."""
+    """Operations of the convolutions in one forward pass of one sample (a product and its sum count 2)."""
     voxels, features = design.voxels(patch_kji), design.features
     kernels = [math.prod(k) for k in design.kernels_kji]
     before, total = features[0], INPUTS * features[0] * kernels[0] * voxels[0]

@@ -5,9 +5,9 @@ prediction while a click is answered. Into the rest have to go the trainer's own
 gradients and Adam's moments of what is trained, and the peak of a forward and backward pass from `footprint`,
 with a margin for the workspace of the library that convolves and for memory that is free in pieces.
 
-Tried in this order: all samples at once beside a click, fewer at once, activations made again on the way back;
-then the same with the memory of a click lent to the trainer, which gives it back and repeats its pass when a
-click comes; and only then a smaller patch. Free of torch.
+Tried in this order: all samples at once beside a click, fewer at once, activations made again on the way
+back; then the same with the memory of a click lent to the trainer, which gives it back and repeats its pass
+when a click comes; and only then a smaller patch. Free of torch.
 """
 
 from __future__ import annotations

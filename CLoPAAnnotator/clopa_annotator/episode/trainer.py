@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Hooks:
     should_stop: Callable[[], bool] = lambda: False
     yield_to: Callable[[], None] | None = None
     on_progress: Callable[[Progress], None] = lambda _: None
-    aside: Aside = NobodyClicks()
+    aside: Aside = field(default_factory=NobodyClicks)
 
 
 class Trainer:
