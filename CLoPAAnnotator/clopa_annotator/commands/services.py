@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +34,16 @@ def pretrain(
             help="settings.json of another run, to repeat it; only --start, if given, counts beside it.",
         ),
     ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Volumes at a time; 0 leaves it to the settings.")
+    ] = 0,
+    session_minutes: Annotated[
+        float,
+        typer.Option(
+            "--session-minutes",
+            help="Stop after so many minutes, to go on later, here or elsewhere; 0 trains to the end.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
     from clopa_annotator.pretrain.settings import read_settings
@@ -41,6 +53,8 @@ def pretrain(
     if settings_file is not None:
         known = read_settings(settings_file)
         settings = replace(known, start=start or known.start)
+    settings = replace(settings, batch=batch or settings.batch)
+    ends = time.monotonic() + 60 * session_minutes if session_minutes else math.inf
 
     with Steps() as steps:
         done = 0
@@ -52,7 +66,7 @@ def pretrain(
                 done += 1
                 steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
 
-        folder = run(settings, out, device, on_progress=tell)
+        folder = run(settings, out, device, on_progress=tell, should_stop=lambda: time.monotonic() > ends)
     console.print(f"The model is in {folder}.", markup=False)
 
 

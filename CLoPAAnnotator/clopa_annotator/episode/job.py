@@ -40,6 +40,7 @@ from clopa_annotator.episode.layout import training_layout
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
 from clopa_annotator.episode.sampling import Replay, Sampler
+from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.episode.trainer import Hooks, Trainer
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
@@ -136,7 +137,9 @@ def _train(
         hooks.on_progress(Progress("training", 0, settings.epochs, 0, 0, note=f"Memory: {plan.sentence()}"))
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
     seed, patch = job.request.seed, rules.patch_kji
-    sampler = Sampler(source, job.train, job.val, settings, patch, seed, replay)
+    sampler = Sampler(
+        source, job.train, job.val, settings, patch, seed, replay, later=augments_there(settings, model)
+    )
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
     base = model.base if settings.anchor_to == "base" else None
@@ -151,6 +154,12 @@ def _train(
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)
+
+
+def augments_there(settings: EpisodeSettings, model: LoadedModel) -> bool:
+    """Whether samples are augmented on the device that trains instead of by a thread of the CPU."""
+    where = settings.augment_on
+    return model.device.type == "cuda" if where == "auto" else where == "device"
 
 
 def rules_of(model: LoadedModel) -> EncodingRules:
