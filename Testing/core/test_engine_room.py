@@ -130,7 +130,7 @@ def test_a_click_that_ran_out_of_memory_twice_shows_what_it_would_have_shown(
 def test_the_trainer_gives_its_memory_back_and_goes_on_after_the_click(
     supervise: Callable[..., Supervisor], job: Path, heard: Recorder
 ) -> None:
-    supervisor = supervise()
+    supervisor = supervise(release_s=60.0)
     supervisor.run(job)
     wait_for(lambda: steps(job) > 1, "the trainer's first steps")
     supervisor.click_begins()

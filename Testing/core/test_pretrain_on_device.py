@@ -1,4 +1,4 @@
-"""Volumes made where the training is: equal in distribution; runs that are saved often and resumed elsewhere."""
+"""Volumes made where the training is: equal in distribution; runs saved often and resumed elsewhere."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.episode.trainer import Hooks, Trainer
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.session.operators import missing_on_apple
 from clopa_annotator.types import EpisodeResult, EpisodeStatus
 
 __all__ = ["Progress", "read_job", "read_result", "run_job", "write_job", "write_result"]
@@ -105,7 +106,8 @@ def run_job(
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
         result = EpisodeResult(job.request.number, status, str(error))
     except Exception as error:
-        reason = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
+        unknown = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
+        reason = missing_on_apple(error) or unknown
         write_result(folder, EpisodeResult(job.request.number, "failed", reason))
         raise
     finally:
