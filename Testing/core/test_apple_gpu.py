@@ -31,7 +31,7 @@ GUARDED = {
     "episode/precision.py": 1,
     "session/model.py": 2,
 }
-"""Uses of ``torch.cuda`` behind a question for the device's type, by file; the tests below take those paths."""
+"""Uses of ``torch.cuda`` behind a question for the device's type, by file; the tests take those paths."""
 
 
 @pytest.fixture

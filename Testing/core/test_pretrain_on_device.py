@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_a_run_with_generation_where_it_trains_is_saved_often_and_resumed(
 
     monkeypatch.setattr(training, "save", counting)
     settings = replace(SETTINGS, generate_on="device", save_s=1e-9)
-    asked = iter([False, True])
+    asked = chain([False], repeat(True))
     run(settings, tmp_path, "cpu", should_stop=lambda: next(asked))
     assert saved and (tmp_path / STATE).is_file()
     assert 0 < torch.load(tmp_path / STATE, weights_only=True)["updates"] < settings.updates

@@ -56,7 +56,7 @@ def _turned(
     rotates, scales = rng.random() < 0.2 * strength, rng.random() < 0.3 * strength
     if not rotates and not scales:
         return image, target
-    angles = rng.uniform(-np.pi / 12, np.pi / 12, 3) if rotates else np.zeros(3)
+    angles = rng.uniform(-np.pi / 12, np.pi / 12, 3).tolist() if rotates else [0.0] * 3
     new_image, new_target = turn(image, target, angles, either_way(rng, 0.5, 2.0) if scales else 1.0)
     # Decided on the device: asking whether the target is gone would wait for it.
     keep = new_target.any() | ~target.any()
@@ -90,7 +90,7 @@ def _intensities(image: Tensor, rng: np.random.Generator, noise: torch.Generator
         drawn = torch.randn(image.shape, generator=noise, device=image.device)
         image = image + float(rng.uniform(0, 0.1)) * drawn
     if rng.random() < 0.2 * strength and thick:
-        image = blurred(image, rng.uniform(0.5, 1.0, 3))
+        image = blurred(image, rng.uniform(0.5, 1.0, 3).tolist())
     if rng.random() < 0.15 * strength:
         image = image * either_way(rng, 0.75, 1.25)
     if rng.random() < 0.15 * strength:

@@ -226,9 +226,10 @@ class Trainer:
             self._optimiser.zero_grad(set_to_none=True)
             make_room(batch.place)
 
-    def _stand_aside(self, _: Place) -> None:
+    def _stand_aside(self, place: Place) -> None:
         with moved_out(self._network, self._optimiser):
             self._hooks.aside.stand_aside()
+        self._note(place, "A click needed the memory of the device; going on.")
         self._stood_aside = True
 
     def _spare_memory(self, place: Place) -> None:
@@ -238,6 +239,9 @@ class Trainer:
             time.sleep(_MOMENT_S)
             return
         note = self._memory.save_more()
+        self._note(place, note)
+
+    def _note(self, place: Place, note: str) -> None:
         self._tell("validating" if place.validation else "training", note=note)
 
     def _between_microsteps(self) -> None:

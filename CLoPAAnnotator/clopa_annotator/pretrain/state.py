@@ -81,7 +81,7 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location=device, weights_only=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         raise ModelError(
             f"The state of the run in {path} is damaged. Move it away to start anew, or take the run's "
             "folder 'model' as --start of another run."
