@@ -108,8 +108,9 @@ def pretraining(bench: Bench) -> Iterator[Row]:
         minutes=bench.left(0.8) / 60, processes=1, batch=8, log_s=2.0, generate_on="device"
     )
     if bench.small:
-        settings = replace(settings, updates=2, batch=1, lengths=(2,), length_weights=(1.0,), sides=(16,))
-        settings = replace(settings, simple=(1.0,), phase_ends=(1.0,), design=NetworkDesign((4, 8)))
+        phases = {"sides": (16,), "simple": (1.0,), "phase_ends": (1.0,)}
+        short = {"updates": 2, "batch": 1, "lengths": (2,), "length_weights": (1.0,)}
+        settings = replace(settings, **phases, **short, log_s=0.0, design=NetworkDesign((4, 8)))
     with tempfile.TemporaryDirectory() as scratch:
         seen, started = [], time.perf_counter()
         pretrain(settings, Path(scratch), str(bench.device), on_progress=seen.append)

@@ -25,7 +25,7 @@ CORE = Path(__file__).resolve().parents[2] / "CLoPAAnnotator" / "clopa_annotator
 MPS = torch.device("mps")
 HARMLESS = {"is_available", "OutOfMemoryError"}
 GUARDED = {
-    "engine/host.py": 3,
+    "engine/host.py": 2,
     "episode/aside.py": 1,
     "episode/fitting.py": 4,
     "episode/precision.py": 1,

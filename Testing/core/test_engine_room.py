@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -172,6 +173,23 @@ def test_only_a_pass_that_can_be_repeated_is_dropped_for_a_click(job: Path) -> N
         flag.set(False)
         leash.yield_to()
         assert not (job / RELEASED).exists()
+    flag.close()
+
+
+def test_a_trainer_that_is_waiting_already_hears_when_the_click_asks_for_memory(job: Path) -> None:
+    flag = YieldFlag(job)
+    with Leash(job) as leash:
+        flag.set(True)
+        later = threading.Timer(0.2, lambda: flag.set(True, memory=True))
+        later.start()
+        with pytest.raises(DeviceWanted), leash.interruptible():
+            leash.yield_to()
+        later.join()
+        ending = threading.Timer(0.5, lambda: flag.set(False))
+        ending.start()
+        leash.stand_aside()
+        assert not flag.memory_wanted
+        ending.join()
     flag.close()
 
 

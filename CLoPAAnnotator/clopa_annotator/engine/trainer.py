@@ -104,13 +104,19 @@ class Leash:
         """
         self._alive()
         self._share.worked()
-        if self._flag.memory_wanted:
-            if self._may_interrupt:
-                raise DeviceWanted("A click needs the memory of the device; training goes on after it.")
-            self.stand_aside()
+        self._make_way()
         while self._flag.raised and not self._share.waited():
             time.sleep(_LOOK_S)
             self._alive()
+            self._make_way()  # a click asks for time first, and for memory when it has run out
+
+    def _make_way(self) -> None:
+        """Give memory back if a click asks for it."""
+        if not self._flag.memory_wanted:
+            return
+        if self._may_interrupt:
+            raise DeviceWanted("A click needs the memory of the device; training goes on after it.")
+        self.stand_aside()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -31,8 +31,6 @@ from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.episode.steady import Anchor, Average
 from clopa_annotator.errors import DeviceWanted, EpisodeCancelled, NonFiniteLoss
 
-_MOMENT_S = 0.5
-
 
 @dataclass(frozen=True)
 class Hooks:
@@ -235,8 +233,7 @@ class Trainer:
     def _spare_memory(self, place: Place) -> None:
         free_cached_memory()
         if self._stood_aside:  # the engine may need a moment to give the memory back: try once as before
-            self._stood_aside = False
-            time.sleep(_MOMENT_S)
+            self._stood_aside = time.sleep(0.5) is not None
             return
         note = self._memory.save_more()
         self._note(place, note)
