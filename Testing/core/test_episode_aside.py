@@ -13,7 +13,7 @@ import tiny_episode
 import torch
 from tiny_episode import QUICK, run, tiny_job
 
-from clopa_annotator.episode import fitting
+from clopa_annotator.episode import fitting, memory
 from clopa_annotator.episode.aside import moved_out
 from clopa_annotator.episode.memory_plan import CONTEXT_BYTES, GIB
 from clopa_annotator.episode.progress import read_progress
@@ -73,6 +73,16 @@ def test_weights_and_moments_come_back_as_they_were() -> None:
         assert all(p.device.type == "cpu" for p in network.parameters())
     assert all(a is b for a, b in zip(parameters, network.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(values, network.parameters(), strict=True))
+
+
+def test_right_after_a_click_nothing_is_given_up_for_good(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MOMENT_S", 0.0)
+    saver = memory.MemorySaver(loaded.network, 2, False)
+    saver.forgive_once = True
+    assert "as before" in saver.save_more() and saver.micro_batch == 2
+    assert "1 sample" in saver.save_more() and saver.micro_batch == 1
 
 
 class Card:

@@ -95,7 +95,7 @@ class Trainer:
         self._memory = MemorySaver(network, first, self._state.checkpointing)
         self._epoch = max(self._state.epoch, 0)
         self._since = time.perf_counter()
-        self._updates_here, self._stood_aside = 0, False
+        self._updates_here = 0
 
     @property
     def seconds(self) -> float:
@@ -228,13 +228,10 @@ class Trainer:
         with moved_out(self._network, self._optimiser):
             self._hooks.aside.stand_aside()
         self._note(place, "A click needed the memory of the device; going on.")
-        self._stood_aside = True
+        self._memory.forgive_once = True
 
     def _spare_memory(self, place: Place) -> None:
         free_cached_memory()
-        if self._stood_aside:  # the engine may need a moment to give the memory back: try once as before
-            self._stood_aside = time.sleep(0.5) is not None
-            return
         note = self._memory.save_more()
         self._note(place, note)
 
