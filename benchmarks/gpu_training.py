@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ def episodes(bench: Bench) -> Iterator[Row]:
     for number, group in enumerate(groups):
         settings = replace(EpisodeSettings.paper(group), epochs=1, updates=2 if bench.small else 30)
         settings = replace(settings, steps=2 if bench.small else 6)
-        ends = time.monotonic() + bench.left(1 / (len(groups) - number)) * 0.8
+        share = bench.left(0.8 / (len(groups) - number))
+        ends = math.inf if bench.small else time.monotonic() + share
         _, marks = an_episode(model, shape, settings, ends)
         if len(marks) < 2:
             yield {"group": group, "error": "too slow: fewer than two updates in its time"}
@@ -137,6 +139,7 @@ def same_on_both(bench: Bench) -> Iterator[Row]:
         threads=0,
         augment_on="cpu",
     )
+    ends = math.inf if bench.small else bench.ends
     features = (4, 6, 8) if bench.small else (8, 32, 64, 128, 160)
     torch.backends.cudnn.allow_tf32 = False
     with tempfile.TemporaryDirectory() as scratch, replaced.object(loop, "_draws_there", lambda *_: False):
@@ -145,8 +148,11 @@ def same_on_both(bench: Bench) -> Iterator[Row]:
             curves = []
             for device in ("cpu", str(bench.device)):
                 chosen = replace(settings, precision="fp32" if device == "cpu" else precision)
-                _, marks = an_episode(load_model(folder, device), (48, 48, 48), chosen, bench.ends)
+                _, marks = an_episode(load_model(folder, device), (48, 48, 48), chosen, ends)
                 curves.append([progress.loss for _, progress in marks])
+            if not all(curves):
+                yield {"precision": precision, "error": "too slow: not one update on both in its time"}
+                continue
             apart = max(abs(a - b) / abs(a) for a, b in zip(*curves, strict=False))
             yield {
                 "precision": precision,
