@@ -75,9 +75,7 @@ def _passes_of(
         alone = median(bench.repeat(forward, seconds))
         yield {"kind": kind, "what": "forward", "ms": 1e3 * alone, "tflops": operations / alone / 1e12}
         for group in ("in", "all"):
-            model.network.requires_grad_(False)
-            for parameter in select(model.network, group).values():
-                parameter.requires_grad_(True)
+            _train_only(model.network, group)
             before = _start_counting(bench)
             took = median(bench.repeat(both, seconds))
             rate = operations * (3 if group == "all" else 2) / took / 1e12
@@ -92,6 +90,12 @@ def _passes_of(
     finally:
         saver.undo()
         model.network.zero_grad(set_to_none=True)
+
+
+def _train_only(network: nn.Module, group: str) -> None:
+    network.requires_grad_(False)
+    for parameter in select(network, group).values():
+        parameter.requires_grad_(True)
 
 
 def _laid_out(bench: Bench, network: nn.Module, kind: str) -> nn.Module:

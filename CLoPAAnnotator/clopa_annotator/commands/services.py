@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clopa_annotator.commands.output import Steps, console, print_json
+
+if TYPE_CHECKING:
+    from clopa_annotator.pretrain.settings import PretrainSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +50,7 @@ def pretrain(
     ] = 0.0,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
-    from clopa_annotator.pretrain.settings import read_settings
-    from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
+    from clopa_annotator.pretrain.settings import PretrainSettings, read_settings
 
     settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
     if settings_file is not None:
@@ -55,6 +58,13 @@ def pretrain(
         settings = replace(known, start=start or known.start)
     settings = replace(settings, batch=batch or settings.batch)
     ends = time.monotonic() + 60 * session_minutes if session_minutes else math.inf
+
+    folder = _pretrained(settings, out, device, lambda: time.monotonic() > ends)
+    console.print(f"The model is in {folder}.", markup=False)
+
+
+def _pretrained(settings: PretrainSettings, out: Path, device: str, over: Callable[[], bool]) -> Path:
+    from clopa_annotator.pretrain.train import PretrainProgress, run
 
     with Steps() as steps:
         done = 0
@@ -66,8 +76,7 @@ def pretrain(
                 done += 1
                 steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
 
-        folder = run(settings, out, device, on_progress=tell, should_stop=lambda: time.monotonic() > ends)
-    console.print(f"The model is in {folder}.", markup=False)
+        return run(settings, out, device, on_progress=tell, should_stop=over)
 
 
 def engine(

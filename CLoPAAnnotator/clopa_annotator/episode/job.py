@@ -131,12 +131,7 @@ def _train(
     parameters = select(network, settings.group)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
-    plan = plan_for(model, settings, sum(p.numel() for p in parameters.values()))
-    settings = apply(plan, settings, model.device)
-    rules = rules_of(model)
-    if plan is not None:
-        rules = replace(rules, patch_kji=plan.patch_kji)
-        hooks.on_progress(Progress("training", 0, settings.epochs, 0, 0, note=f"Memory: {plan.sentence()}"))
+    settings, rules = _fitted(settings, model, parameters, hooks)
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
     seed, patch = job.request.seed, rules.patch_kji
     sampler = Sampler(
@@ -156,6 +151,18 @@ def _train(
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)
+
+
+def _fitted(
+    settings: EpisodeSettings, model: LoadedModel, parameters: dict[str, nn.Parameter], hooks: Hooks
+) -> tuple[EpisodeSettings, EncodingRules]:
+    """Settings and rules by the memory plan, which is told; as they are where there is none."""
+    plan, rules = plan_for(model, settings, sum(p.numel() for p in parameters.values())), rules_of(model)
+    settings = apply(plan, settings, model.device)
+    if plan is None:
+        return settings, rules
+    hooks.on_progress(Progress("training", 0, settings.epochs, 0, 0, note=f"Memory: {plan.sentence()}"))
+    return settings, replace(rules, patch_kji=plan.patch_kji)
 
 
 def augments_there(settings: EpisodeSettings, model: LoadedModel) -> bool:
