@@ -106,9 +106,7 @@ def run_job(
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
         result = EpisodeResult(job.request.number, status, str(error))
     except Exception as error:
-        unknown = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
-        reason = missing_on_apple(error) or unknown
-        write_result(folder, EpisodeResult(job.request.number, "failed", reason))
+        write_result(folder, EpisodeResult(job.request.number, "failed", _unforeseen(error)))
         raise
     finally:
         lines.close()
@@ -151,6 +149,11 @@ def _train(
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)
+
+
+def _unforeseen(error: Exception) -> str:
+    unknown = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
+    return missing_on_apple(error) or unknown
 
 
 def _fitted(
