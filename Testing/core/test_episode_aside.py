@@ -13,6 +13,7 @@ import tiny_episode
 import torch
 from tiny_episode import QUICK, run, tiny_job
 
+from clopa_annotator.engine.yielding import between_layers
 from clopa_annotator.episode import fitting, memory
 from clopa_annotator.episode.aside import moved_out
 from clopa_annotator.episode.memory_plan import CONTEXT_BYTES, GIB
@@ -61,6 +62,23 @@ def test_a_window_that_was_dropped_for_a_click_is_repeated_and_nothing_else_chan
         hook.remove()
     assert result.status == "finished" and clicks.waits == 3
     assert result.train_loss == plain.train_loss and result.val_score == plain.val_score
+
+
+def test_a_pass_is_dropped_on_its_way_back_too(tmp_path: Path, loaded: LoadedModel) -> None:
+    plain = run(tiny_job(tmp_path / "plain"), loaded)
+    clicks, went_forward = Clicks(()), []
+
+    def between() -> None:
+        # The backward pass runs without gradients of its own, right after a forward pass that has them.
+        if torch.is_grad_enabled():
+            went_forward.append(True)
+        elif went_forward and not clicks.waits:
+            raise DeviceWanted("A click needs the memory.")
+
+    with between_layers(between):
+        result = run(tiny_job(tmp_path / "job"), loaded, aside=clicks)
+    assert result.status == "finished" and clicks.waits == 1
+    assert result.train_loss == plain.train_loss
 
 
 def test_weights_and_moments_come_back_as_they_were() -> None:
