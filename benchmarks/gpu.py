@@ -68,9 +68,13 @@ class Bench:
             torch.cuda.synchronize()
 
     def repeat(self, work: Callable[[], object], seconds: float, most: int = 1000) -> list[float]:
-        """Seconds of each repeat after one that warms up, for about so long and at least once."""
-        work()
-        self.wait()
+        """Seconds of each repeat after one that warms up, for about so long and at least once.
+
+        A dry run neither warms up nor repeats.
+        """
+        if not self.small:
+            work()
+            self.wait()
         times: list[float] = []
         end = time.monotonic() + (0.0 if self.small else seconds)
         while not times or (time.monotonic() < end and len(times) < most):
