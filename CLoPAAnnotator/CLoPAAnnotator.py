@@ -46,11 +46,11 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel."""
         ScriptedLoadableModuleWidget.setup(self)
-        from CLoPAAnnotatorLib.AnnotatePanel import AnnotatePanel
-        from CLoPAAnnotatorLib.CampaignPanel import CampaignPanel
-        from CLoPAAnnotatorLib.CasesPanel import CasesPanel
-        from CLoPAAnnotatorLib.LearningPanel import LearningPanel
-        from CLoPAAnnotatorLib.Settings import Settings
+        from CLoPAAnnotatorLib.engine.Settings import Settings
+        from CLoPAAnnotatorLib.panels.AnnotatePanel import AnnotatePanel
+        from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
+        from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
+        from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)
@@ -108,8 +108,8 @@ class CLoPAAnnotatorLogic(ScriptedLoadableModuleLogic):
 
     def makeWorkspace(self):
         """The module's brain on Slicer's scene."""
-        from CLoPAAnnotatorLib.ParameterState import ParameterState
-        from CLoPAAnnotatorLib.Workspace import Workspace
+        from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+        from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 
         return Workspace(slicer.mrmlScene, ParameterState(self.getParameterNode))
 

@@ -49,7 +49,7 @@ class EngineProcess:
         assert line, (self.campaign.parent / "engine.stderr").read_text()[-4000:]
         ready = json.loads(line)
         self.url, self.port = ready["url"], int(ready["url"].rsplit(":", 1)[1])
-        from clopa_annotator.engine.tokens import first_token
+        from clopa_annotator.wire.tokens import first_token
 
         self.token = first_token(Path(ready["token_file"]))
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
@@ -67,9 +67,9 @@ class EngineProcess:
 def main(campaign: Path, seconds: float, port: int) -> None:
     import torch
 
-    from clopa_annotator.engine.host import EngineSettings
-    from clopa_annotator.engine.serve import run_engine
-    from clopa_annotator.engine.supervisor import SupervisorSettings
+    from clopa_annotator.campaign.engine import EngineSettings
+    from clopa_annotator.server.serve import run_engine
+    from clopa_annotator.training.supervisor import SupervisorSettings
 
     torch.set_num_threads(1)
     fill_the_disk_on_request(campaign.parent / DISK_FULL)
@@ -89,14 +89,14 @@ def main(campaign: Path, seconds: float, port: int) -> None:
 
 def fill_the_disk_on_request(flag: Path) -> None:
     """Let every write of the cache fail as on a full disk while the flag exists."""
-    from clopa_annotator.cache import store
-    from clopa_annotator.cache.durable import Disk
+    from clopa_annotator.cache import campaign_store
+    from clopa_annotator.cache.format.disk import Disk
 
     def hook(step: str, path: Path) -> None:
         if step == "write" and flag.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    store.Disk = lambda: Disk(hook)  # type: ignore[misc]
+    campaign_store.Disk = lambda: Disk(hook)  # type: ignore[misc]
 
 
 def predict_slowly_on_request(flag: Path) -> None:

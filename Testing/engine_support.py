@@ -13,16 +13,16 @@ import numpy as np
 import torch
 import uvicorn
 
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.engine import Engine, EngineSettings
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.engine.app import make_engine_app
-from clopa_annotator.engine.guard import GuardSettings
-from clopa_annotator.engine.host import Engine, EngineSettings
-from clopa_annotator.engine.serve import Tls, _listen, _server
-from clopa_annotator.engine.tokens import Identity, TokenBook
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.server.app import make_engine_app
+from clopa_annotator.server.request_guard import RequestGuardSettings
+from clopa_annotator.server.serve import Tls, _listen, _server
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import Confirmation, Image, PointPrompt, ScribblePrompt, TimedPrompt
+from clopa_annotator.wire.tokens import Identity, TokenBook
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
 BOOK = {
@@ -82,7 +82,7 @@ class Running:
 def serving(
     folder: Path,
     settings: EngineSettings | None = None,
-    guard: GuardSettings | None = None,
+    guard: RequestGuardSettings | None = None,
     tls: Tls | None = None,
 ) -> Iterator[Running]:
     """Serve a campaign from a thread of this process."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.durable import write_bytes
-from clopa_annotator.engine.trainer import Leash
 from clopa_annotator.episode.folder import DELTA, PROGRESS, read_job, write_result
 from clopa_annotator.episode.progress import Progress, ProgressFile, read_progress
 from clopa_annotator.session.model import load_model
+from clopa_annotator.training.trainer_process import Leash
 from clopa_annotator.types import EpisodeResult, GateDecision
 
 EPOCHS, STEPS = 4, 5

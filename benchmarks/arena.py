@@ -7,7 +7,7 @@
 
 ``--data`` is the hippocampus dataset of the Medical Segmentation Decathlon; the vessel tree and the lesion
 are generated. Every strategy sees the same cases, unseen cases and seeds. What strategies have in common (the
-base's curves, equal episodes) is computed once, see `clopa_annotator.recall`. The command can be stopped and
+base's curves, equal episodes) is computed once, see `clopa_annotator.experiments.result_cache`. The command can be stopped and
 started again; ``arena.md`` reports on what is finished and says what is missing. A call for a part of it runs
 that part; the report then covers it and whatever else lies finished in the folder from the same options.
 
@@ -35,8 +35,8 @@ from arena_studies import TOPICS, Domain, Study, run_study
 
 from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.evaluation.tables import replace_text
-from clopa_annotator.permutations import StreamPlan, Unit, run_unit
-from clopa_annotator.simulation import SimulationSettings
+from clopa_annotator.experiments.permutations import StreamPlan, Unit, run_unit
+from clopa_annotator.experiments.simulation import SimulationSettings
 from clopa_annotator.strategies import get_strategy, strategy_names
 
 STREAMS = ("hippocampus", "vessels", "lesion")

@@ -21,7 +21,7 @@ from clopa_annotator.evaluation.curves import CaseCurve, average_runs, nauc, sum
 from clopa_annotator.evaluation.rows import curves_from_clicks
 from clopa_annotator.evaluation.statistics import wilcoxon
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text
-from clopa_annotator.permutations import Unit
+from clopa_annotator.experiments.permutations import Unit
 
 SHOWN_CLICKS = (0, 1, 3, 5, 10, 20)
 PAIRS = (

@@ -24,14 +24,14 @@ from clopa_annotator import __version__
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve, nauc
-from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
 from clopa_annotator.evaluation.tables import replace_text, to_json
+from clopa_annotator.experiments.permutations import StreamPlan
+from clopa_annotator.experiments.result_cache import ResultCache, case_id_of
 from clopa_annotator.models import resolve
-from clopa_annotator.online.protocol import OnlineStrategy
-from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.online.settings import LossSettings, OaimsSettings, SparseSettings
-from clopa_annotator.permutations import StreamPlan
-from clopa_annotator.recall import Recall, case_id_of
+from clopa_annotator.online.adapting_session import AdaptingSession
+from clopa_annotator.online.online_settings import LossSettings, OaimsSettings, SparseSettings
+from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
@@ -232,7 +232,7 @@ class _Annotating:
         self._model = model
         self._study = study
         self._strategy = strategy
-        self._recall = Recall(Path(study.recall))
+        self._recall = ResultCache(Path(study.recall))
 
     @property
     def backward_passes(self) -> int:

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, Disk, rebuild_index
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, Disk, rebuild_index
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image
 
 SHAPE = (4, 4, 4)
 ASK_A_NEW_PROCESS = """
 import time; started = time.perf_counter()
-from pathlib import Path; from clopa_annotator.cache.store import CampaignStore
+from pathlib import Path; from clopa_annotator.cache.campaign_store import CampaignStore
 with CampaignStore.open(Path({folder!r}), writer=True) as store: cases = store.cases()
 print(time.perf_counter() - started, len(cases))
 """

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image
 

@@ -36,7 +36,7 @@ from clopa_annotator.models import resolve
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import TwoClassLogits, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import Image, PointPrompt
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -16,18 +16,18 @@ import torch
 from gpu import Bench, Row
 from training_speed import CASES, GeneratedCases
 
-from clopa_annotator.engine.prediction import PredictionThread
-from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
-from clopa_annotator.engine.trainer import Leash
-from clopa_annotator.engine.yielding import between_layers
+from clopa_annotator.campaign.prediction import PredictionThread
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import PROGRESS, read_job, write_job
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.progress import read_progress
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.training.supervisor import Supervisor, SupervisorSettings
+from clopa_annotator.training.trainer_process import Leash
+from clopa_annotator.training.yielding import between_layers
 from clopa_annotator.types import EpisodeRequest, Image, PointPrompt, Split
 
 TIGHT_GIB = 11.0

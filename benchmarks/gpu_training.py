@@ -16,18 +16,18 @@ from gpu import Bench, Row
 from training_speed import CASES, GeneratedCases, clocked
 
 from clopa_annotator.episode import loop
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.footprint import Architecture
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.memory_plan import work_of
 from clopa_annotator.episode.progress import Progress
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, stream_on
 from clopa_annotator.pretrain.network import NetworkDesign
-from clopa_annotator.pretrain.settings import PretrainSettings
+from clopa_annotator.pretrain.pretrain_settings import PretrainSettings
 from clopa_annotator.pretrain.train import run as pretrain
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, Split
 
 TOLERANCE = {"fp32": 0.01, "auto": 0.05}

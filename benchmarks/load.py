@@ -33,14 +33,14 @@ import numpy as np
 import psutil
 import torch
 
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.client.remote_session import RemoteSession
+from clopa_annotator.client.transport import Transport
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
-from clopa_annotator.engine.tokens import first_token
-from clopa_annotator.engine.transport import Transport
 from clopa_annotator.episode.progress import read_progress
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.session.remote import RemoteSession
 from clopa_annotator.types import Confirmation, GateDecision, Image, Mask, PointPrompt, Proposal
+from clopa_annotator.wire.tokens import first_token
 
 SCALES = (1.05, 0.95)
 """The versions that are swapped in: the base with its norms scaled, so that their masks can be told apart."""
@@ -48,9 +48,9 @@ UNDER_WAY = ("training", "checking")
 SERVE = """
 import sys
 from pathlib import Path
-from clopa_annotator.engine.host import EngineSettings
-from clopa_annotator.engine.serve import run_engine
-from clopa_annotator.engine.supervisor import SupervisorSettings
+from clopa_annotator.campaign.engine import EngineSettings
+from clopa_annotator.server.serve import run_engine
+from clopa_annotator.training.supervisor import SupervisorSettings
 settings = EngineSettings(supervisor=SupervisorSettings(niceness=int(sys.argv[3])))
 run_engine(Path(sys.argv[1]), device=sys.argv[2], parent_stdin=True, settings=settings)
 """

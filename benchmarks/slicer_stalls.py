@@ -30,7 +30,7 @@ sys.path[:0] = [str(REPOSITORY / "Testing" / part) for part in ("host", "slicer"
 def box_session(edge):
     """A session that answers every click with a box, at once: the network's time is the client's delay."""
     from clopa_annotator.geometry import box_slices, clip_box
-    from clopa_annotator.session.fake import FakeSession
+    from clopa_annotator.testing.fake_session import FakeSession
     from clopa_annotator.types import Proposal
 
     shown = {"revision": 0}
@@ -69,9 +69,9 @@ def connect_process(driver, folder):
     """An engine process with a small random network, started as the panel does."""
     from double_engine import interpreter
 
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.config import CampaignConfig
-    from clopa_annotator.pipeline import Campaign
-    from clopa_annotator.session.random_model import write_random_model
+    from clopa_annotator.testing.random_model import write_random_model
 
     model = write_random_model(folder / "model", patch_size_kji=(64, 64, 64), features=(8, 16, 32))
     config = CampaignConfig("Stalls", 100, model=str(model), strategy="clopa-in")
@@ -84,8 +84,8 @@ def connect_process(driver, folder):
 
 def connect_here(driver, answer_s):
     """An engine in this process, whose answers take so long."""
-    from clopa_annotator.engine.fake import FakeEngineClient
-    from clopa_annotator.engine.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     driver.connect(FakeEngineClient(FakeCampaign(), box_session(96)))
     driver.client.delay_s = answer_s

@@ -38,7 +38,7 @@ def measure(shape, box_edge, repeats):
     """Write a changed box, and the whole segment as a peer does it."""
     import slicer
 
-    from CLoPAAnnotatorLib.ProposalSegment import SEGMENT_ID, ProposalSegment
+    from CLoPAAnnotatorLib.scene.ProposalSegment import SEGMENT_ID, ProposalSegment
     from host import Host
 
     host = Host()

@@ -28,17 +28,17 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.messages import Draft
-from clopa_annotator.engine.tokens import first_token
 from clopa_annotator.errors import ClopaError
-from clopa_annotator.pipeline import Campaign
 from clopa_annotator.types import Confirmation, Event, PointPrompt
+from clopa_annotator.wire.messages import Draft
+from clopa_annotator.wire.tokens import first_token
 
 SERVE = (
-    "import sys; from pathlib import Path; from clopa_annotator.engine.serve import run_engine; "
+    "import sys; from pathlib import Path; from clopa_annotator.server.serve import run_engine; "
     "run_engine(Path(sys.argv[1]), parent_stdin=True)"
 )
 NEW_CASE_S = 120.0

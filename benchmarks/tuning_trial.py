@@ -14,22 +14,22 @@ import torch
 
 from clopa_annotator.datasets.msd import LabelledCase
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.job import rules_of, run_job
 from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.precision import autocast_dtype
 from clopa_annotator.episode.prompting import PointPrompter
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
-from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
 from clopa_annotator.geometry import BoundsKji, box_slices
-from clopa_annotator.online.settings import OaimsSettings
+from clopa_annotator.online.online_settings import OaimsSettings
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.strategies import ALL_PARAMETERS, StrategySpec
 from clopa_annotator.swap import apply_version
-from clopa_annotator.trainer import generated_sample
+from clopa_annotator.training.job_runner import generated_sample
 from clopa_annotator.types import CaseRef, EpisodeRequest, Image, Mask, PointPrompt, Split
 
 PUBLISHED_STREAM, PUBLISHED_TEST = 48, 24

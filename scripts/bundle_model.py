@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from clopa_annotator.pretrain.checkpoint import export_model, load_network, read_design
+from clopa_annotator.pretrain.model_folder import export_model, load_network, read_design
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results" / "base-model"

@@ -36,9 +36,9 @@ from tuning_trial import development_split  # noqa: E402
 from clopa_annotator.datasets.msd import MsdDataset  # noqa: E402
 from clopa_annotator.geometry import Geometry  # noqa: E402
 from clopa_annotator.models import resolve  # noqa: E402
-from clopa_annotator.pretrain.checkpoint import export_model, load_network, read_design  # noqa: E402
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume  # noqa: E402
-from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings  # noqa: E402
+from clopa_annotator.pretrain.model_folder import export_model, load_network, read_design  # noqa: E402
+from clopa_annotator.pretrain.pretrain_settings import PretrainProgress, PretrainSettings  # noqa: E402
 from clopa_annotator.pretrain.train import run  # noqa: E402
 from clopa_annotator.session.model import load_model  # noqa: E402
 from clopa_annotator.types import Image  # noqa: E402

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import slicer
 
-from clopa_annotator.engine.fake import FakeEngineClient
-from clopa_annotator.engine.fake_campaign import FakeCampaign
-from CLoPAAnnotatorLib.CaseSources import CaseSource
-from CLoPAAnnotatorLib.PromptShapes import SlicePlane
-from CLoPAAnnotatorLib.VolumeGrid import toNumpy
-from CLoPAAnnotatorLib.Workspace import Workspace
+from clopa_annotator.testing.fake_campaign import FakeCampaign
+from clopa_annotator.testing.fake_engine import FakeEngineClient
+from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane
+from CLoPAAnnotatorLib.scene.VolumeGrid import toNumpy
 
 SECONDS = 20.0
 

@@ -1,7 +1,7 @@
 """Writing files so that a killed process or a power cut leaves either the old or the new, never half of one.
 
 For small files that a stage owns alone: job folders, the weights registry, settings. (The cache takes its
-steps in ``cache/durable.py``, where each can be made to fail by itself and every publication is read back;
+steps in ``cache/format/disk.py``, where each can be made to fail by itself and every publication is read back;
 what a flush, a patient rename and a full disk are is said here, once.)
 """
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.experts.settings import RidgeHeadSettings
-from clopa_annotator.online.settings import OaimsSettings, SparseSettings
+from clopa_annotator.experts.expert_settings import RidgeHeadSettings
+from clopa_annotator.online.online_settings import OaimsSettings, SparseSettings
 from clopa_annotator.types import GateDecision
 
 if TYPE_CHECKING:
     from clopa_annotator.online.inputs import CanvasEncoder
-    from clopa_annotator.online.protocol import OnlineStrategy
+    from clopa_annotator.online.strategy import OnlineStrategy
     from clopa_annotator.session.model import LoadedModel
 
 OnlineSettings = OaimsSettings | SparseSettings | RidgeHeadSettings

@@ -34,12 +34,12 @@ from chaos_people import CLICK, Lead, Person, Tally
 from engine_process import DISK_FULL, EngineProcess
 from engine_support import a_model, an_image, make_campaign
 
-from clopa_annotator.cache.chunked import mask_hash
-from clopa_annotator.cache.store import CampaignStore
-from clopa_annotator.engine.processes import with_patience
-from clopa_annotator.engine.signals import TRAINER, read_process
+from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.chunked import mask_hash
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.episode.folder import read_job
-from clopa_annotator.pipeline import Campaign
+from clopa_annotator.training.processes import with_patience
+from clopa_annotator.training.signals import TRAINER, read_process
 
 WORKING, STARTING, AWAY = "working", "starting", "away"
 CHANCES = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from engine_support import an_image
 
-from clopa_annotator.cache.chunked import mask_hash
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.transport import TransportSettings
+from clopa_annotator.cache.format.chunked import mask_hash
+from clopa_annotator.client.http_client import HttpEngineClient
+from clopa_annotator.client.transport import TransportSettings
 from clopa_annotator.errors import ClopaError, EngineUnreachable
 from clopa_annotator.types import CaseRef, Confirmation, PointPrompt, Proposal
 

@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 from fuzz_requests import PATHS, TRICKS, a_body, anything, fields_of
 
-from clopa_annotator.engine.frames import pack, pack_bundle
+from clopa_annotator.wire.array_framing import pack, pack_bundle
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

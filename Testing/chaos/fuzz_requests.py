@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-from clopa_annotator.engine.frames import pack, pack_bundle
+from clopa_annotator.wire.array_framing import pack, pack_bundle
 
 STOCK = [
     "/healthz",

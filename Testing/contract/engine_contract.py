@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from clopa_annotator import errors
-from clopa_annotator.engine.messages import API_VERSION, Draft
 from clopa_annotator.geometry import Geometry, box_slices
 from clopa_annotator.types import CaseState, Confirmation, Image, PointPrompt, TimedPrompt
+from clopa_annotator.wire.messages import API_VERSION, Draft
 
 SHAPE = (20, 24, 28)
 CENTRE = (10, 12, 14)

@@ -13,12 +13,12 @@ from engine_support import OTHER, OWNER, Running, a_model, make_campaign, servin
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
 
-from clopa_annotator.engine.client import HttpEngineClient
-from clopa_annotator.engine.host import EngineSettings
-from clopa_annotator.engine.protocol import EngineClient
-from clopa_annotator.engine.transport import Transport
+from clopa_annotator.campaign.engine import EngineSettings
+from clopa_annotator.client.engine_client import EngineClient
+from clopa_annotator.client.http_client import HttpEngineClient
+from clopa_annotator.client.remote_session import RemoteSession
+from clopa_annotator.client.transport import Transport
 from clopa_annotator.errors import EngineFull, SessionExpired
-from clopa_annotator.session.remote import RemoteSession
 from clopa_annotator.types import PointPrompt
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from engine_contract import EngineContract, confirm_case, wait_for, wait_until
 
-from clopa_annotator.engine.fake import FakeEngineClient
-from clopa_annotator.engine.fake_campaign import FakeCampaign
-from clopa_annotator.engine.fake_learning import ScriptedEpisode
-from clopa_annotator.engine.protocol import EngineClient
+from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import EngineUnreachable
+from clopa_annotator.testing.fake_campaign import FakeCampaign
+from clopa_annotator.testing.fake_engine import FakeEngineClient
+from clopa_annotator.testing.fake_learning import ScriptedEpisode
 
 
 class TestFakeEngine(EngineContract):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from session_contract import SessionContract
 
-from clopa_annotator.session.fake import FakeSession
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.testing.fake_session import FakeSession
+from clopa_annotator.testing.random_model import write_random_model
 
 
 class TestFakeSession(SessionContract):

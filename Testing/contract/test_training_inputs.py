@@ -13,14 +13,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from tiny_episode import QUICK, MemoryReader
 
-from clopa_annotator.episode.cases import CaseSource
-from clopa_annotator.episode.encoding import PromptCanvas
 from clopa_annotator.episode.job import rules_of
+from clopa_annotator.episode.prompt_canvas import PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Place, Sampler
-from clopa_annotator.session.encoding import PromptEncoder
+from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.session.prompt_encoder import PromptEncoder
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import Prompt
 
 

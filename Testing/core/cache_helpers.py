@@ -19,7 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt
 

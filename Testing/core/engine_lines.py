@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, an_image, make_campaign, serving
 
-from clopa_annotator.engine.spool import confirmation_message
-from clopa_annotator.engine.transport import Transport
-from clopa_annotator.session.wire import geometry_to_wire
+from clopa_annotator.client.transport import Transport
+from clopa_annotator.client.undelivered import confirmation_message
 from clopa_annotator.types import Confirmation, GateDecision, PointPrompt
+from clopa_annotator.wire.session_messages import geometry_to_wire
 
 CLICK = PointPrompt((15, 18, 14))
 BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from clopa_annotator.engine.supervisor import Supervisor, SupervisorSettings
+from clopa_annotator.training.supervisor import Supervisor, SupervisorSettings
 
 TRAINER_SCRIPT = textwrap.dedent(
     """
     import json, os, sys, time
     from pathlib import Path
-    from clopa_annotator.engine import signals
-    from clopa_annotator.engine.trainer import Leash
+    from clopa_annotator.training import signals
+    from clopa_annotator.training.trainer_process import Leash
 
     signals.STALE_S = 4.0
     job, mode, grace = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])

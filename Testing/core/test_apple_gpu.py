@@ -11,11 +11,11 @@ import tiny_episode
 import torch
 from tiny_episode import run, tiny_job
 
-from clopa_annotator.engine.host import _device_setter, device_in_words
+from clopa_annotator.campaign.engine import _device_setter, device_in_words
 from clopa_annotator.episode import aside, fitting
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.job import augments_there
 from clopa_annotator.episode.precision import autocast_dtype, loss_scaler
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.model import LoadedModel, choose_device
 from clopa_annotator.session.operators import missing_on_apple
@@ -25,7 +25,7 @@ CORE = Path(__file__).resolve().parents[2] / "CLoPAAnnotator" / "clopa_annotator
 MPS = torch.device("mps")
 HARMLESS = {"is_available", "OutOfMemoryError"}
 GUARDED = {
-    "engine/host.py": 2,
+    "campaign/engine.py": 2,
     "episode/aside.py": 1,
     "episode/fitting.py": 4,
     "episode/precision.py": 1,

@@ -22,11 +22,11 @@ from arena_studies import Domain, Study
 
 from clopa_annotator.datasets import LabelledCase, make_phantom, write_msd_dataset
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
-from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.experiments.permutations import StreamPlan
+from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.oaims import Oaims
-from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.permutations import StreamPlan
-from clopa_annotator.session.fake import FakeSession
+from clopa_annotator.testing.fake_session import FakeSession
 
 
 @pytest.fixture(scope="module")

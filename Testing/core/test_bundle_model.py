@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from clopa_annotator.episode.encoding import EncodingRules
-from clopa_annotator.pretrain.checkpoint import export_model, load_network
+from clopa_annotator.episode.prompt_canvas import EncodingRules
+from clopa_annotator.pretrain.model_folder import export_model, load_network
 from clopa_annotator.pretrain.network import NetworkDesign, build_network
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from cache_helpers import SHAPE, a_mask, an_image
 
-from clopa_annotator.cache.chunked import decode_chunked, encode_chunked, image_hash, mask_hash, plain_voxels
+from clopa_annotator.cache.format.chunked import (
+    decode_chunked,
+    encode_chunked,
+    image_hash,
+    mask_hash,
+    plain_voxels,
+)
 from clopa_annotator.errors import CorruptRecord
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cache_helpers import a_confirmation, a_mask
 
-from clopa_annotator.cache.store import CaseDraft
+from clopa_annotator.cache.campaign_store import CaseDraft
 from clopa_annotator.errors import CorruptRecord, GeometryError, InputError
 from clopa_annotator.types import CaseState
 

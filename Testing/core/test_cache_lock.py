@@ -15,7 +15,7 @@ import pytest
 from cache_helpers import a_store, an_image
 
 from clopa_annotator.cache import lock as lock_module
-from clopa_annotator.cache.store import CampaignStore, rebuild_index
+from clopa_annotator.cache.campaign_store import CampaignStore, rebuild_index
 from clopa_annotator.errors import CampaignLocked
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path
@@ -35,7 +35,7 @@ WRITER = """
 import sys, time
 sys.path.insert(0, {core!r})
 from pathlib import Path
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 store = CampaignStore.open(Path({folder!r}), writer=True)
 print("ready", flush=True)
 time.sleep(60)

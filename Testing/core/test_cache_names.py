@@ -10,8 +10,8 @@ from cache_helpers import a_campaign, a_confirmation, a_mask, an_image, relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.cache.format import names
 from clopa_annotator.errors import InputError
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path

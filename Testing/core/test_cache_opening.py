@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cache_helpers import a_campaign, a_confirmation, a_mask, a_store, an_image
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft
 from clopa_annotator.errors import ConfigError, ReadOnlyCampaign
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path

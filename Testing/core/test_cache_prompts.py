@@ -9,8 +9,13 @@ import pytest
 from cache_helpers import SHAPE, a_mask, masks, relaxed
 from hypothesis import given
 
-from clopa_annotator.cache.prompts import prompt_from_json, prompt_to_json
-from clopa_annotator.cache.regions import mask_from_json, mask_to_json, region_from_json, region_to_json
+from clopa_annotator.cache.format.prompt_json import prompt_from_json, prompt_to_json
+from clopa_annotator.cache.format.regions import (
+    mask_from_json,
+    mask_to_json,
+    region_from_json,
+    region_to_json,
+)
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.types import BoxPrompt, PointPrompt, TimedPrompt
 

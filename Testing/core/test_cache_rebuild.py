@@ -11,7 +11,7 @@ import cache_helpers
 import pytest
 from cache_helpers import a_confirmation, pick, verified
 
-from clopa_annotator.cache.store import CampaignStore, rebuild_index
+from clopa_annotator.cache.campaign_store import CampaignStore, rebuild_index
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path
 

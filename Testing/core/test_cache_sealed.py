@@ -11,7 +11,7 @@ from cache_helpers import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clopa_annotator.cache.sealed import seal, unseal
+from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import CorruptRecord, InputError
 
 json_values = st.recursive(

@@ -9,8 +9,8 @@ import slicerio
 from cache_helpers import SHAPE, a_mask, an_image, masks, relaxed
 from hypothesis import given
 
-from clopa_annotator.cache.chunked import decode_chunked, encode_chunked
-from clopa_annotator.cache.segnrrd import decode_seg_nrrd, encode_seg_nrrd
+from clopa_annotator.cache.format.chunked import decode_chunked, encode_chunked
+from clopa_annotator.cache.format.segnrrd import decode_seg_nrrd, encode_seg_nrrd
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Geometry
 

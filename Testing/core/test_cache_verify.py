@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cache_helpers import a_confirmation, a_mask, an_image, data_files, flip_bit, pick, verified
 
-from clopa_annotator.cache.store import CampaignStore
+from clopa_annotator.cache.campaign_store import CampaignStore
 
 sound, campaign, tmp_path = cache_helpers.sound, cache_helpers.campaign, cache_helpers.tmp_path
 

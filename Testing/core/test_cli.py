@@ -11,10 +11,10 @@ import tiny_campaign
 from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
 
 from clopa_annotator import __version__
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.commands.output import without_nan
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.pipeline import Campaign
 
 model_folder = tiny_campaign.model_folder
 

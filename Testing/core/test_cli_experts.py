@@ -11,10 +11,10 @@ import tiny_campaign
 import torch
 from tiny_campaign import confirm_case, tiny_config, tiny_dataset, tiny_model_folder
 
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.datasets.volumes import read_image, write_volume
 from clopa_annotator.experts.library import ExpertLibrary
-from clopa_annotator.pipeline import Campaign
 
 model_folder = tiny_campaign.model_folder
 

@@ -13,16 +13,16 @@ import supervised
 import torch
 from supervised import Recorder, steps, wait_for
 
-from clopa_annotator.engine.prediction import PredictionThread
-from clopa_annotator.engine.room import TRIES, with_room
-from clopa_annotator.engine.signals import RELEASED, YieldFlag
-from clopa_annotator.engine.supervisor import Supervisor
-from clopa_annotator.engine.trainer import Leash
+from clopa_annotator.campaign.memory_room import TRIES, with_room
+from clopa_annotator.campaign.prediction import PredictionThread
 from clopa_annotator.errors import DeviceWanted, PredictionFailed
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.training.signals import RELEASED, YieldFlag
+from clopa_annotator.training.supervisor import Supervisor
+from clopa_annotator.training.trainer_process import Leash
 from clopa_annotator.types import Image, PointPrompt
 
 heard, job, supervise = supervised.heard, supervised.job, supervised.supervise
@@ -198,6 +198,6 @@ def test_the_flag_tells_time_from_memory_and_grows_stale(job: Path, monkeypatch:
     for given, expected in (((False,), (0, 0)), ((True,), (1, 0)), ((True, True), (1, 1))):
         flag.set(*given)
         assert (flag.raised, flag.memory_wanted) == expected
-    monkeypatch.setattr("clopa_annotator.engine.signals.STALE_S", -1.0)
+    monkeypatch.setattr("clopa_annotator.training.signals.STALE_S", -1.0)
     assert not flag.raised and not flag.memory_wanted
     flag.close()

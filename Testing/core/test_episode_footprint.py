@@ -25,7 +25,7 @@ from clopa_annotator.episode.memory import MemorySaver
 from clopa_annotator.episode.parameters import select
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.session.lean import PlansManager, nnInteractiveTrainer_stub
-from clopa_annotator.session.random_model import CONFIGURATION, random_plans
+from clopa_annotator.testing.random_model import CONFIGURATION, random_plans
 
 SMALL = {
     "the bundled network": ((32, 32, 32), (8, 32, 64, 128, 160), (1, 1, 1, 1, 1)),

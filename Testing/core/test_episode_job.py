@@ -13,9 +13,9 @@ from tiny_episode import QUICK, delta_of, run, tiny_job, tiny_reader
 
 from clopa_annotator.delta import DeltaInfo, pack_delta, unpack_delta
 from clopa_annotator.episode import job as job_module
+from clopa_annotator.episode.epochs import dice_auc
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.parameters import select
-from clopa_annotator.episode.trainer import dice_auc
 from clopa_annotator.session.model import LoadedModel
 
 loaded, one_thread = tiny_episode.loaded, tiny_episode.one_thread

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.footprint import OFFICIAL_PATCH, RESENC_L, Architecture, footprint
 from clopa_annotator.episode.memory_plan import (
     GIB,
@@ -19,7 +20,6 @@ from clopa_annotator.episode.memory_plan import (
     room_on_card,
     work_of,
 )
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import OutOfMemory
 
 PAPER = EpisodeSettings.paper()

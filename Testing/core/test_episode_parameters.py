@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from clopa_annotator.episode.episode_settings import GROUPS
 from clopa_annotator.episode.parameters import select, unwrap
-from clopa_annotator.episode.settings import GROUPS
 from clopa_annotator.errors import ConfigError
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tiny_episode import PATCH, QUICK, MemoryReader, tiny_reader
 
 from clopa_annotator.episode.augmentation import augment
-from clopa_annotator.episode.cases import CaseSource
-from clopa_annotator.episode.encoding import normalise
+from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.prompt_canvas import normalise
 from clopa_annotator.episode.sampling import Batch, Place, Prefetcher, Sampler, plan
-from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.errors import EpisodeError
 
 

@@ -18,7 +18,7 @@ from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.parameters import select
 from clopa_annotator.episode.steady import Anchor, Average
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.trainer import generated_sample
+from clopa_annotator.training.job_runner import generated_sample
 from clopa_annotator.types import EpisodeResult
 
 loaded, one_thread = tiny_episode.loaded, tiny_episode.one_thread

@@ -12,11 +12,11 @@ from tiny_online import TinyModel, an_encoder
 from torch import nn
 
 from clopa_annotator.errors import ModelError
+from clopa_annotator.experts.expert_settings import RidgeHeadSettings
 from clopa_annotator.experts.features import last_layer
 from clopa_annotator.experts.head import BACKGROUND, TARGET, RidgeHead, best_threshold, solve_head
 from clopa_annotator.experts.ridge import RidgeClassifier
-from clopa_annotator.experts.settings import RidgeHeadSettings
-from clopa_annotator.online.protocol import OnlineStrategy
+from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.swap import apply_version
 from clopa_annotator.types import Mask, PointPrompt
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.encoding import EncodingRules, crop_padded
 from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
 from clopa_annotator.episode.loss import dice_and_cross_entropy
+from clopa_annotator.episode.prompt_canvas import EncodingRules, crop_padded
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.errors import ConfigError, EpisodeCancelled, GeometryError, NonFiniteLoss
 

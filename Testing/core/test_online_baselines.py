@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_online import TinyModel, TinySession, a_case, a_model, an_encoder, same, values
 
+from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.baselines import SparseAdaptation
-from clopa_annotator.online.protocol import OnlineStrategy
-from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.online.settings import SparseSettings, StepSettings
+from clopa_annotator.online.online_settings import SparseSettings, StepSettings
+from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.types import PointPrompt
 
 

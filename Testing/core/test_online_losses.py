@@ -18,7 +18,7 @@ from clopa_annotator.online.losses import (
     soft_dice_loss,
     sparse_click_loss,
 )
-from clopa_annotator.online.settings import LossSettings
+from clopa_annotator.online.online_settings import LossSettings
 
 LN2 = math.log(2)
 

@@ -21,8 +21,8 @@ from tiny_online import (
 from clopa_annotator.errors import NonFiniteLoss
 from clopa_annotator.online.inputs import paste
 from clopa_annotator.online.oaims import Oaims
-from clopa_annotator.online.protocol import Interaction, OnlineStrategy
-from clopa_annotator.online.settings import OaimsSettings, StepSettings
+from clopa_annotator.online.online_settings import OaimsSettings, StepSettings
+from clopa_annotator.online.strategy import Interaction, OnlineStrategy
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.types import PointPrompt
 
@@ -86,7 +86,7 @@ def test_the_first_click_teaches_nothing_and_the_second_changes_what_is_shown_an
 def test_the_click_update_follows_the_equation() -> None:
     """One plain gradient step on DF(P_{t-1}, pseudo) + beta CCG, worked out independently of the strategy."""
     from clopa_annotator.online.losses import PatchClick, adaptation_loss
-    from clopa_annotator.online.settings import LossSettings
+    from clopa_annotator.online.online_settings import LossSettings
 
     rate = 0.05
     settings = OaimsSettings(post=False, mid_step=StepSettings("sgd", rate, autocast=False))

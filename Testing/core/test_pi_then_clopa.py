@@ -10,14 +10,15 @@ import tiny_campaign
 import torch
 from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
 
-from clopa_annotator import checking, strategies
+from clopa_annotator import strategies
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.delta import unpack_delta
 from clopa_annotator.episode.folder import read_job, read_result
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
-from clopa_annotator.evaluation.protocol import ProtocolSettings, run_case
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.trainer import run_episode_job
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.training import candidate_evaluation
+from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.types import Confirmation, GateDecision
 
 model_folder = tiny_campaign.model_folder
@@ -51,7 +52,7 @@ def open_the_gate(patch: pytest.MonkeyPatch) -> None:
     def decide(names: Sequence[str], before: Sequence[float], after: Sequence[float], _: object) -> object:
         return GateDecision(True, "For the test.", tuple(names), tuple(before), tuple(after))
 
-    patch.setattr(checking, "decide", decide)
+    patch.setattr(candidate_evaluation, "decide", decide)
 
 
 def live(campaign: Campaign) -> dict[str, torch.Tensor]:

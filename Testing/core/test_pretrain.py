@@ -12,15 +12,15 @@ import pytest
 import torch
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
-from clopa_annotator.episode.encoding import EncodingRules, normalise
+from clopa_annotator.episode.prompt_canvas import EncodingRules, normalise
 from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
-from clopa_annotator.pretrain.checkpoint import CHECKPOINT, export_model, load_network, read_design
 from clopa_annotator.pretrain.fields import blur, smooth
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, overlap, stream
+from clopa_annotator.pretrain.model_folder import CHECKPOINT, export_model, load_network, read_design
 from clopa_annotator.pretrain.network import NetworkDesign, build_network, count_parameters
 from clopa_annotator.pretrain.peers import Peers
-from clopa_annotator.pretrain.settings import read_settings
+from clopa_annotator.pretrain.pretrain_settings import read_settings
 from clopa_annotator.pretrain.shapes import dilate, draw_shape
 from clopa_annotator.pretrain.state import restore
 from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run

@@ -13,7 +13,7 @@ from scipy.stats import ks_2samp
 from test_pretrain import SETTINGS
 
 from clopa_annotator.errors import ModelError
-from clopa_annotator.pretrain import trainer as training
+from clopa_annotator.pretrain import optimisation as training
 from clopa_annotator.pretrain.appearance import bent_there
 from clopa_annotator.pretrain.fields import DeviceRng, place_of
 from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, draw_volume, stream_on

@@ -18,7 +18,7 @@ from clopa_annotator import durable
 from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.errors import CorruptRecord, DeltaMismatch, RegistryError, StorageFull, UnknownVersion
 from clopa_annotator.registry.pointer import write_pointer
-from clopa_annotator.registry.store import WeightsRegistry
+from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.types import EpisodeResult, GateDecision, WeightsVersion
 
 HASH = "ab" * 32

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from clopa_annotator.config import STRATEGIES
-from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.online.settings import OaimsSettings, SparseSettings
+from clopa_annotator.online.online_settings import OaimsSettings, SparseSettings
 from clopa_annotator.strategies import PastEpisode, TwoPhases, get_strategy, strategy_names
 from clopa_annotator.types import GateDecision
 

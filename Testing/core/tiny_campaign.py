@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import clopa_annotator.checking as checking
+import clopa_annotator.training.candidate_evaluation as checking
 from clopa_annotator import strategies
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import MsdDataset, PhantomSpec, write_phantom_dataset
-from clopa_annotator.episode.settings import EpisodeSettings
-from clopa_annotator.pipeline import Campaign
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import CaseRef, Confirmation
 
 SPEC = PhantomSpec(shape_kji=(18, 20, 22))

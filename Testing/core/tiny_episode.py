@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from clopa_annotator.delta import unpack_delta
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.progress import Progress
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.geometry import BoundsKji, Geometry, box_slices
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.random_model import write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, Image, Mask, Split
 
 PATCH = (16, 16, 16)

@@ -9,9 +9,9 @@ from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from tiny_online import SIDE
 from torch import nn
 
+from clopa_annotator.experts.expert_settings import RouterSettings
 from clopa_annotator.experts.ridge import RidgeClassifier
 from clopa_annotator.experts.router import Router
-from clopa_annotator.experts.settings import RouterSettings
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, Mask
 

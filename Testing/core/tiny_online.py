@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from clopa_annotator.episode.encoding import EncodingRules
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.errors import NoImage, NothingToUndo, PredictionFailed
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.inputs import CanvasEncoder, centre_of, paste
 from clopa_annotator.online.oaims import Oaims
-from clopa_annotator.online.session import AdaptingSession
-from clopa_annotator.online.settings import OaimsSettings, StepSettings
+from clopa_annotator.online.online_settings import OaimsSettings, StepSettings
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
 

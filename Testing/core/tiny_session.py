@@ -11,8 +11,8 @@ import torch
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
-from clopa_annotator.session.random_model import write_random_model
 from clopa_annotator.session.upstream import Core
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt, ScribblePrompt
 
 SHAPE = (70, 66, 40)

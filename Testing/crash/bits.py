@@ -20,8 +20,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "CLoPAAnnotator")]
 import blosc2  # noqa: E402
 from scenario import MANIFEST, a_confirmation, an_image  # noqa: E402
 
-from clopa_annotator.cache.checking import check_campaign  # noqa: E402
-from clopa_annotator.cache.store import CampaignStore, CaseDraft  # noqa: E402
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft  # noqa: E402
+from clopa_annotator.cache.repair import check_campaign  # noqa: E402
 
 blosc2.set_nthreads(1)
 

@@ -8,7 +8,7 @@ import random
 import signal
 from pathlib import Path
 
-from clopa_annotator.cache.durable import Disk
+from clopa_annotator.cache.format.disk import Disk
 
 
 def kill_me() -> None:

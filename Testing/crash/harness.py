@@ -39,8 +39,8 @@ from scenario import (  # noqa: E402
     write_at_random,
 )
 
-from clopa_annotator.cache.layout import Layout  # noqa: E402
-from clopa_annotator.cache.store import CampaignStore, Disk  # noqa: E402
+from clopa_annotator.cache.campaign_store import CampaignStore, Disk  # noqa: E402
+from clopa_annotator.cache.format.layout import Layout  # noqa: E402
 from clopa_annotator.cache.verify import check_version  # noqa: E402
 from clopa_annotator.errors import CacheError  # noqa: E402
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clopa_annotator.cache.store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt

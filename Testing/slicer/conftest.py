@@ -69,8 +69,8 @@ def panel(host, home):
 @pytest.fixture
 def driver(panel):
     """The module, connected to an in-process engine."""
-    from clopa_annotator.engine.fake import FakeEngineClient
-    from clopa_annotator.engine.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_campaign import FakeCampaign
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     panel.connect(FakeEngineClient(FakeCampaign()))
     return panel
@@ -83,9 +83,9 @@ def engine(panel, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / "Testing"))
     from double_engine import interpreter
 
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.config import CampaignConfig
-    from clopa_annotator.pipeline import Campaign
-    from clopa_annotator.session.random_model import write_random_model
+    from clopa_annotator.testing.random_model import write_random_model
 
     monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))
     model = write_random_model(tmp_path / "model", patch_size_kji=(56, 56, 56), features=(4, 8, 8))

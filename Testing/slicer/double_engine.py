@@ -26,13 +26,13 @@ def interpreter(folder: Path) -> str:
 def serve(campaign: Path) -> None:
     import torch
 
-    from clopa_annotator.engine import messages
+    from clopa_annotator.wire import messages
 
     if "CLOPA_DOUBLE_API" in os.environ:
         messages.API_VERSION = int(os.environ["CLOPA_DOUBLE_API"])
-    from clopa_annotator.engine.host import EngineSettings
-    from clopa_annotator.engine.serve import run_engine
-    from clopa_annotator.engine.supervisor import SupervisorSettings
+    from clopa_annotator.campaign.engine import EngineSettings
+    from clopa_annotator.server.serve import run_engine
+    from clopa_annotator.training.supervisor import SupervisorSettings
 
     torch.set_num_threads(1)
     trainer = [sys.executable, str(TESTING / "scripted_trainer.py")]

@@ -121,7 +121,7 @@ def test_another_image_under_a_known_name(driver):
 
 
 def test_a_case_that_somebody_else_has_open(driver):
-    from clopa_annotator.engine.fake import FakeEngineClient
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     other = FakeEngineClient(driver.client.campaign, annotator="Ada")
     volume = driver.add_volume()
@@ -184,7 +184,7 @@ def test_a_list_of_cases_that_cannot_be_read(driver, tmp_path, kind):
 
 
 def test_two_cases_of_one_name(tmp_path):
-    from CLoPAAnnotatorLib.CaseSources import listCases
+    from CLoPAAnnotatorLib.scene.CaseSources import listCases
 
     for name in ("a.nii", "a.nrrd"):
         (tmp_path / name).write_bytes(b"")
@@ -254,7 +254,7 @@ def test_an_engine_that_cannot_start(panel, tmp_path, monkeypatch):
 
 
 def test_every_refusal_is_a_sentence():
-    from CLoPAAnnotatorLib import Drawing
+    from CLoPAAnnotatorLib.scene import Drawing
 
     with pytest.raises(ClopaError) as refused:
         Drawing.lassoRegion(np.zeros((2, 2)), lambda p: p, (1, 1, 1), 1.0)

@@ -164,7 +164,7 @@ def test_the_module_can_be_closed_and_opened_again(host, driver, folder):
     host.closeModule(widget)
     import sys
 
-    from clopa_annotator.engine.fake import FakeEngineClient
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     driver.widget = host.showModule(sys.modules["CLoPAAnnotator"])
     again = Driver(host, driver.widget)
@@ -193,7 +193,7 @@ def test_the_next_image_is_made_ready_while_the_user_looks(driver, folder):
 
 
 def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
-    from CLoPAAnnotatorLib.CaseSources import CaseSource
+    from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
     panel, written = driver.widget.casesPanel, []
     fill = panel._fillRow
@@ -201,8 +201,8 @@ def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
     driver.workspace.addSources(tuple(CaseSource(f"case {n}", None, "none") for n in range(1000)))
     assert len(written) == 1000 and driver.ui.casesTable.rowCount == 1000
     written.clear()
-    from clopa_annotator.engine.messages import CaseRow
     from clopa_annotator.types import CaseState
+    from clopa_annotator.wire.messages import CaseRow
 
     driver.workspace.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
     assert written == [7] and states(driver)[7] == "skipped"

@@ -130,7 +130,7 @@ def test_a_view_of_another_layout_takes_clicks_too(driver):
 
 
 def test_reload_brings_a_working_module_back(driver):
-    from clopa_annotator.engine.fake import FakeEngineClient
+    from clopa_annotator.testing.fake_engine import FakeEngineClient
 
     opened(driver)
     driver.click(at(driver, *CENTRE))

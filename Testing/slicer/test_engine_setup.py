@@ -99,7 +99,7 @@ def test_it_can_be_cancelled(panel, installer):
 def test_the_installer_is_fetched_beside_slicers_packages(panel, tmp_path, monkeypatch):
     import slicer
 
-    from CLoPAAnnotatorLib.EngineSetup import findUv
+    from CLoPAAnnotatorLib.engine.EngineSetup import findUv
 
     asked = []
 

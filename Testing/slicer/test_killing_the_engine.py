@@ -149,7 +149,7 @@ class Story:
 
     def check_disk(self, killed_s):
         """What the campaign's folder holds while no engine runs."""
-        from clopa_annotator.cache.store import CampaignStore
+        from clopa_annotator.cache.campaign_store import CampaignStore
 
         with CampaignStore.open(self.campaign, writer=False) as store:
             kept = {ref.case_id: ref for ref in store.confirmed()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from driving import a_ball
 
-from clopa_annotator.engine.fake_learning import ScriptedEpisode
+from clopa_annotator.testing.fake_learning import ScriptedEpisode
 
 CENTRE = (15, 20, 25)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clopa_annotator.engine.fake import FakeEngineClient
+from clopa_annotator.testing.fake_engine import FakeEngineClient
 
 CENTRE = (15, 20, 25)
 
@@ -140,7 +140,7 @@ def test_a_confirmation_to_a_lost_engine_is_kept_and_said(driver):
 
 
 def test_the_clock_stops_when_nothing_happens():
-    from CLoPAAnnotatorLib.ActiveClock import ActiveClock
+    from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
 
     now = [0.0]
     clock = ActiveClock(30.0, lambda: now[0])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from driving import a_ball
 
-from clopa_annotator.engine.fake import FakeEngineClient
-from clopa_annotator.engine.fake_campaign import FakeCampaign
 from clopa_annotator.errors import EngineError, VersionMismatch, WrongToken
+from clopa_annotator.testing.fake_campaign import FakeCampaign
+from clopa_annotator.testing.fake_engine import FakeEngineClient
 from clopa_annotator.types import Event
 
 CENTRE = (15, 20, 25)

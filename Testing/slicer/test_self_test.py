@@ -23,7 +23,7 @@ def test_it_leaves_the_scene_as_it_found_it_and_would_tell_a_failure(host, home,
     module = host.loadModule(MODULE)
     slicer.modules.CLoPAAnnotatorInstance.runTest()
     assert not host.scene.GetNodesByClass("vtkMRMLSegmentationNode").GetNumberOfItems()
-    from CLoPAAnnotatorLib.ProposalSegment import ProposalSegment
+    from CLoPAAnnotatorLib.scene.ProposalSegment import ProposalSegment
 
     monkeypatch.setattr(ProposalSegment, "write", lambda *_args: None)
     with pytest.raises(AssertionError, match="the clicked voxel is in the proposal"):

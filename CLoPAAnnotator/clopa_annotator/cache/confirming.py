@@ -9,13 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.chunked import encode_chunked, mask_hash
-from clopa_annotator.cache.layout import sha256, utc_now
-from clopa_annotator.cache.manifest import CampaignManifest
-from clopa_annotator.cache.prompts import prompts_to_json
-from clopa_annotator.cache.record import CaseRecord
-from clopa_annotator.cache.segnrrd import encode_seg_nrrd
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.chunked import encode_chunked, mask_hash
+from clopa_annotator.cache.format.layout import sha256, utc_now
+from clopa_annotator.cache.format.manifest import CampaignManifest
+from clopa_annotator.cache.format.prompt_json import prompts_to_json
+from clopa_annotator.cache.format.record import CaseRecord
+from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd
 from clopa_annotator.errors import GeometryError, InputError
 from clopa_annotator.geometry import Geometry, Kji
 from clopa_annotator.types import Confirmation, Mask

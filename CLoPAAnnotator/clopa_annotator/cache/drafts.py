@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clopa_annotator.cache import names
 from clopa_annotator.cache.confirming import checked_mask
-from clopa_annotator.cache.layout import Layout, utc_now
-from clopa_annotator.cache.prompts import prompts_from_json, prompts_to_json
-from clopa_annotator.cache.record import open_document
-from clopa_annotator.cache.regions import mask_from_json, mask_to_json
-from clopa_annotator.cache.sealed import seal
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.layout import Layout, utc_now
+from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
+from clopa_annotator.cache.format.record import open_document
+from clopa_annotator.cache.format.regions import mask_from_json, mask_to_json
+from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Kji
 from clopa_annotator.types import Mask, TimedPrompt

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.cache.durable import Disk, translate
-from clopa_annotator.cache.names import case_folder
-from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.disk import Disk, translate
+from clopa_annotator.cache.format.names import case_folder
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from clopa_annotator.cache.durable import Disk
+from clopa_annotator.cache.format.disk import Disk
 from clopa_annotator.durable import WINDOWS
 from clopa_annotator.errors import CampaignLocked
 

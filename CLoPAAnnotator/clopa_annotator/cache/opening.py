@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.durable import Disk, explained
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.disk import Disk, explained
+from clopa_annotator.cache.format.layout import Layout, utc_now
+from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.index import BrokenIndex, Index
-from clopa_annotator.cache.layout import Layout, utc_now
 from clopa_annotator.cache.lock import WriterLock
-from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.rebuild import RebuildReport, fill_index
 from clopa_annotator.cache.writing import Writer
 from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord

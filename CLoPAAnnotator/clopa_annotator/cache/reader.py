@@ -7,14 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from clopa_annotator.cache import drafts, names
-from clopa_annotator.cache.chunked import Voxels, as_mask, decode_chunked, mask_hash, read_chunks
+from clopa_annotator.cache import drafts
 from clopa_annotator.cache.drafts import CaseDraft
-from clopa_annotator.cache.images import check_image, image_record, read_patch
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.chunked import Voxels, as_mask, decode_chunked, mask_hash, read_chunks
+from clopa_annotator.cache.format.images import check_image, image_record, read_patch
+from clopa_annotator.cache.format.manifest import CampaignManifest
+from clopa_annotator.cache.format.record import CaseRecord, Mark
 from clopa_annotator.cache.index import Index
-from clopa_annotator.cache.manifest import CampaignManifest
 from clopa_annotator.cache.opening import Opened
-from clopa_annotator.cache.record import CaseRecord, Mark
 from clopa_annotator.cache.summaries import CaseSummary, VersionSummary, case_from_row, version_from_row
 from clopa_annotator.errors import CorruptRecord, UnknownCase
 from clopa_annotator.geometry import BoundsKji, Geometry

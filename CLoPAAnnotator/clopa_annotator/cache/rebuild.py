@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from clopa_annotator.cache import names
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.layout import Layout
+from clopa_annotator.cache.format.record import CaseRecord, Mark
 from clopa_annotator.cache.index import Index
-from clopa_annotator.cache.layout import Layout
-from clopa_annotator.cache.record import CaseRecord, Mark
 from clopa_annotator.errors import ConfigError, CorruptRecord
 
 logger = logging.getLogger(__name__)

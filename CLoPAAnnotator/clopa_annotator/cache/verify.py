@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.chunked import as_mask, decode_chunked, mask_hash
 from clopa_annotator.cache.drafts import load as load_draft
-from clopa_annotator.cache.images import check_image, image_path, image_record
-from clopa_annotator.cache.layout import Layout, sha256
-from clopa_annotator.cache.record import CaseEntry, CaseRecord
-from clopa_annotator.cache.segnrrd import decode_seg_nrrd
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.chunked import as_mask, decode_chunked, mask_hash
+from clopa_annotator.cache.format.images import check_image, image_path, image_record
+from clopa_annotator.cache.format.layout import Layout, sha256
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
+from clopa_annotator.cache.format.segnrrd import decode_seg_nrrd
 from clopa_annotator.errors import ClopaError, CorruptRecord
 
 logger = logging.getLogger(__name__)

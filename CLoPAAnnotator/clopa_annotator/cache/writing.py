@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from clopa_annotator.cache import names
-from clopa_annotator.cache.chunked import Voxels
 from clopa_annotator.cache.confirming import Prepared, version_files
-from clopa_annotator.cache.durable import take_back
-from clopa_annotator.cache.images import store_image
+from clopa_annotator.cache.format import names
+from clopa_annotator.cache.format.chunked import Voxels
+from clopa_annotator.cache.format.disk import take_back
+from clopa_annotator.cache.format.images import store_image
+from clopa_annotator.cache.format.layout import Layout, mark_path, sha256, utc_now, version_path
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.index import Index
-from clopa_annotator.cache.layout import Layout, mark_path, sha256, utc_now, version_path
-from clopa_annotator.cache.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.verify import check_version
 from clopa_annotator.errors import CacheError, ConfirmationConflict, CorruptRecord

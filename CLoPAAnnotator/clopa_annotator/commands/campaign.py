@@ -34,8 +34,8 @@ from clopa_annotator.commands.output import Steps, console, print_json, print_ta
 from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
-    from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.simulation import SimulationSettings
+    from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.simulation import SimulationSettings
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -89,8 +89,8 @@ def create(
     seed: Seed = 0,
 ) -> None:
     """Make an empty campaign folder."""
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.config import CampaignConfig, default_strategy
-    from clopa_annotator.pipeline import Campaign
 
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
@@ -150,8 +150,8 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
-    from clopa_annotator.permutations import StreamPlan
-    from clopa_annotator.simulation import SimulationSettings, run_simulation
+    from clopa_annotator.experiments.permutations import StreamPlan
+    from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
 
     volumes = str(out / "volumes")
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
@@ -178,7 +178,7 @@ def _permute(
     json: bool,
 ) -> None:
     """A campaign per order of the stream, each in a folder of its own, and the mean over them."""
-    from clopa_annotator.permutations import Unit, run_units
+    from clopa_annotator.experiments.permutations import Unit, run_units
 
     recall = str(out / "recall")
     units = [
@@ -215,7 +215,7 @@ def evaluate(
 ) -> None:
     """Measure one weights version with the paper's protocol."""
     from clopa_annotator.datasets import open_dataset
-    from clopa_annotator.evaluating import EvaluationSettings, run_evaluation
+    from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
 
     cases = list(open_dataset(dataset, label, out / "volumes"))[:limit]
     settings = EvaluationSettings(

@@ -23,7 +23,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train one episode and check its candidate; goes on with one that was stopped or cancelled."""
-    from clopa_annotator.engine.trainer import run_by_hand
+    from clopa_annotator.training.trainer_process import run_by_hand
 
     result, decision = run_by_hand(folder, device)
     if json:

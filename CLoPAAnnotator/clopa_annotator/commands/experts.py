@@ -53,8 +53,8 @@ def add(
     json: Json = False,
 ) -> None:
     """Add a campaign's weights; the router learns its confirmed images. Makes the library if need be."""
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.experts.advisor import ExpertAdvisor
-    from clopa_annotator.pipeline import Campaign
 
     with Campaign.open(campaign, device=device, writer=False) as source:
         number = source.registry.current().number if version is None else version
@@ -126,11 +126,11 @@ def apply_expert(
     json: Json = False,
 ) -> None:
     """Put an expert's weights into use in a campaign, for instance a new one; nothing is deleted."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
+    from clopa_annotator.campaign.composition import WEIGHTS
     from clopa_annotator.errors import DeltaMismatch
     from clopa_annotator.experts.library import ExpertLibrary
-    from clopa_annotator.pipeline import WEIGHTS
-    from clopa_annotator.registry.store import WeightsRegistry
+    from clopa_annotator.registry.weights_registry import WeightsRegistry
 
     experts = ExpertLibrary.open(library)
     delta = experts.delta(expert)

@@ -14,7 +14,7 @@ import typer
 from clopa_annotator.commands.output import Steps, console, print_json
 
 if TYPE_CHECKING:
-    from clopa_annotator.pretrain.settings import PretrainSettings
+    from clopa_annotator.pretrain.pretrain_settings import PretrainSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def pretrain(
     ] = 0.0,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
-    from clopa_annotator.pretrain.settings import PretrainSettings, read_settings
+    from clopa_annotator.pretrain.pretrain_settings import PretrainSettings, read_settings
 
     settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
     if settings_file is not None:
@@ -96,7 +96,7 @@ def engine(
     key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file with the private key.")] = None,
 ) -> None:
     """Serve one campaign: clicks, confirmations, learning in the background."""
-    from clopa_annotator.engine.serve import run_engine, tls_from
+    from clopa_annotator.server.serve import run_engine, tls_from
 
     tls = tls_from(certificate, key)
     run_engine(campaign, host, port, token_file, device=device, parent_stdin=parent_stdin, tls=tls)
@@ -106,7 +106,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say in words what this machine can do."""
-    from clopa_annotator.engine.doctor import examine
+    from clopa_annotator.server.doctor import examine
 
     findings = examine()
     if json:

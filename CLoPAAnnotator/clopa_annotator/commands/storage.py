@@ -13,7 +13,7 @@ import typer
 from clopa_annotator.commands.output import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from clopa_annotator.registry.store import WeightsRegistry
+    from clopa_annotator.registry.weights_registry import WeightsRegistry
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def list_cases(folder: Folder, json: Json = False) -> None:
     """List the cases and where they stand."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
 
     with CampaignStore.open(folder) as store:
         cases = store.cases()
@@ -59,7 +59,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare every file with its hashes; what is damaged is named and moved aside."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
 
     with CampaignStore.open(folder, writer=repair) as store:
         report = store.verify()
@@ -79,7 +79,7 @@ def verify(
 
 def rebuild(folder: Folder, json: Json = False) -> None:
     """Make the index again from the files."""
-    from clopa_annotator.cache.store import rebuild_index
+    from clopa_annotator.cache.campaign_store import rebuild_index
 
     report = rebuild_index(folder)
     if json:
@@ -91,8 +91,8 @@ def rebuild(folder: Folder, json: Json = False) -> None:
 
 
 def _registry(folder: Path) -> WeightsRegistry:
-    from clopa_annotator.pipeline import WEIGHTS
-    from clopa_annotator.registry.store import WeightsRegistry
+    from clopa_annotator.campaign.composition import WEIGHTS
+    from clopa_annotator.registry.weights_registry import WeightsRegistry
 
     return WeightsRegistry(folder / WEIGHTS)
 
@@ -135,7 +135,7 @@ def show(folder: Folder, version: Number, json: Json = False) -> None:
 
 def rollback(folder: Folder, version: Number) -> None:
     """Make an earlier version the one in use; nothing is deleted."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
 
     # Holding the writer's lock keeps a running engine from having its weights changed under it.
     with CampaignStore.open(folder, writer=True):
@@ -165,7 +165,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the confirmed cases in another program's format."""
-    from clopa_annotator.cache.store import CampaignStore
+    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.exporters import export as run_export
 
     with CampaignStore.open(folder) as store:

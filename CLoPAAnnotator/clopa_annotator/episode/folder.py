@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from clopa_annotator.durable import write_bytes
-from clopa_annotator.episode.settings import EpisodeSettings
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.types import CaseRef, EpisodeRequest, EpisodeResult, GateDecision, Split
 

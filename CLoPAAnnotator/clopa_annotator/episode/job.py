@@ -21,9 +21,10 @@ from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.allocator import keep_freed_memory
 from clopa_annotator.episode.aside import Aside, NobodyClicks
-from clopa_annotator.episode.cases import CaseReader, CaseSource
+from clopa_annotator.episode.channels_last import training_layout
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
-from clopa_annotator.episode.encoding import EncodingRules
+from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.epochs import Hooks, Trainer
 from clopa_annotator.episode.fitting import apply, plan_for
 from clopa_annotator.episode.folder import (
     CHECKPOINT,
@@ -36,12 +37,11 @@ from clopa_annotator.episode.folder import (
     write_job,
     write_result,
 )
-from clopa_annotator.episode.layout import training_layout
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.sampling import Replay, Sampler
-from clopa_annotator.episode.settings import EpisodeSettings
-from clopa_annotator.episode.trainer import Hooks, Trainer
+from clopa_annotator.episode.training_cases import CaseReader, CaseSource
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.operators import missing_on_apple

@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from clopa_annotator.episode.device_prompts import click_both, overlaps
-from clopa_annotator.episode.encoding import EncodingRules, PromptCanvas
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
+from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 from clopa_annotator.types import MaskPrompt

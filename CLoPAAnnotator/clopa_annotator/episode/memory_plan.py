@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.footprint import (
     Architecture,
     click_bytes,
@@ -23,7 +24,6 @@ from clopa_annotator.episode.footprint import (
     forward_operations,
     parameter_count,
 )
-from clopa_annotator.episode.settings import EpisodeSettings
 from clopa_annotator.errors import OutOfMemory
 from clopa_annotator.geometry import Kji
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from clopa_annotator.episode.settings import check_group
+from clopa_annotator.episode.episode_settings import check_group
 from clopa_annotator.errors import ConfigError
 
 

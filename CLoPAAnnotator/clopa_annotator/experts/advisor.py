@@ -8,10 +8,10 @@ from typing import Protocol
 import torch
 
 from clopa_annotator.errors import ModelError
+from clopa_annotator.experts.expert_settings import RouterSettings
 from clopa_annotator.experts.features import FrozenEncoder
 from clopa_annotator.experts.library import Expert, ExpertLibrary
 from clopa_annotator.experts.router import Route
-from clopa_annotator.experts.settings import RouterSettings
 from clopa_annotator.geometry import Kji
 from clopa_annotator.types import Image
 

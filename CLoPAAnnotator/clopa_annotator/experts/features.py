@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clopa_annotator.episode.encoding import CHANNELS, normalise
 from clopa_annotator.episode.parameters import unwrap
+from clopa_annotator.episode.prompt_canvas import CHANNELS, normalise
 from clopa_annotator.errors import ModelError
 from clopa_annotator.geometry import Kji
 

@@ -22,15 +22,15 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from clopa_annotator.episode.encoding import overlap, patch_bounds
+from clopa_annotator.episode.prompt_canvas import overlap, patch_bounds
 from clopa_annotator.errors import InputError, NonFiniteLoss
+from clopa_annotator.experts.expert_settings import RidgeHeadSettings
 from clopa_annotator.experts.features import captured_input, last_layer, parameters_of
 from clopa_annotator.experts.ridge import RidgeClassifier, RidgeSolution
-from clopa_annotator.experts.settings import RidgeHeadSettings
 from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste
 from clopa_annotator.online.learner import OnlineLearner
-from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
+from clopa_annotator.online.strategy import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
 from clopa_annotator.types import Image, Mask, Prompt
 
 logger = logging.getLogger(__name__)

@@ -31,9 +31,9 @@ from safetensors.torch import save as save_tensors
 
 from clopa_annotator.durable import write_bytes, write_folder
 from clopa_annotator.errors import ConfigError, CorruptRecord, DeltaMismatch, UnknownVersion
+from clopa_annotator.experts.expert_settings import RouterSettings
 from clopa_annotator.experts.ridge import RidgeClassifier
 from clopa_annotator.experts.router import Router
-from clopa_annotator.experts.settings import RouterSettings
 
 FORMAT = 1
 

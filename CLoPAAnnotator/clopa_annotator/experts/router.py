@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from clopa_annotator.experts.expert_settings import RouterSettings
 from clopa_annotator.experts.ridge import RidgeClassifier
-from clopa_annotator.experts.settings import RouterSettings
 
 Floats = npt.NDArray[np.float64]
 

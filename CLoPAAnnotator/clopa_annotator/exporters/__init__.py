@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clopa_annotator.cache.store import CampaignReader
+from clopa_annotator.cache.campaign_store import CampaignReader
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.exporters.dicomseg import export_dicomseg
+from clopa_annotator.exporters.export_report import Exporting, ExportReport
 from clopa_annotator.exporters.folders import export_msd, export_nifti, export_nnunet, export_segnrrd
-from clopa_annotator.exporters.report import Exporting, ExportReport
 
 __all__ = ["FORMATS", "ExportReport", "export"]
 

@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 
 from clopa_annotator import __version__
-from clopa_annotator.exporters.report import Exporting, LeftOut
+from clopa_annotator.exporters.export_report import Exporting, LeftOut
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseRef
 

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from clopa_annotator.exporters.report import Exporting, write_json, write_volume
+from clopa_annotator.exporters.export_report import Exporting, write_json, write_volume
 from clopa_annotator.types import CaseRef
 
 

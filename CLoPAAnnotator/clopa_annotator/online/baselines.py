@@ -29,9 +29,9 @@ from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, last_centre, localisation, patch_clicks
 from clopa_annotator.online.learner import OnlineLearner
 from clopa_annotator.online.losses import PatchClick, sparse_click_loss, voxel_cross_entropy
-from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
-from clopa_annotator.online.settings import SparseSettings
-from clopa_annotator.online.weights import Stepper
+from clopa_annotator.online.online_settings import SparseSettings
+from clopa_annotator.online.online_weights import Stepper
+from clopa_annotator.online.strategy import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
 from clopa_annotator.types import Image, Mask, Prompt
 
 

@@ -14,7 +14,13 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from clopa_annotator.episode.encoding import EncodingRules, PromptCanvas, crop_padded, normalise, patch_bounds
+from clopa_annotator.episode.prompt_canvas import (
+    EncodingRules,
+    PromptCanvas,
+    crop_padded,
+    normalise,
+    patch_bounds,
+)
 from clopa_annotator.errors import NoImage
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.online.losses import PatchClick

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, OnlineUpdate, UpdateKind
-from clopa_annotator.online.weights import OnlineWeights
+from clopa_annotator.online.online_weights import OnlineWeights
+from clopa_annotator.online.strategy import AdaptableModel, InputEncoder, OnlineUpdate, UpdateKind
 from clopa_annotator.types import Image
 
 

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from clopa_annotator.geometry import Kji
-from clopa_annotator.online.settings import LossSettings
+from clopa_annotator.online.online_settings import LossSettings
 
 
 @dataclass(frozen=True)

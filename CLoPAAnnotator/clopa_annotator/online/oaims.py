@@ -30,9 +30,9 @@ from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste, patch_clicks
 from clopa_annotator.online.learner import OnlineLearner
 from clopa_annotator.online.losses import adaptation_loss, dice_focal_loss
-from clopa_annotator.online.protocol import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
-from clopa_annotator.online.settings import OaimsSettings
-from clopa_annotator.online.weights import Stepper
+from clopa_annotator.online.online_settings import OaimsSettings
+from clopa_annotator.online.online_weights import Stepper
+from clopa_annotator.online.strategy import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
 from clopa_annotator.types import Image, Mask, Prompt
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 
 from clopa_annotator.episode.allocator import keep_freed_memory
-from clopa_annotator.pretrain.checkpoint import read_design
+from clopa_annotator.pretrain.model_folder import read_design
 from clopa_annotator.pretrain.network import count_parameters
+from clopa_annotator.pretrain.optimisation import Trainer
 from clopa_annotator.pretrain.peers import Peers
-from clopa_annotator.pretrain.settings import PretrainProgress, PretrainSettings
+from clopa_annotator.pretrain.pretrain_settings import PretrainProgress, PretrainSettings
 from clopa_annotator.pretrain.state import restore, save, start_of
-from clopa_annotator.pretrain.trainer import Trainer
 from clopa_annotator.session.model import choose_device
 
 __all__ = ["PretrainProgress", "PretrainSettings", "run"]

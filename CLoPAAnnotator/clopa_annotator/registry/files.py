@@ -11,7 +11,7 @@ from typing import Any
 
 from clopa_annotator.durable import write_folder
 from clopa_annotator.errors import CorruptRecord, UnknownVersion
-from clopa_annotator.registry.history import check_of
+from clopa_annotator.registry.version_history import check_of
 from clopa_annotator.types import WeightsVersion
 
 FORMAT = "clopa-weights/1"

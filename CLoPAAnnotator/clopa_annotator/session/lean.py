@@ -2,11 +2,11 @@
 
 ``nnInteractive.inference.inference_session`` imports nnU-Net's trainer (and with it seaborn, pandas,
 scikit-learn, SciPy's statistics), its readers of image files and torch's compiler. Without them
-``import clopa_annotator.engine.serve`` takes 5.0 s of processor time instead of 10.1, and 323 MB instead of
+``import clopa_annotator.server.serve`` takes 5.0 s of processor time instead of 10.1, and 323 MB instead of
 582 (the same machine, CPU torch 2.13). A session uses one static method of the first, one function of the
 second when a plan names a reader, and one class of the third to ask whether a network was compiled. While
 nnInteractive is imported here, stand-ins answer for the three; afterwards the names are free again, so that
-whoever imports the real modules gets them. ``Testing/core/test_engine_start.py`` compares the stand-ins with
+whoever imports the real modules gets them. ``Testing/core/test_server_start.py`` compares the stand-ins with
 what they stand for.
 """
 

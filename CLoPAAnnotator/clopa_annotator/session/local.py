@@ -19,9 +19,9 @@ from clopa_annotator.errors import (
 from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
 from clopa_annotator.session.checks import check_prompts, last_mask_onwards, usable_voxels
 from clopa_annotator.session.failures import in_words
-from clopa_annotator.session.history import History, Situation, Step, go, roll_back
 from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.session.undo_history import History, Situation, Step, go, roll_back
 from clopa_annotator.session.upstream import Core, Record, give, touched_box
 from clopa_annotator.types import Image, Mask, MaskPrompt, Prompt, PromptKind, Proposal
 

@@ -1,0 +1,57 @@
+"""What the user is told when something has happened to a case: a sentence and its mood."""
+
+from __future__ import annotations
+
+from clopa_annotator.types import CaseRef, Event
+from clopa_annotator.wire.messages import Answer, OpenedCase
+from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
+from CLoPAAnnotatorLib.annotation.PromptHistory import Step
+from CLoPAAnnotatorLib.Texts import tr
+
+Said = tuple[str, Mood]
+
+
+def whatNext(step: Step, answer: Answer) -> str:
+    """What the user may want to do after an answer; empty if that is plain."""
+    if step.kind != "prompts":
+        return ""
+    if answer.proposal.changed_kji is None:
+        return tr("That changed nothing. Try another place, a scribble or a lasso.")
+    return tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much.")
+
+
+def confirmed(ref: CaseRef) -> Said:
+    """The engine has answered with the record's hash."""
+    said = tr("Confirmed: {case}, version {v}, record {hash}.")
+    return said.format(case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]), "good"
+
+
+def opened(case: OpenedCase, newWeights: int | None) -> Said:
+    """A case was opened; ``newWeights`` is their version if they are others than in the case before."""
+    if case.draft is not None:
+        return tr("Your unfinished work on {case} is back.").format(case=case.row.case_id), "good"
+    if case.confirmed is not None:
+        return tr("This is what was confirmed. Change it and confirm again, or go on."), "calm"
+    start = tr("Click on the target in any slice view.")
+    if newWeights is None:
+        return start, "calm"
+    return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
+
+
+def resumed(case: OpenedCase, isConfirmed: bool) -> Said:
+    """The engine is back, and the open case with it."""
+    if isConfirmed and case.confirmed is not None:
+        return confirmed(case.confirmed)
+    return tr("Connected again; nothing was lost. Go on."), "good"
+
+
+def ofEvent(event: Event) -> Said | None:
+    """What an event from the engine says; None if it is told elsewhere."""
+    if event.name == "swapped":
+        return tr("New weights are in use: version {v}.").format(v=event.data.get("version")), "calm"
+    if event.name == "connection" and not event.data.get("up", True):
+        return str(event.data.get("sentence", "")), "error"
+    if event.name == "confirmation_refused":
+        said = tr("The confirmation of {case} that was kept here was refused: {reason} Confirm it again.")
+        return said.format(case=event.data.get("case_id"), reason=event.data.get("reason")), "error"
+    return None

@@ -1,0 +1,298 @@
+"""The module's brain: cases, the open one, the engine. Panels look at it and press its buttons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clopa_annotator.client.engine_client import EngineClient
+from clopa_annotator.errors import ClopaError, NoImage
+from clopa_annotator.geometry import BoundsKji
+from clopa_annotator.types import CaseRef, Event, Mask, Prompt
+from clopa_annotator.wire.messages import CaseRow, EngineInfo, OpenedCase
+from CLoPAAnnotatorLib.annotation import Sentences
+from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
+from CLoPAAnnotatorLib.annotation.AnnotationView import GivenPrompt, Mood
+from CLoPAAnnotatorLib.annotation.CaseList import CaseList
+from CLoPAAnnotatorLib.annotation.Listeners import Listeners
+from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
+from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
+from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
+from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
+from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
+from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
+from CLoPAAnnotatorLib.Texts import tr
+
+logger = logging.getLogger(__name__)
+
+
+class Workspace:
+    """Fulfils `AnnotationView`; owns the session, the scene side and the engine link."""
+
+    def __init__(self, scene: Any, state: ParameterState) -> None:
+        self.state, self.listeners = state, Listeners()
+        self.session = AnnotationSession(self)
+        self.case = CaseScene(scene, state, self.session.edited)
+        self.link = EngineLink(self._heard, self._ticked)
+        self.info: EngineInfo | None = None
+        self.isLost = False
+        self.annotator = ""
+        self.cases = CaseList(state)
+        self._segmentation: Any = None
+        self._weightsOfLastCase: int | None = None
+        self._prefetch = Prefetch(self)
+
+    # -- engine --------------------------------------------------------------------------------------------
+
+    def connectTo(
+        self,
+        client: EngineClient,
+        done: Callable[[EngineInfo], None] | None = None,
+        refused: Callable[[ClopaError], None] | None = None,
+    ) -> None:
+        """Talk to an engine; a case that was open stays open."""
+        self.link.use(client)
+        self.session.client = client
+
+        def failed(error: ClopaError) -> None:
+            self.info = None
+            self.say(str(error), "error")
+            self._tell(self.listeners.engine)
+            if refused is not None:
+                refused(error)
+
+        def connected(info: EngineInfo) -> None:
+            self._connected(info)
+            if done is not None:
+                done(info)
+
+        client.connect().then(connected, failed)
+
+    def _connected(self, info: EngineInfo) -> None:
+        self.info, self.isLost = info, False
+        self.refreshCases()
+        self._tell(self.listeners.engine)
+        self._resume()
+
+    def _resume(self) -> None:
+        session = self.session
+        if session.image is not None:
+            session.open(session.caseId, session.image, resume=True)
+        elif self.state.caseId and self.state.volume is not None:
+            self.attempt(
+                lambda: self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
+            )
+
+    def disconnect(self) -> None:
+        """Leave the engine; the open case's draft is kept."""
+        self.closeCase()
+        if not self.isLost:
+            self.link.flush()
+        self.link.drop()
+        self.session.client = None
+        self.info, self.isLost = None, False
+        self._tell(self.listeners.engine)
+
+    @property
+    def isConnected(self) -> bool:
+        """Whether an engine has said who it is and still answers."""
+        return self.info is not None and not self.isLost
+
+    def _heard(self, event: Event) -> None:
+        if event.name in ("case_changed", "confirmed", "gap"):
+            self.refreshCases()
+        elif event.name == "connection" and event.data.get("up", True) and self.isLost:
+            self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
+        said = Sentences.ofEvent(event)
+        if said is not None and not (event.name == "connection" and self.isLost):
+            self.say(*said)  # a lost engine has been told already, with what to do
+        for listener in self.listeners.events:
+            listener(event)
+
+    def _ticked(self) -> None:
+        self.session.drafts.tick()
+        self._tell(self.listeners.ticks)
+
+    # -- cases ---------------------------------------------------------------------------------------------
+
+    def addSources(self, sources: tuple[CaseSource, ...]) -> int:
+        """List more cases; returns how many are new."""
+        count = self.cases.add(sources)
+        self._tell(self.listeners.cases)
+        return count
+
+    def refreshCases(self) -> None:
+        """Ask the engine for the cases' states."""
+        if self.link.client is not None:
+            self.link.client.cases().then(self._gotCases, lambda error: self.say(str(error), "error"))
+
+    def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
+        self.cases.rows = {row.case_id: row for row in rows}
+        self._tell(self.listeners.cases)
+
+    def nextSource(self) -> CaseSource | None:
+        """The next case that is not done, after the open one; None if all are."""
+        identities = {"", self.annotator, self.info.annotator if self.info is not None else ""}
+        return self.cases.nextAfter(self.session.caseId, identities)
+
+    def openNext(self) -> None:
+        """Open the next case that is not done."""
+        source = self.nextSource()
+        if source is None:
+            everything = (
+                tr("Every case in the list is done.") if self.state.sources else tr("Add cases first.")
+            )
+            self.say(everything, "good" if self.state.sources else "warning")
+        else:
+            self.openCase(source.caseId)
+
+    def openCase(self, caseId: str) -> None:
+        """Load a case and give it to the engine; a failure leaves what was open as it was."""
+        source = next((s for s in self.state.sources if s.caseId == caseId), None)
+        if source is None:
+            raise NoImage(tr("{case} is not in the list of cases.").format(case=caseId))
+        if not self.isConnected:
+            raise NoImage(tr("No engine is connected. Open the Campaign section and press Connect."))
+        volume = self._prefetch.take(caseId) or self.case.load(source)
+        try:
+            self.case.image(volume)
+        except ClopaError:
+            if source.path is not None:
+                self.case.removeIfOwned(volume)
+            raise
+        self.closeCase()
+        self._openVolume(caseId, volume, str(source.path or ""), self._segmentation)
+
+    def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
+        image = self.case.image(volume)
+        self.case.begin(volume, image, segmentation)
+        self.case.display()
+        self.state.caseId = caseId
+        self.say(tr("Opening {case} …").format(case=caseId), "calm")
+        self.session.open(caseId, image, source)
+
+    def closeCase(self) -> None:
+        """Leave the open case."""
+        self._prefetch.stop()
+        if self.session.image is not None:
+            self.session.close()
+        if self.case.grid is not None:
+            self.case.end()
+        self.state.caseId = ""
+        self._tell(self.listeners.opened)
+
+    def useSegmentation(self, node: Any) -> None:
+        """Write the proposal into this segmentation; None for one of its own."""
+        self._segmentation = node
+        if node is not None and self.session.isOpen:
+            self.case.moveTo(node)
+
+    def sceneClosed(self) -> None:
+        """The scene was emptied: the case is left, its draft kept."""
+        self.case.forget()
+        self._prefetch.forget()
+        self._segmentation = None
+        self.session.close()
+        self._tell(self.listeners.opened)
+        self._tell(self.listeners.cases)
+
+    def sceneLoaded(self) -> None:
+        """A scene was read: take up the case that it was saved with."""
+        self._tell(self.listeners.cases)
+        volume = self.state.volume
+        if self.state.caseId and volume is not None and self.isConnected:
+            self._openVolume(self.state.caseId, volume, "", self.state.segmentation)
+        elif self.state.caseId:
+            self.say(tr("Connect to go on with {case}.").format(case=self.state.caseId), "calm")
+
+    # -- prompts -------------------------------------------------------------------------------------------
+
+    def gesture(self, tool: Tool, positive: bool, xy: npt.NDArray[np.float64], plane: SlicePlane) -> None:
+        """A click or drawing in a slice view; anything wrong with it is said in words."""
+        try:
+            if self.isLost:
+                raise NoImage(tr("The engine does not answer. Press Restart in section 1, then go on here."))
+            prompt, line = promptFromGesture(tool, positive, xy, plane, self.case.requireGrid())
+            if self.info is not None and prompt.kind not in self.info.supported:
+                raise NoImage(
+                    tr("This model does not take a {kind}; use points.").format(kind=prompt.kind.value)
+                )
+            self.session.give(prompt, line)
+        except ClopaError as error:
+            self.say(str(error), "warning")
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Do something on a button's behalf; a refusal becomes a sentence."""
+        try:
+            action()
+        except ClopaError as error:
+            self.say(str(error), "warning")
+
+    # -- AnnotationView ------------------------------------------------------------------------------------
+
+    def showProposal(self, mask: Mask, changed: BoundsKji | None) -> None:
+        """Put the changed box on the screen."""
+        try:
+            self.case.write(mask, changed)
+        except ClopaError as error:
+            self.say(str(error), "error")
+
+    def currentMask(self) -> Mask:
+        """What is on the screen."""
+        return self.case.mask()
+
+    def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
+        """World points that show a prompt."""
+        return outlineOfPrompt(prompt, self.case.grid) if self.case.grid is not None else np.zeros((0, 3))
+
+    def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
+        """Show exactly these prompts."""
+        self.case.markers.show(prompts)
+
+    def showBusy(self) -> None:
+        """Tell the panels, and name the segment as what it is."""
+        self.case.nameSegment(tr("Confirmed") if self.session.isConfirmed else tr("Proposal"))
+        self._tell(self.listeners.busy)
+
+    def say(self, sentence: str, mood: Mood) -> None:
+        """Tell the panels a sentence."""
+        for listener in self.listeners.said:
+            listener(sentence, mood)
+
+    def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
+        """Say what came back."""
+        self.cases.rows[opened.row.case_id] = opened.row
+        version = self.session.weightsVersion
+        changed = version if self._weightsOfLastCase not in (None, version) else None
+        self._weightsOfLastCase = version
+        if isResumed:
+            self.say(*Sentences.resumed(opened, self.session.isConfirmed))
+        else:
+            self.say(*Sentences.opened(opened, changed))
+        self._prefetch.soon()
+        self._tell(self.listeners.opened)
+        self._tell(self.listeners.cases)
+
+    def caseConfirmed(self, ref: CaseRef) -> None:
+        """Say it only now."""
+        self.say(*Sentences.confirmed(ref))
+        self.refreshCases()
+
+    def caseChanged(self, row: CaseRow) -> None:
+        """Show a case's new state."""
+        self.cases.rows[row.case_id] = row
+        self._tell(self.listeners.cases)
+
+    def engineLost(self) -> None:
+        """The engine panel offers Restart."""
+        self.isLost = True
+        self._tell(self.listeners.engine)
+
+    @staticmethod
+    def _tell(listeners: list[Callable[[], object]]) -> None:
+        for listener in listeners:
+            listener()

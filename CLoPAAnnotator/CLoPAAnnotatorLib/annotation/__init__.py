@@ -1,0 +1,1 @@
+"""One person at one case: what was asked, answered, decided; what is shown next."""

@@ -1,0 +1,1 @@
+"""The engine as Slicer sees it: installed, started, connected."""

@@ -1,0 +1,177 @@
+"""The lead's plots, in Slicer's own table, series and chart nodes, so that they save and export as any other.
+
+Four charts: quality of the first proposal per case with episode marks, prompts and active seconds per case,
+training loss, validation score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+import vtk
+
+from clopa_annotator.wire.messages import CaseStatistics, EpisodeRow
+from CLoPAAnnotatorLib.Texts import tr
+
+ATTRIBUTE = "CLoPA.Plot"
+BLUE, GREEN, ORANGE, GREY = (0.12, 0.44, 0.70), (0.18, 0.62, 0.36), (0.85, 0.60, 0.11), (0.5, 0.5, 0.5)
+Column = tuple[str, Sequence[float]]
+
+
+class LearningPlots:
+    """Keeps one table per subject and the charts over them."""
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._episodes: tuple[EpisodeRow, ...] = ()
+        self._statistics: tuple[CaseStatistics, ...] = ()
+
+    def setStatistics(self, statistics: tuple[CaseStatistics, ...]) -> None:
+        """New confirmations."""
+        if statistics != self._statistics:
+            self._statistics = statistics
+            self._drawCases()
+
+    def setEpisodes(self, episodes: tuple[EpisodeRow, ...]) -> None:
+        """New or changed episodes."""
+        if episodes != self._episodes:
+            self._episodes = episodes
+            self._drawCases()
+            self._drawEpisodes()
+
+    def forget(self) -> None:
+        """The scene was closed: draw anew with the next numbers."""
+        self._episodes, self._statistics = (), ()
+
+    def charts(self) -> list[Any]:
+        """The chart nodes that exist."""
+        nodes = self._scene.GetNodesByClass("vtkMRMLPlotChartNode")
+        nodes.UnRegister(None)
+        found = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
+        return [node for node in found if node.GetAttribute(ATTRIBUTE)]
+
+    def _drawCases(self) -> None:
+        shown = self._statistics
+        if not shown:
+            return
+        number = [float(i + 1) for i in range(len(shown))]
+        # a case without a first proposal has no quality to show; it is left out of that chart
+        first = [
+            (n, s.first_shown_dice)
+            for n, s in zip(number, shown, strict=True)
+            if s.first_shown_dice is not None
+        ]
+        table = self._table(
+            "first proposal", [("case", [n for n, _ in first]), ("Dice", [d for _, d in first])]
+        )
+        series = [self._series("First proposal", table, "case", "Dice", BLUE)]
+        marks = [e.at_case + 0.5 for e in self._episodes if e.promoted]
+        if marks:
+            lines = self._table(
+                "episodes", [("case", [m for m in marks for _ in (0, 1)]), ("Dice", [0.0, 1.0] * len(marks))]
+            )
+            series.append(self._series("New weights", lines, "case", "Dice", GREY, isLine=False))
+        self._chart(
+            "Quality of the first proposal", series, "case", "Dice against what was confirmed", (0.0, 1.0)
+        )
+        effort = self._table("effort", [("case", number), ("prompts", [float(s.prompts) for s in shown]),
+                                        ("seconds", [s.seconds_active for s in shown])])  # fmt: skip
+        self._chart(
+            "Prompts per case", [self._series("Prompts", effort, "case", "prompts", GREEN)], "case", "prompts"
+        )
+        self._chart(
+            "Time per case",
+            [self._series("Time", effort, "case", "seconds", ORANGE)],
+            "case",
+            "active seconds",
+        )
+
+    def _drawEpisodes(self) -> None:
+        loss, score = [], []
+        for row in self._episodes:
+            for name, values, into, colour in (
+                ("loss", row.train_loss, loss, ORANGE),
+                ("score", row.val_score, score, GREEN),
+            ):
+                if values:
+                    epochs = [float(i + (name == "loss")) for i in range(len(values))]
+                    table = self._table(f"episode {row.number} {name}", [("epoch", epochs), (name, values)])
+                    into.append(self._series(f"Episode {row.number} {name}", table, "epoch", name, colour))
+        if loss:
+            self._chart("Training loss", loss, "epoch", "loss")
+        if score:
+            self._chart("Score on held-out patches", score, "epoch", "score")
+
+    # -- nodes ---------------------------------------------------------------------------------------------
+
+    def _node(self, kind: str, name: str) -> Any:
+        found = self._scene.GetNodesByClassByName(kind, f"CLoPA {name}")
+        found.UnRegister(None)
+        if found.GetNumberOfItems():
+            return found.GetItemAsObject(0)
+        node = self._scene.AddNewNodeByClass(kind, f"CLoPA {name}")
+        node.SetAttribute(ATTRIBUTE, name)
+        return node
+
+    def _table(self, name: str, columns: Sequence[Column]) -> Any:
+        node = self._node("vtkMRMLTableNode", name)
+        table = vtk.vtkTable()
+        for title, values in columns:
+            array = vtk.vtkDoubleArray()
+            array.SetName(title)
+            for value in values:
+                array.InsertNextValue(float(value))
+            table.AddColumn(array)
+        node.SetAndObserveTable(table)
+        return node
+
+    def _series(
+        self,
+        name: str,
+        table: Any,
+        x: str,
+        y: str,
+        colour: tuple[float, float, float],
+        *,
+        isLine: bool = True,
+    ) -> Any:
+        node = self._node("vtkMRMLPlotSeriesNode", name)
+        node.SetAndObserveTableNodeID(table.GetID())
+        node.SetXColumnName(x)
+        node.SetYColumnName(y)
+        node.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
+        node.SetLineStyle(
+            slicer.vtkMRMLPlotSeriesNode.LineStyleSolid
+            if isLine
+            else slicer.vtkMRMLPlotSeriesNode.LineStyleNone
+        )
+        node.SetMarkerStyle(
+            slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle
+            if isLine
+            else slicer.vtkMRMLPlotSeriesNode.MarkerStyleDiamond
+        )
+        node.SetColor(*colour)
+        return node
+
+    def _chart(
+        self, title: str, series: Sequence[Any], x: str, y: str, range_: tuple[float, float] | None = None
+    ) -> None:
+        node = self._node("vtkMRMLPlotChartNode", title)
+        ids = [item.GetID() for item in series]
+        for plotId in ids:
+            if not node.HasPlotSeriesNodeID(plotId):
+                node.AddAndObservePlotSeriesNodeID(plotId)
+        node.SetTitle(tr(title))
+        node.SetXAxisTitle(tr(x))
+        node.SetYAxisTitle(tr(y))
+        if range_ is not None:
+            node.SetYAxisRangeAuto(False)
+            node.SetYAxisRange(*range_)
+
+    def showInLayout(self) -> None:
+        """Put the quality chart beside the slices; the others can be chosen in the plot view."""
+        charts = self.charts()
+        if charts:
+            slicer.modules.plots.logic().ShowChartInLayout(charts[0])

@@ -1,0 +1,1 @@
+"""Slicer's scene: volumes, the proposal's segment, markers, gestures in slice views."""

@@ -1,0 +1,3 @@
+"""The campaign folder's files: what each holds, and how it is written so that it is whole."""
+
+from __future__ import annotations

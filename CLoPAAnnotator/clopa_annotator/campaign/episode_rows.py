@@ -1,0 +1,103 @@
+"""What a job folder says, as the lead's table shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
+from clopa_annotator.episode.progress import read_progress
+from clopa_annotator.types import GateDecision, WeightsVersion
+from clopa_annotator.wire.messages import EpisodeRow, LearningPhase
+
+
+def job_number(job: Path) -> int:
+    """The episode's number, from its folder's name."""
+    return int(job.name)
+
+
+def job_has_ended(job: Path) -> bool:
+    """Whether nothing is left to do in a job: a finished training still needs the gate's decision."""
+    ended = read_result(job)
+    if ended is None:
+        return False
+    result, decision = ended
+    return result.status != "finished" or result.delta_path is None or decision is not None
+
+
+def episode_row(job: Path, version: WeightsVersion | None) -> EpisodeRow:
+    """One episode.
+
+    Args:
+        job: its folder.
+        version: what the registry made of it, if it did.
+
+    Raises:
+        EpisodeError: the folder is damaged.
+    """
+    order = read_job(job)
+    lines = read_progress(job / PROGRESS)
+    ended = read_result(job)
+    result, decision = ended if ended is not None else (None, None)
+    started = datetime.fromtimestamp((job / REQUEST).stat().st_mtime, timezone.utc)
+    losses = {line.epoch: line.loss for line in lines if line.loss is not None}
+    scores = {line.epoch: line.val for line in lines if line.val is not None}
+    scored = decision if decision is not None and decision.before else None
+    return EpisodeRow(
+        number=order.request.number,
+        at_case=order.request.at_case,
+        train=len(order.train),
+        val=len(order.val),
+        status=result.status if result is not None else "running",
+        promoted=_promoted(decision, version),
+        reason=decision.reason if decision is not None else result.reason if result is not None else "",
+        version=version.number if version is not None else None,
+        started=started.isoformat(timespec="seconds"),
+        seconds=result.seconds if result is not None else lines[-1].seconds if lines else 0.0,
+        mean_before=scored.mean_before if scored else None,
+        mean_after=scored.mean_after if scored else None,
+        worst_change=scored.worst_change if scored else None,
+        train_loss=tuple(losses[epoch] for epoch in sorted(losses)),
+        val_score=tuple(scores[epoch] for epoch in sorted(scores)),
+    )
+
+
+def _promoted(decision: GateDecision | None, version: WeightsVersion | None) -> bool | None:
+    if version is not None and version.decision is not None:
+        return version.decision.promoted
+    return decision.promoted if decision is not None else None
+
+
+def progress_in_words(number: int, row: Mapping[str, Any]) -> str:
+    """A line of ``progress.jsonl`` as a sentence."""
+    if row.get("phase") == "checking":
+        return f"Episode {number} is being checked. {row.get('note') or ''}".strip()
+    text = f"Episode {number} is training, epoch {row.get('epoch', 0)} of {row.get('epochs', '?')}"
+    if isinstance(row.get("loss"), float):
+        text += f", loss {row['loss']:.3f}"
+    if isinstance(row.get("eta_s"), (int, float)):
+        text += f", about {max(1, round(row['eta_s'] / 60))} min left"
+    return f"{text}. {row.get('note') or ''}".strip()
+
+
+def phase_in_words(phase: LearningPhase, gathered: int, needed: int, row: Mapping[str, Any]) -> str:
+    """What the engine is doing, as a sentence; empty while the episode itself has more to say.
+
+    Args:
+        phase: see `LearningState`.
+        gathered: confirmed cases that no episode has seen.
+        needed: how many of them the next episode wants.
+        row: newest line of ``progress.jsonl``.
+    """
+    if phase == "paused":
+        return "Learning is paused; confirmed cases are kept for later."
+    if phase == "waiting":
+        return f"{gathered} of {needed} confirmed cases until the next episode."
+    if phase == "checking":
+        note = row.get("note") if row.get("phase") == "checking" else ""
+        return f"The new weights are compared with the current ones on held-out cases. {note or ''}".strip()
+    if phase == "idle":
+        return "Nothing to learn from yet: confirm a case."
+    return ""

@@ -1,0 +1,250 @@
+"""What the network sees during training: the session's own prompt encoding, fast and differentiable around.
+
+`PromptCanvas` keeps the interaction channels of one image as nnInteractive's session does (fp16, stamped at
+a growing intensity instead of decaying older prompts) and cuts the network's input out of them around the
+newest prompt. It is proven bit-equal to ``nnInteractiveInferenceSession._build_network_input`` at zoom 1 by
+``Testing/core/test_episode_prompt_canvas.py``; that session stays the authority.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from clopa_annotator.errors import ConfigError, ImageError, PromptError
+from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
+from clopa_annotator.types import BoxPrompt, LassoPrompt, MaskPrompt, PointPrompt, Prompt, ScribblePrompt
+
+CHANNELS = 8
+"""Image, previous segmentation, then box or lasso, points and scribble, each positive and negative."""
+_PREVIOUS = 0
+_REGION, _POINTS, _SCRIBBLE = 1, 3, 5
+_FP16_MAX = float(torch.finfo(torch.float16).max)
+
+
+@dataclass(frozen=True)
+class EncodingRules:
+    """How a model wants its prompts drawn; read from its ``inference_info.json``.
+
+    Attributes:
+        patch_kji: network patch in voxels.
+        decay: factor on every older prompt with each new one, in (0, 1].
+        point_radius: radius in voxels of the ball that marks a click.
+    """
+
+    patch_kji: Kji = (64, 64, 64)
+    decay: float = 0.98
+    point_radius: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1:
+            raise ConfigError(f"The decay of older prompts must be in (0, 1], but is {self.decay}.")
+        if self.point_radius < 1 or any(n < 1 for n in self.patch_kji):
+            raise ConfigError("Patch size and point radius must be at least one voxel.")
+
+
+def normalise(voxels: Tensor) -> Tensor:
+    """Normalise an image as the session does.
+
+    Mean and unbiased standard deviation inside the bounding box of the nonzero voxels, applied everywhere.
+
+    Args:
+        voxels: (k, j, i) image of any dtype.
+
+    Returns:
+        A float32 copy.
+
+    Raises:
+        ImageError: every voxel is zero, or the image is constant or not finite.
+    """
+    image = voxels.to(torch.float32, copy=True)
+    mean, std = statistics(image)
+    image -= mean
+    image /= std
+    return image
+
+
+def statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation that `normalise` uses, of a whole (k, j, i) float32 image.
+
+    Raises:
+        ImageError: every voxel is zero, or the image is constant or not finite.
+    """
+    if not bool(torch.isfinite(image).all()):
+        raise ImageError("The image has NaN or infinite voxels; repair it before training on it.")
+    bounds = bounding_box((image != 0).cpu().numpy())
+    if bounds is None:
+        raise ImageError("Every voxel of the image is zero; there is nothing to learn from.")
+    crop = image[box_slices(bounds)]
+    mean, std = crop.mean(), crop.std()
+    if not bool(std > 0):
+        raise ImageError("The image is constant; there is nothing to learn from.")
+    return mean, std
+
+
+@lru_cache(maxsize=8)
+def point_stamp(radius: int) -> Tensor:
+    """The session's mark for a click: a ball's distance to its outside, scaled to at most 1 (float64)."""
+    axis = np.arange(-radius, radius + 1)
+    k, j, i = np.meshgrid(axis, axis, axis, indexing="ij")
+    depth = distance_transform_edt(k**2 + j**2 + i**2 <= radius**2)
+    return torch.from_numpy(depth / depth.max())
+
+
+def patch_bounds(centre_kji: Kji, patch_kji: Kji) -> BoundsKji:
+    """Half-open box of one patch around a voxel, as the session places it; it may leave the image."""
+    (a, b, c) = ((m - p // 2, m + p // 2 + p % 2) for m, p in zip(centre_kji, patch_kji, strict=True))
+    return (a, b, c)
+
+
+def overlap(bounds: BoundsKji, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The common part of a box and an image, as slices into the image and into the box."""
+    inside = [(max(lo, 0), min(hi, n)) for (lo, hi), n in zip(bounds, shape, strict=True)]
+    in_image = tuple(slice(lo, hi) for lo, hi in inside)
+    in_box = tuple(slice(lo - b[0], hi - b[0]) for (lo, hi), b in zip(inside, bounds, strict=True))
+    return in_image, in_box
+
+
+def crop_padded(volume: Tensor, bounds: BoundsKji) -> Tensor:
+    """Cut a box out of the last three axes; what lies outside the volume is zero."""
+    in_image, in_box = overlap(bounds, tuple(volume.shape[-3:]))
+    size = [hi - lo for lo, hi in bounds]
+    out = volume.new_zeros((*volume.shape[:-3], *size))
+    out[..., in_box[0], in_box[1], in_box[2]] = volume[..., in_image[0], in_image[1], in_image[2]]
+    return out
+
+
+class PromptCanvas:
+    """The prompts on one image, and the network's input that follows from them.
+
+    Attributes:
+        image: (k, j, i) float32, normalised (see `normalise`); may be smaller or larger than the patch.
+        centre_kji: voxel around which the next patch lies: the newest prompt's.
+    """
+
+    def __init__(self, image: Tensor, rules: EncodingRules) -> None:
+        if image.ndim != 3:
+            raise ImageError(f"Training needs a 3D image, but this one has {image.ndim} axes.")
+        self.image = image
+        self.rules = rules
+        k, j, i = image.shape
+        self.centre_kji: Kji = (k // 2, j // 2, i // 2)
+        self._channels = torch.zeros((CHANNELS - 1, k, j, i), dtype=torch.float16, device=image.device)
+        self._intensity = 1.0
+        self._used: set[int] = set()
+
+    @property
+    def previous(self) -> Tensor:
+        """(k, j, i) bool: the current segmentation of the whole image."""
+        return self._channels[_PREVIOUS] > 0.5
+
+    @property
+    def bounds(self) -> BoundsKji:
+        """Box of the next patch; it may leave the image."""
+        return patch_bounds(self.centre_kji, self.rules.patch_kji)
+
+    def add(self, prompt: Prompt) -> None:
+        """Draw one prompt; it becomes the centre of the next patch.
+
+        Raises:
+            PromptError: a point outside the image, or a mask of another shape.
+        """
+        if isinstance(prompt, MaskPrompt):
+            self._start_from(prompt)
+            return
+        self._grow_intensity()
+        negative = 0 if prompt.positive else 1
+        if isinstance(prompt, PointPrompt):
+            self._stamp_point(prompt.position_kji, _POINTS + negative)
+        elif isinstance(prompt, BoxPrompt):
+            self._fill_box(prompt.bounds_kji, _REGION + negative)
+        else:
+            self._draw(prompt, (_SCRIBBLE if isinstance(prompt, ScribblePrompt) else _REGION) + negative)
+
+    def network_input(self) -> Tensor:
+        """The (8, *patch) float32 input for the patch around `centre_kji`."""
+        bounds = self.bounds
+        in_image, in_box = overlap(bounds, tuple(self.image.shape))
+        out = self.image.new_zeros((CHANNELS, *self.rules.patch_kji))
+        out[0][in_box] = self.image[in_image]
+        for channel in self._used:
+            part = self._channels[channel][in_image]
+            if channel != _PREVIOUS and self._intensity != 1:
+                part = part / self._intensity
+            out[channel + 1][in_box] = part.float()
+        return out
+
+    def paste(self, prediction: Tensor) -> None:
+        """Write a (k, j, i) patch-sized prediction into the segmentation, at the current patch."""
+        in_image, in_box = overlap(self.bounds, tuple(self.image.shape))
+        self._used.add(_PREVIOUS)
+        self._channels[_PREVIOUS][in_image] = prediction[in_box].to(torch.float16)
+
+    def crop(self, volume: Tensor) -> Tensor:
+        """The current patch of another volume on the image's grid, zero outside."""
+        return crop_padded(volume, self.bounds)
+
+    def _grow_intensity(self) -> None:
+        # Instead of scaling all older prompts down, the session stamps each new one higher and divides at
+        # the end; the fp16 rounding depends on that order, so it is kept, with its rare renormalisation.
+        if self.rules.decay == 1:
+            return
+        self._intensity *= 1 / self.rules.decay
+        if self._intensity > _FP16_MAX:
+            target = _FP16_MAX / 10
+            self._channels[1:] *= target / self._intensity
+            self._intensity = target
+
+    def _stamp_point(self, position_kji: Kji, channel: int) -> None:
+        shape = tuple(self.image.shape)
+        if any(not 0 <= p < n for p, n in zip(position_kji, shape, strict=True)):
+            raise PromptError(f"The click at voxel {position_kji} lies outside the image of shape {shape}.")
+        stamp = point_stamp(self.rules.point_radius)
+        bounds = patch_bounds(position_kji, (stamp.shape[0],) * 3)
+        in_image, in_box = overlap(bounds, shape)
+        self._raise_to(channel, in_image, (stamp * self._intensity)[in_box])
+        self.centre_kji = position_kji
+
+    def _fill_box(self, bounds: BoundsKji, channel: int) -> None:
+        self._channels[channel][box_slices(bounds)] = self._intensity
+        self._used.add(channel)
+        self.centre_kji = _middle(bounds)
+
+    def _draw(self, prompt: ScribblePrompt | LassoPrompt, channel: int) -> None:
+        drawn = bounding_box(prompt.mask)
+        if drawn is None:
+            return
+        values = torch.from_numpy(np.ascontiguousarray(prompt.mask).astype(np.float16))
+        if self._intensity != 1:
+            values *= self._intensity
+        self._raise_to(channel, box_slices(prompt.bounds_kji), values)
+        (a, b, c) = ((lo + o[0], hi + o[0]) for (lo, hi), o in zip(drawn, prompt.bounds_kji, strict=True))
+        self.centre_kji = _middle((a, b, c))
+
+    def _raise_to(self, channel: int, where: tuple[slice, ...], values: Tensor) -> None:
+        view = self._channels[channel][where]
+        # The type first: Apple's GPUs know no float64.
+        torch.maximum(view, values.to(view.dtype).to(view.device), out=view)
+        self._used.add(channel)
+
+    def _start_from(self, prompt: MaskPrompt) -> None:
+        if prompt.mask.shape != tuple(self.image.shape):
+            raise PromptError(f"The mask has shape {prompt.mask.shape}, the image {tuple(self.image.shape)}.")
+        self._channels.zero_()
+        self._intensity = 1.0
+        self._used = {_PREVIOUS}
+        self._channels[_PREVIOUS] = torch.from_numpy(prompt.mask.astype(np.float16)).to(self.image.device)
+        bounds = bounding_box(prompt.mask)
+        if bounds is not None:
+            self.centre_kji = _middle(bounds)
+
+
+def _middle(bounds: BoundsKji) -> Kji:
+    # Python's round (half to even), as the session rounds.
+    (k, j, i) = (round((lo + hi) / 2) for lo, hi in bounds)
+    return (k, j, i)

@@ -1,0 +1,95 @@
+"""Several people on one engine: who has a case, whose confirmation it is, and who steers."""
+
+from __future__ import annotations
+
+import engine_lines
+import pytest
+from engine_lines import add_case, confirm
+from engine_support import Running
+
+from clopa_annotator.client.transport import Transport
+from clopa_annotator.errors import CaseTaken, ConfirmationConflict, NotPermitted, StorageFull
+from clopa_annotator.types import CaseState
+
+model, running, lines = engine_lines.model, engine_lines.running, engine_lines.lines
+
+
+def test_a_case_in_somebodys_hands_is_told_and_refused(lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    lines["Bob"].exchange("cases/take", {"case_id": "case 1"})
+    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
+    assert (row["owner"], row["state"]) == ("Bob", CaseState.IN_PROGRESS.value)
+    for path in ("cases/take", "cases/skip", "cases/withdraw"):
+        with pytest.raises(CaseTaken, match="Bob is working on this case"):
+            lines["Eve"].exchange(path, {"case_id": "case 1", "reason": "mine"})
+    lines["Bob"].exchange("cases/leave", {"case_id": "case 1"})
+    lines["Eve"].exchange("cases/take", {"case_id": "case 1"})
+
+
+def test_two_confirmations_of_one_case_are_both_kept_and_flagged(lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    first = confirm(lines["Bob"], "case 1", "from Bob")
+    second = confirm(lines["Eve"], "case 1", "from Eve")
+    assert (first["case_version"], second["case_version"]) == (1, 2)
+    (row,) = lines["Ada"].exchange("cases", {})[0]["cases"]
+    assert row["state"] == CaseState.NEEDS_REVIEW.value
+    (line,) = lines["Ada"].exchange("statistics", {})[0]["statistics"]
+    assert line["annotator"] == "Eve"
+
+
+def test_a_confirmation_belongs_to_the_token_whatever_it_says(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    confirm(lines["Bob"], "case 1", "one")
+    (version,) = running.engine.campaign.store.versions("case 1")
+    assert version.annotator == "Bob"
+
+
+def test_a_confirmation_is_stored_once_and_a_conflicting_one_refused(
+    running: Running, lines: dict[str, Transport]
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    assert confirm(lines["Bob"], "case 1", "one") == confirm(lines["Bob"], "case 1", "one")
+    with pytest.raises(ConfirmationConflict):
+        confirm(lines["Bob"], "case 1", "one", value=0)
+    assert len(running.engine.campaign.store.versions("case 1")) == 1
+
+
+def test_only_the_owner_steers(lines: dict[str, Transport]) -> None:
+    for path, meta in (
+        ("weights/rollback", {"version": 0}),
+        ("weights/activate", {"version": 0}),
+        ("weights/policy", {"policy": "at once"}),
+        ("episodes/start", {}),
+        ("episodes/pause", {"paused": True}),
+        ("episodes/cancel", {}),
+        ("export", {"format": "weights", "folder": "x"}),
+    ):
+        with pytest.raises(NotPermitted):
+            lines["Bob"].exchange(path, meta)
+    assert lines["Bob"].exchange("hello", {})[0]["engine"]["is_owner"] is False
+
+
+def test_a_full_disk_confirms_nothing_and_says_so(
+    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_case(lines["Ada"], "case 1")
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("There is no room on the disk; nothing was confirmed.")
+
+    monkeypatch.setattr(running.engine.campaign.store, "confirm", full)
+    with pytest.raises(StorageFull, match="no room"):
+        confirm(lines["Bob"], "case 1", "one")
+    monkeypatch.undo()
+    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
+
+
+def test_a_durable_confirmation_is_acknowledged_even_if_learning_fails(
+    running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_case(lines["Ada"], "case 1")
+    monkeypatch.setattr(running.engine.controller, "confirmed", lambda: 1 / 0)
+    assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
+    assert running.engine.events.since(0)[-1].name == "episode_failed"

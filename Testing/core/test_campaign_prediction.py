@@ -1,0 +1,95 @@
+"""The prediction thread: training steps back for a click, and a stock session keeps its version."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from clopa_annotator.campaign.prediction import PredictionThread
+
+
+class Weights:
+    current = 0
+
+    def __init__(self) -> None:
+        self.used: list[int] = []
+
+    def use(self, version: int) -> None:
+        self.used.append(version)
+
+    def held(self) -> nullcontext[None]:
+        return nullcontext()
+
+
+class Signal:
+    def __init__(self) -> None:
+        self.level, self.highest = 0, 0
+
+    def click_begins(self) -> None:
+        self.level += 1
+        self.highest = max(self.highest, self.level)
+
+    def click_ends(self) -> None:
+        self.level -= 1
+
+    def make_room(self, measure: int) -> bool:
+        return False
+
+
+class Volume:
+    """Stands for a preprocessed image tensor."""
+
+    def __init__(self, good: bool = True) -> None:
+        self._good = good
+
+    def isfinite(self) -> np.ndarray:
+        return np.array([self._good])
+
+
+class StockSession:
+    def __init__(self) -> None:
+        self.preprocessed_image: Volume | None = Volume()
+
+
+def test_training_steps_back_from_the_moment_a_click_waits_until_it_is_answered() -> None:
+    weights, signal = Weights(), Signal()
+    thread = PredictionThread(weights, signal)
+    assert thread.predict(3, lambda: signal.level) == 1
+    with pytest.raises(ZeroDivisionError):
+        thread.predict(None, lambda: 1 / 0)
+    assert (signal.level, weights.used) == (0, [3])
+    thread.shutdown()
+    with pytest.raises((RuntimeError, CancelledError)):
+        thread.predict(0, lambda: None)
+    assert signal.level == 0
+
+
+def test_a_stock_session_keeps_its_version_until_its_next_image() -> None:
+    weights, signal = Weights(), Signal()
+    thread, session = PredictionThread(weights, signal), StockSession()
+    for version in (0, 1, 1):
+        thread.submit(lambda s: None, session).result()
+        weights.current = version + 1
+    session.preprocessed_image = Volume()
+    thread.submit(lambda s: None, session).result()
+    assert weights.used == [0, 0, 0, 2]
+    thread.shutdown()
+
+
+@pytest.mark.parametrize("image", [None, Volume(good=False)])
+def test_a_stock_session_without_a_usable_image_is_refused_in_words(image: Volume | None) -> None:
+    thread, session = PredictionThread(Weights(), Signal()), StockSession()
+    session.preprocessed_image = image
+    with pytest.raises(ValueError, match="image"):
+        thread.submit(lambda s: None, session).result()
+    thread.shutdown()
+
+
+def test_whatever_a_stock_session_raises_becomes_a_value_error() -> None:
+    thread = PredictionThread(Weights(), Signal())
+    with pytest.raises(ValueError, match="could not be carried out"):
+        thread.submit(lambda s: {}["missing"], StockSession()).result()
+    thread.shutdown()
