@@ -27,6 +27,7 @@
     │   └── LicenceNotAccepted
     ├── EpisodeError               an episode that cannot start or go on
     │   ├── EpisodeCancelled
+    │   ├── DeviceWanted           a click needs the memory; the pass is repeated afterwards
     │   ├── NonFiniteLoss
     │   └── OutOfMemory
     ├── RegistryError              weights versions
@@ -146,6 +147,10 @@ class EpisodeError(ClopaError):
 
 class EpisodeCancelled(EpisodeError):
     """The episode was asked to stop."""
+
+
+class DeviceWanted(EpisodeError):
+    """A click needs the memory that a training pass holds; the pass is dropped and repeated."""
 
 
 class NonFiniteLoss(EpisodeError):

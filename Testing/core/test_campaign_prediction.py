@@ -35,6 +35,9 @@ class Signal:
     def click_ends(self) -> None:
         self.level -= 1
 
+    def make_room(self, measure: int) -> bool:
+        return False
+
 
 class Volume:
     """Stands for a preprocessed image tensor."""

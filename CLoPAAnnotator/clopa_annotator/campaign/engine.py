@@ -23,6 +23,7 @@ from clopa_annotator.campaign.prediction import PredictionThread
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import Session
+from clopa_annotator.training.memory_room import with_room
 from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, Image, Proposal, WeightsVersion
 from clopa_annotator.wire.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
@@ -155,7 +156,7 @@ class Engine:
         if hosted.version is None:
             self.prediction.predict(None, lambda: hosted.session.set_image(image))
         else:
-            hosted.session.set_image(image)
+            with_room(lambda: hosted.session.set_image(image), self.controller.supervisor.make_room)
 
     def _new_session(self) -> Session:
         session: Session = self.campaign.new_session()

@@ -2,8 +2,9 @@
 
 nnInteractive's server hands its predictions to a ``gpu_executor``; this is one. It tells the trainer that a
 click is being answered, brings in the weights version that the asking session works with, and refuses an
-image that would turn everything into NaN. One thread because cuDNN keeps its plans per thread, and because
-that is what makes a swap between two predictions safe: nothing else touches the parameters.
+image that would turn everything into NaN. Where memory runs out, the trainer's is taken (see `room`). One
+thread because cuDNN keeps its plans per thread, and because that is what makes a swap between two predictions
+safe: nothing else touches the parameters.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from clopa_annotator.errors import ClopaError, EngineUnreachable
+from clopa_annotator.training.memory_room import with_room
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,10 @@ class ClickSignal(Protocol):
 
     def click_ends(self) -> None:
         """It was answered."""
+        ...
+
+    def make_room(self, measure: int) -> bool:
+        """Give up memory for it, more with a larger measure; False if there is none to give."""
         ...
 
 
@@ -142,7 +148,7 @@ class PredictionThread(ThreadPoolExecutor):
     def _signalled(self, work: Callable[[], T]) -> Future[T]:
         self._signal.click_begins()
         try:
-            future = super().submit(work)
+            future = super().submit(with_room, work, self._signal.make_room)
         except BaseException:
             self._signal.click_ends()
             raise

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clopa_annotator.commands.output import Steps, console, print_json
+
+if TYPE_CHECKING:
+    from clopa_annotator.pretrain.pretrain_settings import PretrainSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -32,15 +38,33 @@ def pretrain(
             help="settings.json of another run, to repeat it; only --start, if given, counts beside it.",
         ),
     ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Volumes at a time; 0 leaves it to the settings.")
+    ] = 0,
+    session_minutes: Annotated[
+        float,
+        typer.Option(
+            "--session-minutes",
+            help="Stop after so many minutes, to go on later, here or elsewhere; 0 trains to the end.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Train a base model on generated volumes only, from scratch or further."""
-    from clopa_annotator.pretrain.pretrain_settings import read_settings
-    from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
+    from clopa_annotator.pretrain.pretrain_settings import PretrainSettings, read_settings
 
     settings = PretrainSettings(minutes=minutes, seed=seed, start=start)
     if settings_file is not None:
         known = read_settings(settings_file)
         settings = replace(known, start=start or known.start)
+    settings = replace(settings, batch=batch or settings.batch)
+    ends = time.monotonic() + 60 * session_minutes if session_minutes else math.inf
+
+    folder = _pretrained(settings, out, device, lambda: time.monotonic() > ends)
+    console.print(f"The model is in {folder}.", markup=False)
+
+
+def _pretrained(settings: PretrainSettings, out: Path, device: str, over: Callable[[], bool]) -> Path:
+    from clopa_annotator.pretrain.train import PretrainProgress, run
 
     with Steps() as steps:
         done = 0
@@ -52,8 +76,7 @@ def pretrain(
                 done += 1
                 steps.advance(f"loss {progress.loss:.3f}, Dice {progress.dice_first:.2f}")
 
-        folder = run(settings, out, device, on_progress=tell)
-    console.print(f"The model is in {folder}.", markup=False)
+        return run(settings, out, device, on_progress=tell, should_stop=over)
 
 
 def engine(

@@ -20,6 +20,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "bf16", "fp16"),
     "delta_dtype": ("fp32", "fp16"),
     "keep": ("last", "best"),
+    "augment_on": ("auto", "cpu", "device"),
 }
 _AT_LEAST_0 = (
     "micro_batch",
@@ -94,6 +95,9 @@ class EpisodeSettings:
         threads: CPU threads, 0 for PyTorch's choice. Timing and resumed results depend on it: keep it fixed.
         prefetch: samples prepared ahead.
         cache_mb: most megabytes of image and mask kept in memory between samples.
+        augment_on: "cpu" augments in a thread while the network works, through batchgeneratorsv2; "device"
+            where the network is (`device_augmentation`: equal distributions, other random numbers); "auto"
+            takes the device if that is CUDA.
         delta_dtype: type of the tensors in the delta file.
     """
 
@@ -128,6 +132,7 @@ class EpisodeSettings:
     prefetch: int = 4
     cache_mb: int = 256
     delta_dtype: Literal["fp32", "fp16"] = "fp32"
+    augment_on: Literal["auto", "cpu", "device"] = "auto"
 
     def __post_init__(self) -> None:
         check_group(self.group)

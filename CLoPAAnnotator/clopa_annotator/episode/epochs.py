@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from clopa_annotator.episode.aside import Aside, NobodyClicks, free_cached_memory, moved_out
 from clopa_annotator.episode.checkpoint import TrainState, load_state, save_state
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
@@ -28,7 +29,7 @@ from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Batch, Place, Prefetcher, Sampler, on_device, plan
 from clopa_annotator.episode.steady import Anchor, Average
-from clopa_annotator.errors import EpisodeCancelled, NonFiniteLoss
+from clopa_annotator.errors import DeviceWanted, EpisodeCancelled, NonFiniteLoss
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,13 @@ class Hooks:
         should_stop: asked whether to end; the episode can be resumed later.
         yield_to: returns when nobody is waiting for the device.
         on_progress: told after every update and validation.
+        aside: asks for the device's memory; the window under way is then dropped and repeated.
     """
 
     should_stop: Callable[[], bool] = lambda: False
     yield_to: Callable[[], None] | None = None
     on_progress: Callable[[Progress], None] = lambda _: None
+    aside: Aside = field(default_factory=NobodyClicks)
 
 
 class Trainer:
@@ -199,28 +202,40 @@ class Trainer:
                 emphasis=self._settings.emphasis,
             )
             try:
-                return run_window(
-                    self._network,
-                    samples,
-                    PointPrompter(),
-                    self._sampler.rng(batch.place),
-                    settings,
-                    backward=backward,
-                    on_microstep=self._between_microsteps,
-                    on_step=on_step,
-                    scaler=self._scaler if backward else None,
-                )
+                with self._hooks.aside.interruptible():
+                    return run_window(
+                        self._network,
+                        samples,
+                        PointPrompter(),
+                        self._sampler.rng(batch.place),
+                        settings,
+                        backward=backward,
+                        on_microstep=self._between_microsteps,
+                        on_step=on_step,
+                        scaler=self._scaler if backward else None,
+                    )
+            except DeviceWanted:
+                make_room = self._stand_aside
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside the handler: the exception holds on to the tensors that filled the memory.
-            self._spare_memory(batch.place)
+                make_room = self._spare_memory
+            # Outside the handlers: the exceptions hold on to the tensors that filled the memory.
+            self._optimiser.zero_grad(set_to_none=True)
+            make_room(batch.place)
+
+    def _stand_aside(self, place: Place) -> None:
+        with moved_out(self._network, self._optimiser):
+            self._hooks.aside.stand_aside()
+        self._note(place, "A click needed the memory of the device; going on.")
+        self._memory.forgive_once = True
 
     def _spare_memory(self, place: Place) -> None:
-        self._optimiser.zero_grad(set_to_none=True)
+        free_cached_memory()
         note = self._memory.save_more()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._note(place, note)
+
+    def _note(self, place: Place, note: str) -> None:
         self._tell("validating" if place.validation else "training", note=note)
 
     def _between_microsteps(self) -> None:

@@ -20,9 +20,12 @@ from clopa_annotator import __version__
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.allocator import keep_freed_memory
+from clopa_annotator.episode.aside import Aside, NobodyClicks
 from clopa_annotator.episode.channels_last import training_layout
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
+from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.epochs import Hooks, Trainer
+from clopa_annotator.episode.fitting import apply, plan_for
 from clopa_annotator.episode.folder import (
     CHECKPOINT,
     DELTA,
@@ -41,6 +44,7 @@ from clopa_annotator.episode.sampling import Replay, Sampler
 from clopa_annotator.episode.training_cases import CaseReader, CaseSource
 from clopa_annotator.errors import ClopaError, DeltaMismatch, EpisodeCancelled, EpisodeError
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.session.operators import missing_on_apple
 from clopa_annotator.types import EpisodeResult, EpisodeStatus
 
 __all__ = ["Progress", "read_job", "read_result", "run_job", "write_job", "write_result"]
@@ -60,6 +64,7 @@ def run_job(
     yield_to: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     replay: Replay | None = None,
+    aside: Aside | None = None,
 ) -> EpisodeResult:
     """Train an episode, or go on with one that was interrupted; a finished one is not trained again.
 
@@ -73,6 +78,7 @@ def run_job(
         yield_to: called between micro-steps; waits while someone else needs the device.
         on_progress: told after every update and validation, as is ``progress.jsonl``.
         replay: makes generated samples for settings that ask for some.
+        aside: asks for the memory of the device when a click is short of it.
 
     Returns:
         How it ended, also written to ``result.json``: a failure is a result with a reason, not an exception.
@@ -90,17 +96,17 @@ def run_job(
         lines.write(progress)
         on_progress(progress)
 
+    hooks = Hooks(should_stop, yield_to, tell, aside or NobodyClicks())
     try:
         model = model or load_model(job.model_folder, device)
         with _threads(job.settings.threads), _borrowed(model.network), training_layout(model.network):
-            result = _train(job, reader, model, Hooks(should_stop, yield_to, tell), replay)
+            result = _train(job, reader, model, hooks, replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
         result = EpisodeResult(job.request.number, status, str(error))
     except Exception as error:
-        reason = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
-        write_result(folder, EpisodeResult(job.request.number, "failed", reason))
+        write_result(folder, EpisodeResult(job.request.number, "failed", _unforeseen(error)))
         raise
     finally:
         lines.close()
@@ -123,14 +129,17 @@ def _train(
     parameters = select(network, settings.group)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
+    settings, rules = _fitted(settings, model, parameters, hooks)
     source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
-    seed, patch = job.request.seed, model.patch_size_kji
+    seed, patch = job.request.seed, rules.patch_kji
     shown = job.val if settings.keep == "last" else job.train  # nothing is chosen on held-out cases
-    sampler = Sampler(source, job.train, shown, settings, patch, seed, replay)
+    sampler = Sampler(
+        source, job.train, shown, settings, patch, seed, replay, later=augments_there(settings, model)
+    )
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
     base = model.base if settings.anchor_to == "base" else None
-    trainer = Trainer(network, parameters, sampler, settings, rules_of(model), checkpoint, order, hooks, base)
+    trainer = Trainer(network, parameters, sampler, settings, rules, checkpoint, order, hooks, base)
     try:
         state = trainer.run()
     except ClopaError as error:
@@ -141,6 +150,29 @@ def _train(
     write_bytes(job.folder / DELTA, pack_delta(tensors, _info(job, model), _DTYPES[settings.delta_dtype]))
     finished = _result(job, "finished", state, trainer.seconds)
     return replace(finished, delta_path=job.folder / DELTA)
+
+
+def _unforeseen(error: Exception) -> str:
+    unknown = f"The episode met an error that it does not know ({type(error).__name__}: {error})."
+    return missing_on_apple(error) or unknown
+
+
+def _fitted(
+    settings: EpisodeSettings, model: LoadedModel, parameters: dict[str, nn.Parameter], hooks: Hooks
+) -> tuple[EpisodeSettings, EncodingRules]:
+    """Settings and rules by the memory plan, which is told; as they are where there is none."""
+    plan, rules = plan_for(model, settings, sum(p.numel() for p in parameters.values())), rules_of(model)
+    settings = apply(plan, settings, model.device)
+    if plan is None:
+        return settings, rules
+    hooks.on_progress(Progress("training", 0, settings.epochs, 0, 0, note=f"Memory: {plan.sentence()}"))
+    return settings, replace(rules, patch_kji=plan.patch_kji)
+
+
+def augments_there(settings: EpisodeSettings, model: LoadedModel) -> bool:
+    """Whether samples are augmented on the device that trains instead of by a thread of the CPU."""
+    where = settings.augment_on
+    return model.device.type == "cuda" if where == "auto" else where == "device"
 
 
 def rules_of(model: LoadedModel) -> EncodingRules:

@@ -28,9 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clopa_annotator.episode.device_prompts import click_both, overlaps
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
-from clopa_annotator.episode.prompting import Prompter, Region
+from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 
 Criterion = Callable[[Any, Tensor], Tensor]
@@ -112,6 +113,7 @@ class _Running:
     sample: WindowSample
     canvas: PromptCanvas
     target: Region
+    on_device: Tensor
 
 
 @dataclass
@@ -123,8 +125,9 @@ class _Record:
     curve: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, loss: float, running: list[_Running]) -> None:
-        for r in running:
-            self.dice[r.index] = _dice(r)
+        counts = overlaps([(r.canvas.previous, r.on_device) for r in running]).tolist()
+        for r, (common, sizes) in zip(running, counts, strict=True):
+            self.dice[r.index] = 1.0 if sizes == 0 else 2 * common / sizes
         self.losses.append(loss)
         self.curve.append(tuple(self.dice))
 
@@ -165,7 +168,7 @@ def run_window(
     record = _Record([0.0] * len(running))
     for step in range(settings.steps):
         if step > 0:
-            running = [r for r in running if _correct(r, prompter, rng, settings)]
+            running = _correct(running, prompter, rng, settings)
         if not running:
             break
         record.add(_one_step(network, running, settings, backward, on_microstep, scaler), running)
@@ -186,16 +189,28 @@ def _start(
         # The session takes an initial mask over as it is; its first prediction follows a correction.
         for prompt in prompter.correct(canvas.previous.cpu().numpy(), target, rng):
             canvas.add(prompt)
-    return _keep_in_place(_Running(index, sample, canvas, target), settings)
+    return _keep_in_place(_Running(index, sample, canvas, target, sample.target.bool()), settings)
 
 
-def _correct(r: _Running, prompter: Prompter, rng: np.random.Generator, settings: WindowSettings) -> bool:
-    """Add the next correction; False if there is nothing left to correct."""
-    prompts = prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng)
-    for prompt in prompts:
-        r.canvas.add(prompt)
-    _keep_in_place(r, settings)
-    return bool(prompts)
+def _correct(
+    running: list[_Running], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
+) -> list[_Running]:
+    """Add the next corrections; the samples with something left to correct."""
+    if _draws_there(prompter, running[0].on_device):
+        pairs = [(r.canvas.previous, r.on_device) for r in running]
+        found = click_both([p & ~t for p, t in pairs], [t & ~p for p, t in pairs], rng)
+    else:
+        found = [prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng) for r in running]
+    for r, prompts in zip(running, found, strict=True):
+        for prompt in prompts:
+            r.canvas.add(prompt)
+        _keep_in_place(r, settings)
+    return [r for r, prompts in zip(running, found, strict=True) if prompts]
+
+
+def _draws_there(prompter: Prompter, target: Tensor) -> bool:
+    """Whether clicks are drawn where the masks are instead of bringing these to the CPU."""
+    return isinstance(prompter, PointPrompter) and target.device.type != "cpu"
 
 
 def _keep_in_place(r: _Running, settings: WindowSettings) -> _Running:
@@ -215,22 +230,23 @@ def _one_step(
 ) -> float:
     """Forward, backward and paste for every sample still in the window; the mean loss."""
     size = settings.micro_batch or len(running)
-    total = 0.0
+    total: Tensor | None = None
     for first in range(0, len(running), size):
         part = running[first : first + size]
         summed, predictions = _forward(network, part, settings, backward)
-        value = float(summed.detach())
-        if not np.isfinite(value):
-            raise NonFiniteLoss("The training loss is not a finite number; lower the learning rate.")
         if backward:
             scaled = summed / (len(running) * settings.steps)
             (scaler.scale(scaled) if scaler is not None else scaled).backward()
         for r, prediction in zip(part, predictions, strict=True):
             r.canvas.paste(prediction)
-        total += value
+        total = summed.detach() if total is None else total + summed.detach()
         if on_microstep is not None:
             on_microstep()
-    return total / len(running)
+    # Asked once per step, when everything has been handed to the device: each answer waits for it.
+    value = float(total) if total is not None else 0.0
+    if not np.isfinite(value):
+        raise NonFiniteLoss("The training loss is not a finite number; lower the learning rate.")
+    return value / len(running)
 
 
 def _forward(
@@ -255,10 +271,3 @@ def _forward(
 
 def _near(logits: Tensor, target: Tensor, inputs: Tensor, settings: WindowSettings) -> Tensor:
     return entropy_near_prompts(logits, target, inputs, settings.reach).sum()
-
-
-def _dice(r: _Running) -> float:
-    current = r.canvas.previous
-    target = r.sample.target.bool()
-    sizes = int(current.sum()) + int(target.sum())
-    return 1.0 if sizes == 0 else 2 * int((current & target).sum()) / sizes

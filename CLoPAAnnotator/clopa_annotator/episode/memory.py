@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from clopa_annotator.errors import OutOfMemory
 
 logger = logging.getLogger(__name__)
 
+MOMENT_S = 0.5
 _WORDS = ("out of memory", "can't allocate memory", "not enough memory", "bad allocation", "cannot allocate")
 
 
@@ -31,13 +33,15 @@ class MemorySaver:
     Attributes:
         micro_batch: most samples in a forward pass.
         checkpointing: whether activations of each stage are recomputed in the backward pass.
+        forgive_once: take no measure the next time; set after a click, whose engine may need a moment to give
+            the memory back.
     """
 
     def __init__(self, network: nn.Module, micro_batch: int, checkpointing: bool) -> None:
         self._network = network
         self._originals: dict[nn.Module, Callable[..., Any]] = {}
         self.micro_batch = micro_batch
-        self.checkpointing = False
+        self.checkpointing = self.forgive_once = False
         if checkpointing:
             self._recompute()
 
@@ -47,6 +51,10 @@ class MemorySaver:
         Raises:
             OutOfMemory: there is no measure left.
         """
+        if self.forgive_once:
+            self.forgive_once = False
+            time.sleep(MOMENT_S)
+            return "Memory ran short just after a click: trying again as before."
         if self.micro_batch > 1:
             self.micro_batch //= 2
             note = f"Memory ran short: going on with {self.micro_batch} sample(s) at a time."

@@ -237,7 +237,8 @@ class PromptCanvas:
 
     def _raise_to(self, channel: int, where: tuple[slice, ...], values: Tensor) -> None:
         view = self._channels[channel][where]
-        torch.maximum(view, values.to(view), out=view)
+        # The type first: Apple's GPUs know no float64.
+        torch.maximum(view, values.to(view.dtype).to(view.device), out=view)
         self._used.add(channel)
 
     def _start_from(self, prompt: MaskPrompt) -> None:

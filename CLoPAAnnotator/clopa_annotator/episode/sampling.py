@@ -11,12 +11,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from clopa_annotator.episode.augmentation import augment
+from clopa_annotator.episode.device_augmentation import augment_here
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.prompt_canvas import crop_padded, overlap, patch_bounds
@@ -48,11 +49,40 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Finish:
+    """What is left to do with a sample on the device that trains.
+
+    Attributes:
+        seed: of the augmentation.
+        strength: of the augmentation.
+        around: box of the patch, relative to the sample; None leaves it as large as it is.
+    """
+
+    seed: int
+    strength: float
+    around: BoundsKji | None
+
+    def __call__(self, sample: WindowSample) -> WindowSample:
+        """The sample augmented and cut to its patch, on the device where it lies."""
+        image, target = augment_here(sample.image, sample.target, self.seed, self.strength)
+        if self.around is not None:
+            image, target = crop_padded(image, self.around), crop_padded(target, self.around)
+        return WindowSample(image, target)
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """Samples with the place they belong to; on the CPU."""
+    """Samples with the place they belong to, on the CPU.
+
+    Attributes:
+        place: see `Place`.
+        samples: see `WindowSample`.
+        finishes: what `on_device` has still to do with each sample; empty if nothing.
+    """
 
     place: Place
     samples: tuple[WindowSample, ...]
+    finishes: tuple[Finish | None, ...] = ()
 
 
 def plan(settings: EpisodeSettings, val_batches: int, done_epochs: int = -1) -> Iterator[Place]:
@@ -74,6 +104,7 @@ class Sampler:
         patch_kji: the network's patch.
         seed: the episode's.
         replay: makes generated samples; needed if the settings ask for some.
+        later: leave augmentation to `on_device`.
 
     Raises:
         ConfigError: the settings ask for generated samples and nothing makes them.
@@ -88,7 +119,9 @@ class Sampler:
         patch_kji: Kji,
         seed: int,
         replay: Replay | None = None,
+        later: bool = False,
     ) -> None:
+        self._later = later
         if settings.replay and replay is None:
             raise ConfigError("The episode asks for generated volumes, but nothing here makes them.")
         self._replay = replay
@@ -114,9 +147,9 @@ class Sampler:
         first = place.index * s.batch
         if place.validation:
             numbers = range(first, min(first + s.batch, self._val_windows))
-            return Batch(place, tuple(self._val_sample(n) for n in numbers))
+            return Batch(place, *_apart([self._val_sample(n) for n in numbers]))
         first += (place.epoch - 1) * s.updates * s.batch
-        return Batch(place, tuple(self._train_sample(n) for n in range(first, first + s.batch)))
+        return Batch(place, *_apart([self._train_sample(n) for n in range(first, first + s.batch)]))
 
     def rng(self, place: Place) -> np.random.Generator:
         """The generator for the prompts of a batch; validation gets the same ones every epoch."""
@@ -125,32 +158,34 @@ class Sampler:
     def _rng(self, *what: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, *what])
 
-    def _train_sample(self, number: int) -> WindowSample:
+    def _train_sample(self, number: int) -> tuple[WindowSample, Finish | None]:
         if self._replay is not None and self._rng(_REPLAY, number).random() < self._settings.replay:
-            return self._replay((self._seed, _REPLAY, number))
+            return self._replay((self._seed, _REPLAY, number)), None
         turn, n = divmod(number, len(self._train))
         ref = self._train[int(self._rng(_PASS, turn).permutation(len(self._train))[n])]
         rng = self._rng(_SAMPLE, number)
         return self._sample(ref, rng, self._settings.foreground, self._settings.augmentation)
 
-    def _val_sample(self, number: int) -> WindowSample:
+    def _val_sample(self, number: int) -> tuple[WindowSample, Finish | None]:
         # Always around a target voxel: in a patch without target one voxel decides between Dice 0 and 1.
         return self._sample(self._val[number % len(self._val)], self._rng(_VALIDATION, number), 1.0, 0.0)
 
     def _sample(
         self, ref: CaseRef, rng: np.random.Generator, foreground: float, augmentation: float
-    ) -> WindowSample:
+    ) -> tuple[WindowSample, Finish | None]:
         facts = self._source.facts(ref)
         centre = _centre(facts, rng, foreground)
         fixed = self._settings.patch_centre == "paper"
         patch = patch_bounds(centre, self._patch)
         bounds = _inside(patch, facts.shape_kji) if fixed else self._neighbourhood(centre, facts.shape_kji)
         image, target = self._source.region(ref, bounds)
-        image, target = augment(image, target, int(rng.integers(2**32)), augmentation)
-        if not fixed:
-            return WindowSample(image, target)
-        around = _relative(patch, bounds)
-        return WindowSample(crop_padded(image, around), crop_padded(target, around))
+        seed, around = int(rng.integers(2**32)), _relative(patch, bounds) if fixed else None
+        if self._later:
+            return _pinned(WindowSample(image, target)), Finish(seed, augmentation, around)
+        image, target = augment(image, target, seed, augmentation)
+        if around is None:
+            return WindowSample(image, target), None
+        return WindowSample(crop_padded(image, around), crop_padded(target, around)), None
 
     def _neighbourhood(self, centre: Kji, shape: Kji) -> BoundsKji:
         """``region`` patches around a voxel, moved into the image; all of it where it is no larger."""
@@ -160,6 +195,19 @@ class Sampler:
             low = min(max(c - size // 2, 0), n - size)
             sides.append((low, low + size))
         return (sides[0], sides[1], sides[2])
+
+
+def _apart(
+    pairs: Sequence[tuple[WindowSample, Finish | None]],
+) -> tuple[tuple[WindowSample, ...], tuple[Finish | None, ...]]:
+    return tuple(sample for sample, _ in pairs), tuple(finish for _, finish in pairs)
+
+
+def _pinned(sample: WindowSample) -> WindowSample:
+    """In memory from which a CUDA device copies by itself; as it is where there is none."""
+    if not torch.cuda.is_available():
+        return sample
+    return WindowSample(sample.image.pin_memory(), sample.target.pin_memory())
 
 
 def _centre(facts: CaseFacts, rng: np.random.Generator, foreground: float) -> Kji:
@@ -232,7 +280,12 @@ class Prefetcher:
 
 
 def on_device(batch: Batch, device: torch.device) -> tuple[WindowSample, ...]:
-    """The samples of a batch on the device that trains."""
-    if device.type == "cpu":
-        return batch.samples
-    return tuple(replace(s, image=s.image.to(device), target=s.target.to(device)) for s in batch.samples)
+    """The samples of a batch on the device that trains, with what was left to be done there."""
+    samples = batch.samples
+    if device.type != "cpu":
+        samples = tuple(
+            WindowSample(*(t.to(device, non_blocking=t.is_pinned()) for t in (s.image, s.target)))
+            for s in samples
+        )
+    finishes = batch.finishes or (None,) * len(samples)
+    return tuple(s if f is None else f(s) for s, f in zip(samples, finishes, strict=True))

@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from clopa_annotator.geometry import Kji, box_slices
-from clopa_annotator.pretrain.fields import smooth
+from clopa_annotator.pretrain.fields import place_of, smooth
 from clopa_annotator.pretrain.shapes import Shape, dilate, draw_shape
 
 
@@ -127,7 +127,7 @@ def _regions(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Generat
     if rng.random() < 0.5:
         fields += rng.uniform(0.1, 0.5) * smooth(shape_kji, (2 * a + 1, 2 * b + 1, 2 * c + 1), rng, tissues)
     # A running maximum: argmax over the first axis of a few large fields is slow on a CPU.
-    best, labels = fields[0], torch.zeros(shape_kji, dtype=torch.int64)
+    best, labels = fields[0], torch.zeros(shape_kji, dtype=torch.int64, device=fields.device)
     for n in range(1, tissues):
         wins = fields[n] > best
         labels.masked_fill_(wins, n)
@@ -144,8 +144,8 @@ def _layers(shape_kji: Kji, tissues: int, voxel: Tensor, rng: np.random.Generato
         field = field.abs()
     bands = max(2, tissues)
     levels = np.sort(rng.uniform(float(field.min()), float(field.max()), bands - 1))
-    band = torch.bucketize(field, torch.tensor(levels, dtype=torch.float32))
-    return torch.from_numpy(rng.integers(0, tissues, bands))[band]
+    band = torch.bucketize(field, field.new_tensor(levels))
+    return torch.from_numpy(rng.integers(0, tissues, bands)).to(field.device)[band]
 
 
 def _place(
@@ -174,7 +174,7 @@ def _nested(view: Tensor, mask: Tensor, organs: list[int], rng: np.random.Genera
     """At times an organ stays inside, or outside, of those before it."""
     if not organs or rng.random() < 0.5:
         return mask
-    taken = torch.isin(view, torch.tensor(organs))
+    taken = torch.isin(view, view.new_tensor(organs))
     kept = mask & (taken if rng.random() < 0.3 else ~taken)
     return kept if int(kept.sum()) > 0.3 * int(mask.sum()) else mask
 
@@ -239,20 +239,21 @@ def _choose(anatomy: Anatomy, way: int, rng: np.random.Generator) -> Tensor | No
     neighbours = torch.unique(labels[dilate(mask, 1) & ~mask])
     if neighbours.numel() == 0:
         return None
-    other = _piece(labels == int(rng.choice(neighbours.numpy())), rng)
+    other = _piece(labels == int(rng.choice(neighbours.cpu().numpy())), rng)
     return None if other is None else mask | other
 
 
 def _piece(mask: Tensor, rng: np.random.Generator) -> Tensor | None:
-    pieces, n = ndimage.label(mask.numpy())
-    return None if n == 0 else torch.from_numpy(pieces == int(rng.integers(1, n + 1)))
+    # On the CPU wherever the volume is made: connected pieces are found voxel after voxel.
+    pieces, n = ndimage.label(mask.cpu().numpy())
+    return None if n == 0 else torch.from_numpy(pieces == int(rng.integers(1, n + 1))).to(place_of(rng))
 
 
 def _half(mask: Tensor, rng: np.random.Generator) -> Tensor | None:
     where = mask.nonzero().float()
     if len(where) == 0:
         return None
-    normal = torch.from_numpy(rng.standard_normal(3).astype(np.float32))
+    normal = where.new_tensor(rng.standard_normal(3))
     side = (where - where.mean(0)) @ normal > float(rng.normal(0, 0.3)) * where.std()
     out = torch.zeros_like(mask)
     kept = where[side].long()

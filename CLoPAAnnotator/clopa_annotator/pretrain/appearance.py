@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -61,13 +62,19 @@ def draw_image(
     if rng.random() < settings.p_low_resolution:
         image = _low_resolution(image, shape, rng)
     if rng.random() < settings.p_window:
-        low_q, high_q = (
-            float(q) for q in np.quantile(image.numpy()[::2, ::2, ::2], rng.uniform((0, 0.85), (0.15, 1)))
-        )
+        low_q, high_q = _quantiles(image[::2, ::2, ::2], rng.uniform((0, 0.85), (0.15, 1)))
         image = image.clamp(low_q, max(high_q, low_q + 1e-3))
     if rng.random() < settings.p_outside:
         return _outside(image, shape, rng)
-    return image, torch.ones(shape, dtype=torch.bool)
+    return image, torch.ones(shape, dtype=torch.bool, device=image.device)
+
+
+def _quantiles(image: Tensor, shares: npt.NDArray[np.float64]) -> tuple[float, float]:
+    if image.device.type == "cpu":
+        low, high = (float(q) for q in np.quantile(image.numpy(), shares))
+    else:
+        low, high = torch.quantile(image.flatten(), image.new_tensor(shares)).tolist()
+    return low, high
 
 
 def _tissue(anatomy: Anatomy, shape: Kji, settings: AppearanceSettings, rng: np.random.Generator) -> Tensor:
@@ -76,7 +83,7 @@ def _tissue(anatomy: Anatomy, shape: Kji, settings: AppearanceSettings, rng: np.
     means = rng.choice(levels, anatomy.count) + rng.normal(0, jitter, anatomy.count)
     coarse = settings.texture * rng.uniform(0, 1, anatomy.count) * rng.uniform(0, 1)
     fine = settings.texture * rng.uniform(0, 1, anatomy.count) * rng.uniform(0, 1)
-    table = torch.from_numpy(np.stack([means, coarse, fine]).astype(np.float32))
+    table = torch.from_numpy(np.stack([means, coarse, fine]).astype(np.float32)).to(anatomy.labels.device)
     per_voxel = table[:, anatomy.labels]
     cells = max(2, round(min(shape) / float(rng.uniform(4, 12))))
     grain = blur(white(shape, rng), (0.8, 0.8, 0.8)) * 3.0
@@ -91,8 +98,27 @@ def _curve(image: Tensor, settings: AppearanceSettings, rng: np.random.Generator
         knots = int(rng.integers(3, 7))
         heights = np.cumsum(np.abs(rng.normal(0.3, 1.0, knots)) + 0.05)
         heights = (heights - heights[0]) / (heights[-1] - heights[0])
-        unit = torch.from_numpy(np.interp(unit.numpy(), np.linspace(0, 1, knots), heights).astype(np.float32))
+        unit = _bent(unit, heights)
     return 1 - unit if rng.random() < settings.p_invert else unit
+
+
+def _bent(unit: Tensor, heights: npt.NDArray[np.float64]) -> Tensor:
+    """Values in [0, 1] through a line with corners at these heights, evenly spaced."""
+    last = len(heights) - 1
+    if unit.device.type == "cpu":
+        bent = np.interp(unit.numpy(), np.linspace(0, 1, last + 1), heights)
+        return torch.from_numpy(bent.astype(np.float32))
+    return bent_there(unit, heights)
+
+
+def bent_there(unit: Tensor, heights: npt.NDArray[np.float64]) -> Tensor:
+    """What ``numpy.interp`` gives over evenly spaced corners, on the tensor's device."""
+    last = len(heights) - 1
+    at = unit.clamp(0, 1) * last
+    before = at.floor().clamp(max=last - 1)
+    table = unit.new_tensor(heights)
+    low, high = table[before.long()], table[before.long() + 1]
+    return low + (high - low) * (at - before)
 
 
 def _add_noise(image: Tensor, shape: Kji, settings: AppearanceSettings, rng: np.random.Generator) -> Tensor:
@@ -118,9 +144,9 @@ def _low_resolution(image: Tensor, shape: Kji, rng: np.random.Generator) -> Tens
 
 def _outside(image: Tensor, shape: Kji, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Nothing around the body: zeros as after skull stripping, or air far below every tissue."""
-    away = torch.stack(
-        torch.meshgrid(*(torch.linspace(-1, 1, n) for n in shape), indexing="ij")
-    ) - torch.from_numpy(rng.uniform(-0.4, 0.4, (3, 1, 1, 1)).astype(np.float32))
+    axes = (torch.linspace(-1, 1, n, device=image.device) for n in shape)
+    away = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    away = away - away.new_tensor(rng.uniform(-0.4, 0.4, (3, 1, 1, 1)))
     level = (away**2).sum(0) + 0.15 * smooth(shape, (3, 3, 3), rng)[0]
     inside = level < rng.uniform(0.9, 1.8)
     value = 0.0 if rng.random() < 0.6 else float(image.min()) - float(rng.uniform(0, 2))

@@ -1,7 +1,8 @@
 """Smooth random fields and blurs: the raw material of generated volumes.
 
 Everything works on (k, j, i) float32 tensors and takes its randomness from a NumPy generator, so that a
-volume is a function of its seed alone.
+volume is a function of its seed alone. A `DeviceRng` draws the few numbers that describe a volume on the CPU
+and the fields on a device; what is made of them stays there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,25 @@ from torch.nn import functional
 from clopa_annotator.geometry import Kji
 
 
+class DeviceRng(np.random.Generator):
+    """A generator whose fields are drawn on a device: equal distributions, other values than on the CPU."""
+
+    def __init__(self, seed: tuple[int, ...], device: torch.device) -> None:
+        """Seed both sources of randomness."""
+        super().__init__(np.random.PCG64(np.random.SeedSequence(seed)))
+        self.device = device
+        self.on_device = torch.Generator(device).manual_seed(int(self.integers(2**62)))
+
+
+def place_of(rng: np.random.Generator) -> torch.device:
+    """Where the tensors of a volume are made."""
+    return rng.device if isinstance(rng, DeviceRng) else torch.device("cpu")
+
+
 def white(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
     """Independent standard normal values."""
+    if isinstance(rng, DeviceRng):
+        return torch.randn(shape, generator=rng.on_device, device=rng.device)
     return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
 
@@ -47,7 +65,7 @@ def blur(volume: Tensor, sigma_kji: tuple[float, float, float]) -> Tensor:
             continue
         radius = max(1, int(2.5 * sigma + 0.5))
         at = torch.arange(-radius, radius + 1, dtype=torch.float32)
-        kernel = torch.exp(-0.5 * (at / sigma) ** 2)
+        kernel = torch.exp(-0.5 * (at / sigma) ** 2).to(volume.device)
         shape = [1, 1, 1, 1, 1]
         shape[axis + 2] = -1
         pad = [0] * 6
@@ -60,4 +78,4 @@ def blur(volume: Tensor, sigma_kji: tuple[float, float, float]) -> Tensor:
 def rotation(rng: np.random.Generator) -> Tensor:
     """A uniformly random 3x3 rotation."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))
+    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32)).to(place_of(rng))

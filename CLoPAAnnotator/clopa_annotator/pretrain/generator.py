@@ -15,6 +15,7 @@ from clopa_annotator.episode.prompt_canvas import normalise
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
 from clopa_annotator.pretrain.appearance import AppearanceSettings, draw_image
+from clopa_annotator.pretrain.fields import DeviceRng
 from clopa_annotator.pretrain.shapes import dilate
 
 LEAST_VOXELS = 150
@@ -74,9 +75,11 @@ class Volume:
         return WindowSample(self.image, self.target)
 
 
-def draw_volume(seed: tuple[int, ...], settings: GeneratorSettings) -> Volume:
-    """The volume that belongs to a seed."""
-    rng = np.random.default_rng(seed)
+def draw_volume(
+    seed: tuple[int, ...], settings: GeneratorSettings, device: torch.device | None = None
+) -> Volume:
+    """The volume that belongs to a seed; made on another device than the CPU it is another one."""
+    rng = np.random.default_rng(seed) if device is None else DeviceRng(seed, device)
     while True:
         simple = rng.random() < settings.simple
         forms, looks = settings.anatomy, settings.appearance
@@ -110,7 +113,7 @@ def overlap(image: Tensor, target: Tensor, reach: int = 2, bins: int = 24) -> fl
     Returns:
         0 for greys that are all different, 1 for the same histogram, and for an empty target or none around.
     """
-    bounds = bounding_box(target.numpy())
+    bounds = bounding_box(target.cpu().numpy())
     if bounds is None:
         return 1.0
     (a, b, c) = ((max(lo - reach, 0), hi + reach) for lo, hi in bounds)
@@ -161,3 +164,13 @@ def stream(seed: int, settings: GeneratorSettings, first: int = 0, workers: int 
         if not workers:
             torch.set_num_threads(threads)
         yield Volume(image, target)
+
+
+def stream_on(
+    device: torch.device, seed: int, settings: GeneratorSettings, first: int = 0
+) -> Iterator[Volume]:
+    """Endless volumes, made on the device that trains while it waits for nothing else."""
+    index = first
+    while True:
+        yield draw_volume((seed, index), settings, device)
+        index += 1

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
+from clopa_annotator.episode.precision import autocast_dtype
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import MixedPrompter
-from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, stream
+from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, stream, stream_on
 from clopa_annotator.pretrain.model_folder import export_model
 from clopa_annotator.pretrain.network import same_device
 from clopa_annotator.pretrain.peers import Peers
@@ -42,11 +43,13 @@ class Trainer:
         self.settings, self.out, self.state, self.peers = settings, out, state, peers
         self._on_progress, self._should_stop = on_progress, should_stop
         self._device = same_device(state.network)
-        cpu = self._device.type == "cpu"
-        self._autocast = torch.bfloat16 if not cpu or torch.cpu._is_amx_tile_supported() else None
+        self._autocast = _autocast(self._device)
+        cuda = self._device.type == "cuda"
+        self._save_s = settings.save_s or (30.0 if cuda else 60 * settings.export_minutes)
+        self._generates = settings.generate_on == "device" or (settings.generate_on == "auto" and cuda)
         self._fraction, self._stopped = self._done(), False
         self._clock = time.monotonic()
-        self._reported = self._exported = state.seconds
+        self._reported = self._exported = self._saved = state.seconds
         self._results: list[WindowResult] = []
 
     def _done(self) -> float:
@@ -75,6 +78,8 @@ class Trainer:
     def _volumes(self, generator: GeneratorSettings) -> Iterator[Volume]:
         s = self.settings
         seed = s.seed * 1000 + self.peers.rank  # each process draws volumes of its own
+        if self._generates:
+            return stream_on(self._device, seed, generator, self.state.volumes)
         return stream(seed, generator, self.state.volumes, s.workers)
 
     def _window(self, volumes: Iterator[Volume], steps: int, rules: EncodingRules) -> None:
@@ -125,9 +130,11 @@ class Trainer:
         if self.state.seconds - self._reported >= self.settings.log_s:
             self._reported = self.state.seconds
             self._report(side)
+        if self.state.seconds - self._saved >= self._save_s:
+            self._saved = self.state.seconds
+            save(self.state, self.out)
         if self.state.seconds - self._exported >= 60 * self.settings.export_minutes:
             self._exported = self.state.seconds
-            save(self.state, self.out)
             self.export()
 
     def _report(self, side: int) -> None:
@@ -162,6 +169,13 @@ class Trainer:
         }
         rules = EncodingRules(s.design.patch_kji)
         return export_model(averaged_weights(state), s.design, rules, self.out / "model", about=about)
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    """bf16 where it is computed fast, else float32; fp16 would need a scaler."""
+    if device.type == "cuda":
+        return torch.bfloat16 if autocast_dtype("auto", device) is torch.bfloat16 else None
+    return torch.bfloat16 if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else None
 
 
 def _append_row(path: Path, row: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,6 +43,10 @@ class PretrainSettings:
         threads: CPU threads of each training process; 0 leaves them alone.
         log_s: seconds between rows of ``curves.csv``.
         export_minutes: minutes between exports.
+        save_s: seconds between two states to resume from; 0 saves with each export, and every half minute
+            on a CUDA device, which may be lent for a quarter of an hour.
+        generate_on: "auto" makes volumes on the device that trains if that is CUDA, else in processes of the
+            CPU; "cpu" and "device" decide it.
     """
 
     minutes: float = 75.0
@@ -66,6 +71,8 @@ class PretrainSettings:
     threads: int = 1
     log_s: float = 30.0
     export_minutes: float = 5.0
+    save_s: float = 0.0
+    generate_on: Literal["auto", "cpu", "device"] = "auto"
     design: NetworkDesign = field(default_factory=NetworkDesign)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     prompts: PromptMix = field(default_factory=PromptMix)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clopa_annotator.geometry import BoundsKji, Kji, box_shape, clip_box
-from clopa_annotator.pretrain.fields import rotation, smooth
+from clopa_annotator.pretrain.fields import place_of, rotation, smooth
 
 Line = npt.NDArray[np.float64]
 """(n, 3) points of a polyline, in the units of the shape."""
@@ -54,7 +54,7 @@ def draw_shape(
     bounds = clip_box((a, b, c), shape_kji)
     if bounds is None or min(box_shape(bounds)) < 1:
         return None
-    at = _coordinates(bounds, centre_kji, voxel_kji)
+    at = _coordinates(bounds, centre_kji, voxel_kji).to(place_of(rng))
     at = _warp(at, radius, rng)
     turned = torch.einsum("ab,bkji->akji", rotation(rng), at)
     mask = _KINDS[kind](turned, radius, rng)
@@ -104,7 +104,7 @@ def _tube(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
     for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):
         parent = lines[int(rng.integers(len(lines)))]
         lines.append(_walk(parent[int(rng.integers(len(parent)))], radius, rng))
-    distance = torch.full(at.shape[1:], float("inf"))
+    distance = at.new_full(at.shape[1:], float("inf"))
     for n, line in enumerate(lines):
         scale = 1.0 if n == 0 else float(rng.uniform(1.0, 1.8))
         distance = torch.minimum(distance, _distance_to(at, line) * scale)
@@ -122,10 +122,10 @@ def _walk(start: Line, radius: float, rng: np.random.Generator) -> Line:
 
 
 def _distance_to(at: Tensor, line: Line) -> Tensor:
-    best = torch.full(at.shape[1:], float("inf"))
+    best = at.new_full(at.shape[1:], float("inf"))
     for first, second in pairwise(line):
-        a = torch.tensor(first, dtype=torch.float32)[:, None, None, None]
-        d = torch.tensor(second - first, dtype=torch.float32)[:, None, None, None]
+        a = at.new_tensor(first)[:, None, None, None]
+        d = at.new_tensor(second - first)[:, None, None, None]
         t = (((at - a) * d).sum(0) / (d * d).sum().clamp(min=1e-6)).clamp(0, 1)
         best = torch.minimum(best, ((at - a - t * d) ** 2).sum(0))
     return best.sqrt()
@@ -142,12 +142,10 @@ def _sheet(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
 
 def _lesions(at: Tensor, radius: float, rng: np.random.Generator) -> Tensor:
     """Several small blobs near each other: one target in pieces."""
-    mask = torch.zeros(at.shape[1:], dtype=torch.bool)
+    mask = at.new_zeros(at.shape[1:], dtype=torch.bool)
     for _ in range(int(rng.integers(2, 7))):
-        centre = torch.from_numpy(rng.normal(0, radius * 0.9, 3).astype(np.float32))
-        size = torch.from_numpy(
-            (radius * rng.uniform(0.25, 0.6) * np.exp(rng.normal(0, 0.2, 3))).astype(np.float32)
-        )
+        centre = at.new_tensor(rng.normal(0, radius * 0.9, 3))
+        size = at.new_tensor(radius * rng.uniform(0.25, 0.6) * np.exp(rng.normal(0, 0.2, 3)))
         away = (at - centre[:, None, None, None]) / size[:, None, None, None]
         mask |= (away**2).sum(0) < 1
     return mask

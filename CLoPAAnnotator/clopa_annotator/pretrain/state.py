@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clopa_annotator.episode.channels_last import train_channels_last
-from clopa_annotator.errors import ConfigError
+from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.model_folder import load_network
 from clopa_annotator.pretrain.network import build_network
 from clopa_annotator.pretrain.pretrain_settings import PretrainSettings
@@ -59,12 +62,12 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
         settings.learning_rate,
         betas=(0.9, 0.99),
         weight_decay=settings.weight_decay,
-        fused=True,
+        fused=device.type != "mps",
     )
     average = {n: p.detach().clone() for n, p in network.named_parameters()}
     updates, volumes, seconds = 0, 0, 0.0
     if (out / STATE).is_file():
-        content = torch.load(out / STATE, map_location=device, weights_only=True)
+        content = _read(out / STATE, device)
         network.load_state_dict(content["network"])
         optimiser.load_state_dict(content["optimiser"])
         average = content["average"]
@@ -73,6 +76,16 @@ def restore(settings: PretrainSettings, out: Path, device: torch.device, rank: i
     rng = np.random.default_rng((settings.seed, 1, rank, updates))
     lengths = np.random.default_rng((settings.seed, 2, updates))
     return RunState(network, average, optimiser, rng, lengths, updates, volumes, seconds)
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        return dict(torch.load(path, map_location=device, weights_only=True))
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
+        raise ModelError(
+            f"The state of the run in {path} is damaged. Move it away to start anew, or take the run's "
+            "folder 'model' as --start of another run."
+        ) from error
 
 
 def start_of(settings: PretrainSettings, out: Path) -> Path | None:
@@ -99,7 +112,10 @@ def save(state: RunState, out: Path) -> None:
         "seconds": state.seconds,
     }
     fresh = out / f"{STATE}.new"
-    torch.save(content, fresh)
+    with fresh.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(out / STATE)
 
 

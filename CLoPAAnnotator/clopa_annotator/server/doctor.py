@@ -13,9 +13,21 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.memory_plan import room_on_card
+from clopa_annotator.errors import ClopaError
+from clopa_annotator.models import resolve
+from clopa_annotator.server.memory_forecast import (
+    ASSUMED_RATES,
+    ASSUMED_SHARE,
+    in_words,
+    model_in,
+    official,
+    on_card,
+)
 
 NEEDED = {
     "torch": "2.4",
@@ -29,13 +41,44 @@ NEEDED = {
     "uvicorn": "0.29",
     "httpx": "0.27",
 }
-ASK_TORCH = (
-    "import torch;"
-    "d=torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None;"
-    "print(f'{d.name}|{d.total_memory}' if d else 'mps|0' if torch.backends.mps.is_available()"
-    " else f'cpu|{torch.get_num_threads()}')"
-)
+ASK_TORCH = """
+import time, torch
+kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+if kind == "cuda":
+    name, free, total = torch.cuda.get_device_name(0), *torch.cuda.mem_get_info(0)
+else:
+    name, free, total = kind, 0, 0
+n, wait = (8192, torch.cuda.synchronize) if kind == "cuda" else (768, lambda: None)
+a = torch.randn(n, n, device="cuda" if kind == "cuda" else "cpu")
+a = a.bfloat16() if kind == "cuda" else a
+a @ a; wait(); started, times = time.perf_counter(), 0
+while time.perf_counter() - started < 0.3:
+    a @ a; wait(); times += 1
+rate = 2 * n**3 * times / (time.perf_counter() - started)
+print(f"{kind}|{name}|{free}|{total}|{torch.get_num_threads()}|{rate}")
+"""
 SMALL_MEMORY_BYTES, SMALL_DISK_BYTES = 8 << 30, 5 << 30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What PyTorch says about the device that it would use.
+
+    Attributes:
+        kind: "cuda", "mps" or "cpu".
+        name: of the card; the kind elsewhere.
+        free: bytes free on the card now; 0 elsewhere.
+        total: bytes of the card; 0 elsewhere.
+        threads: of the CPU.
+        operations_per_s: rate of multiplying matrices, bf16 on a card, float32 on the CPU.
+    """
+
+    kind: str
+    name: str
+    free: int
+    total: int
+    threads: int
+    operations_per_s: float
 
 
 @dataclass(frozen=True)
@@ -59,16 +102,17 @@ def examine(folder: Path | None = None) -> tuple[Finding, ...]:
     Args:
         folder: where campaigns are to lie; the home folder unless given.
     """
-    looks: Iterable[Callable[[], Finding]] = (
-        _python,
-        _packages,
-        _device,
-        _memory,
-        lambda: _disk(folder or Path.home()),
-        lambda: _writing(folder or Path.home()),
-        _ports,
+    where = folder or Path.home()
+    return (
+        _python(),
+        _packages(),
+        *_device(),
+        _memory(),
+        _disk(where),
+        _writing(where),
+        _ports(),
+        *_cards(),
     )
-    return tuple(look() for look in looks)
 
 
 def _python() -> Finding:
@@ -101,8 +145,8 @@ def _packages() -> Finding:
     return Finding("Packages", True, f"{', '.join(found)}.")
 
 
-def ask_torch(timeout_s: float = 120.0) -> tuple[str, int]:
-    """Name of the device and its memory in bytes (or the number of threads, on a CPU).
+def ask_torch(timeout_s: float = 120.0) -> Machine:
+    """What PyTorch can use here.
 
     Raises:
         OSError: PyTorch does not answer.
@@ -111,24 +155,65 @@ def ask_torch(timeout_s: float = 120.0) -> tuple[str, int]:
         done = subprocess.run(
             [sys.executable, "-c", ASK_TORCH], capture_output=True, text=True, timeout=timeout_s, check=True
         )
-        name, number = done.stdout.strip().rsplit("|", 1)
-        return name, int(number)
-    except (subprocess.SubprocessError, ValueError) as error:
+        kind, name, free, total, threads, rate = done.stdout.strip().splitlines()[-1].split("|")
+        return Machine(kind, name, int(free), int(total), int(threads), float(rate))
+    except (subprocess.SubprocessError, ValueError, IndexError) as error:
         raise OSError(f"PyTorch does not work: {error}") from error
 
 
-def _device() -> Finding:
+def _device() -> tuple[Finding, ...]:
+    """The device, and how an episode will fit on it."""
     try:
-        name, number = ask_torch()
+        machine = ask_torch()
     except OSError:
-        return Finding("Device", False, "PyTorch cannot be loaded. Run: pip install --force-reinstall torch")
-    if name == "cpu":
-        sentence = f"No GPU that PyTorch can use; {number} CPU threads. The bundled model is made for that."
-    elif name == "mps":
+        advice = "PyTorch cannot be loaded. Run: pip install --force-reinstall torch"
+        return (Finding("Device", False, advice),)
+    if machine.kind == "cpu":
+        sentence = (
+            f"No GPU that PyTorch can use; {machine.threads} CPU threads. The bundled model is made for that."
+        )
+    elif machine.kind == "mps":
         sentence = "An Apple GPU."
     else:
-        sentence = f"{name} with {number / 2**30:.0f} GiB."
-    return Finding("Device", True, sentence)
+        sentence = f"{machine.name} with {machine.total / 2**30:.0f} GiB, {machine.free / 2**30:.1f} free."
+    return Finding("Device", True, sentence), Finding("Learning here", True, learning_here(machine))
+
+
+def learning_here(machine: Machine) -> str:
+    """How an episode will fit on this machine, and how long it is expected to take.
+
+    On a card that is the official network, elsewhere the bundled one in main memory.
+    """
+    rate = ASSUMED_SHARE * machine.operations_per_s
+    how = (
+        f"at {ASSUMED_SHARE:.0%} of the {machine.operations_per_s / 1e12:.2g} TFLOP/s at which this machine"
+        " multiplies matrices now, an assumption; not measured yet"
+    )
+    if machine.kind == "cuda":
+        network = official()
+        return in_words(network, room_on_card(machine.free, network.design, network.patch_kji), rate, how)
+    try:
+        network = model_in(resolve("bundled"), EpisodeSettings.quick())
+    except ClopaError as error:
+        return f"It cannot be said: {error}"
+    if machine.kind == "mps":
+        rate = 0.0
+    room = room_on_card(_free_memory(), network.design, network.patch_kji, 4)
+    return in_words(network, room, rate, how, 4)
+
+
+def _free_memory() -> int:
+    """Bytes of main memory that are free; 0 if nobody can say."""
+    try:
+        import psutil
+    except ImportError:
+        return 0
+    return int(psutil.virtual_memory().available)
+
+
+def _cards() -> tuple[Finding, ...]:
+    """How an episode of the official network would fit on other cards."""
+    return tuple(Finding(f"A card of {size} GB", True, on_card(size)) for size in ASSUMED_RATES)
 
 
 def _memory() -> Finding:

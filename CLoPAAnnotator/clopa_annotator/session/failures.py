@@ -8,6 +8,7 @@ import torch
 
 from clopa_annotator.errors import PredictionFailed
 from clopa_annotator.session.logits import NotFiniteError
+from clopa_annotator.session.operators import missing_on_apple
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,8 @@ def in_words(error: Exception) -> PredictionFailed:
             "The network's answer was not finite, so the proposal was left as it was. The weights may be"
             " damaged: go back to an earlier version."
         )
+    if (missing := missing_on_apple(error)) is not None:
+        return PredictionFailed(f"{missing} The proposal was left as it was.")
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in text:
         return PredictionFailed(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.config import CampaignConfig
+from clopa_annotator.episode.aside import Aside
 from clopa_annotator.episode.folder import PROGRESS, EpisodeJob, read_job, read_result, write_result
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.loop import WindowSample
@@ -50,6 +51,7 @@ def run_episode_job(
     yield_to: Callable[[], None] | None = None,
     on_progress: OnProgress | None = None,
     again: bool = False,
+    aside: Aside | None = None,
 ) -> tuple[EpisodeResult, GateDecision]:
     """Train and check; an ended job is left as it is.
 
@@ -60,6 +62,7 @@ def run_episode_job(
         yield_to: called there too; may wait while a click is being answered.
         on_progress: told what happens.
         again: go on with a job that was cancelled or failed, from its last epoch, or from its check.
+        aside: asks for the memory of the device when a click is short of it.
 
     Returns:
         How training ended, and the decision; a result that is not "finished" is never promoted.
@@ -73,7 +76,7 @@ def run_episode_job(
     if ended is not None and (ended[1] is not None or ended[0].status != "finished"):
         return ended[0], ended[1] or GateDecision(False, ended[0].reason)
     tell = on_progress or _ignore
-    result = ended[0] if ended else _train(folder, device, should_stop, yield_to, tell)
+    result = ended[0] if ended else _train(folder, device, should_stop, yield_to, tell, aside)
     if result.status != "finished":
         return result, GateDecision(False, result.reason)
     with closing(ProgressFile(folder / PROGRESS)) as lines:
@@ -133,6 +136,7 @@ def _train(
     should_stop: Callable[[], bool],
     yield_to: Callable[[], None] | None,
     on_progress: OnProgress,
+    aside: Aside | None,
 ) -> EpisodeResult:
     order = read_job(folder)
     with CampaignStore.open(order.campaign, writer=False) as store:
@@ -144,6 +148,7 @@ def _train(
             yield_to=yield_to,
             on_progress=on_progress,
             replay=generated_sample,
+            aside=aside,
         )
 
 

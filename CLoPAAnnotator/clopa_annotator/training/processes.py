@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,19 @@ def make_room(path: Path) -> None:
     """Put a log that another process appends to aside once it is large; to be called while nobody writes."""
     if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
         path.replace(path.with_suffix(".1.log"))
+
+
+def lower_priority(pid: int, niceness: int) -> psutil.Process | None:
+    """The process, with its priority lowered; None if it has ended."""
+    try:
+        process = psutil.Process(pid)
+        if os.name == "nt":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            process.nice(max(process.nice(), niceness))
+        return process
+    except psutil.Error:
+        return None
 
 
 def end_process(process: psutil.Process, wait_s: float = 3.0) -> None:

@@ -3,8 +3,10 @@
 =================  =========================================================================================
 ``owner.json``     which engine process owns the job now (process id and its start time)
 ``trainer.json``   which process trains
-``yield.flag``     16 bytes, mapped into both processes: is a click being answered, and since when
+``yield.flag``     16 bytes, mapped into both processes: is a click being answered, does it need
+                   the trainer's memory (2 instead of 1), and since when
 ``heartbeat``      touched by the trainer, at most once a second, when a micro-step was done
+``released``       exists while the trainer has given back its memory for a click
 ``cancel``         exists once the episode is asked to stop
 =================  =========================================================================================
 
@@ -27,6 +29,7 @@ from pathlib import Path
 import psutil
 
 OWNER, TRAINER, FLAG, HEARTBEAT, CANCEL = "owner.json", "trainer.json", "yield.flag", "heartbeat", "cancel"
+RELEASED = "released"
 PROGRESS, RESULT = "progress.jsonl", "result.json"
 _LAYOUT = struct.Struct("<Q d")
 STALE_S = 30.0
@@ -114,15 +117,24 @@ class YieldFlag:
                 file.flush()
             self._map = mmap.mmap(file.fileno(), _LAYOUT.size)
 
-    def set(self, busy: bool) -> None:
-        """Say whether a click is being answered."""
-        _LAYOUT.pack_into(self._map, 0, int(busy), time.time())
+    def set(self, busy: bool, memory: bool = False) -> None:
+        """Say whether a click is being answered, and whether it needs the memory of the device too."""
+        _LAYOUT.pack_into(self._map, 0, 2 if memory else int(busy), time.time())
 
     @property
     def raised(self) -> bool:
         """Whether a click is being answered now; a stale flag does not count."""
-        busy, since = _LAYOUT.unpack_from(self._map, 0)
-        return bool(busy) and 0 <= time.time() - since < STALE_S
+        return self._level > 0
+
+    @property
+    def memory_wanted(self) -> bool:
+        """Whether a click needs the trainer's memory now; a stale flag does not count."""
+        return self._level > 1
+
+    @property
+    def _level(self) -> int:
+        level, since = _LAYOUT.unpack_from(self._map, 0)
+        return int(level) if 0 <= time.time() - since < STALE_S else 0
 
     def close(self) -> None:
         """Unmap; idempotent."""

@@ -7,7 +7,6 @@ the job folder (see `signals`), so that a restarted engine can take over a runni
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -20,13 +19,22 @@ from typing import Any, Literal
 import psutil
 
 from clopa_annotator.errors import EpisodeError
-from clopa_annotator.training.processes import TRAINER_LOG, ProgressTail, end_process, make_room
+from clopa_annotator.training.memory_room import wait_for
+from clopa_annotator.training.processes import (
+    TRAINER_LOG,
+    ProgressTail,
+    end_process,
+    lower_priority,
+    make_room,
+)
 from clopa_annotator.training.signals import (
     CANCEL,
     HEARTBEAT,
     OWNER,
     PROGRESS,
+    RELEASED,
     RESULT,
+    STALE_S,
     TRAINER,
     ProcessId,
     YieldFlag,
@@ -65,6 +73,7 @@ class SupervisorSettings:
         memory_bytes: resident size at which it is killed; None for 80 % of the machine's memory.
         restarts: how often a crashed process is started again; the job resumes at its last epoch.
         backoff_s: pause before the first restart; each later one is four times as long.
+        release_s: the process has this long to give its memory back to a click before it is ended.
         niceness: how far it steps back behind everything else (POSIX); "below normal" on Windows. Not the
             lowest: on a machine that is busy otherwise it would never get on, and clicks stop it anyway.
     """
@@ -77,6 +86,7 @@ class SupervisorSettings:
     memory_bytes: int | None = None
     restarts: int = 3
     backoff_s: float = 1.0
+    release_s: float = 10.0
     niceness: int = 5
 
     def memory_limit(self) -> int:
@@ -93,7 +103,9 @@ class Supervisor:
         self._mutex = threading.Lock()
         self._job: Path | None = None
         self._flag: YieldFlag | None = None
-        self._busy = 0
+        self._busy, self._short = 0, False
+        self._evicted = threading.Event()
+        self._process: psutil.Process | None = None
         self._cancelled_at: float | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -143,14 +155,35 @@ class Supervisor:
         """The click was answered; training goes on unless another one waits."""
         with self._mutex:
             self._busy -= 1
+            self._short = self._short and self._busy > 0
             if self._flag is not None:
-                self._flag.set(self._busy > 0)
+                self._flag.set(self._busy > 0, self._short)
+
+    def make_room(self, measure: int) -> bool:
+        """Take the trainer's memory for a click: ask for it, or (from measure 1 on) end the process.
+
+        A process that was ended is started again once no click is being answered; its job resumes.
+
+        Returns:
+            Whether a trainer was there to give something.
+        """
+        with self._mutex:
+            job = self._job
+            if job is None or self._flag is None:
+                return False
+            self._short = True
+            (job / RELEASED).unlink(missing_ok=True)
+            self._flag.set(True, memory=True)
+        if measure == 0 and wait_for((job / RELEASED).exists, self._settings.release_s):
+            return True
+        self._evicted.set()
+        return wait_for(lambda: self._process is None, _LAST_WAIT_S + self._settings.poll_s)
 
     def _keep_flag_fresh(self) -> None:
         """A click may take a CPU minutes; only the flag of a dead engine is to look old."""
         with self._mutex:
             if self._busy > 0 and self._flag is not None:
-                self._flag.set(True)
+                self._flag.set(True, self._short)
 
     def let_go(self) -> None:
         """Begin to end the process, at the engine's end; the job stays to be resumed. Does not wait."""
@@ -177,7 +210,8 @@ class Supervisor:
 
     def _see_through(self, job: Path) -> tuple[Outcome, str]:
         tail, reason = ProgressTail(job / PROGRESS), ""
-        for attempt in range(self._settings.restarts + 1):
+        attempt = 0
+        while attempt <= self._settings.restarts:
             if attempt and self._closing.wait(self._settings.backoff_s * 4 ** (attempt - 1)):
                 return "cancelled", "The engine is stopping."
             if not self._settings.has_ended(job):
@@ -187,9 +221,12 @@ class Supervisor:
                 return "finished", ""
             if self._closing.is_set() or self._cancelled_at is not None or (job / CANCEL).exists():
                 return "cancelled", "The episode was cancelled."
-            logger.warning(
-                "Training process of %s ended early (%s); attempt %d", job.name, reason, attempt + 1
-            )
+            if self._evicted.is_set():
+                wait_for(lambda: self._busy == 0 or self._closing.is_set(), STALE_S, self._settings.poll_s)
+                self._evicted.clear()
+                continue
+            attempt += 1
+            logger.warning("Training process of %s ended early (%s); attempt %d", job.name, reason, attempt)
         return "failed", f"{reason} It was started {self._settings.restarts + 1} times; see logs/trainer.log."
 
     def _start_or_adopt(self, job: Path) -> psutil.Process | None:
@@ -212,22 +249,11 @@ class Supervisor:
                 stderr=file,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        return self._lowered(self._child.pid)
-
-    def _lowered(self, pid: int) -> psutil.Process | None:
-        try:
-            process = psutil.Process(pid)
-            if os.name == "nt":
-                process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-            else:
-                process.nice(max(process.nice(), self._settings.niceness))
-            return process
-        except psutil.Error:
-            return None
+        return lower_priority(self._child.pid, self._settings.niceness)
 
     def _watch(self, job: Path, process: psutil.Process | None, tail: ProgressTail) -> str:
         """Watch until the process has ended; returns why it ended, for a job without a result."""
-        reason = "The training process ended without a result."
+        reason, self._process = "The training process ended without a result.", process
         while process is not None and self._running(process):
             self._report(job, tail)
             self._keep_flag_fresh()
@@ -235,9 +261,10 @@ class Supervisor:
             if verdict is not None:
                 reason = verdict
                 # At the engine's end nobody waits: a job folder is made to be left at any moment.
-                end_process(process, 0.5 if self._closing.is_set() else 3.0)
+                end_process(process, 0.5 if self._closing.is_set() or self._evicted.is_set() else 3.0)
                 break
             self._closing.wait(self._settings.poll_s)
+        self._process = None
         if self._child is not None:
             status = self._child.wait()
             if status and reason.startswith("The training process ended"):
@@ -252,6 +279,8 @@ class Supervisor:
     def _verdict(self, job: Path, process: psutil.Process) -> str | None:
         if self._closing.is_set():
             return "The engine is stopping."
+        if self._evicted.is_set():
+            return "It made room for a click."
         if self._cancelled_at is not None and time.monotonic() - self._cancelled_at > self._settings.ask_s:
             return "It did not stop when asked and was killed."
         try:

@@ -13,17 +13,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.episode.progress import Progress
-from clopa_annotator.errors import EpisodeError
+from clopa_annotator.errors import DeviceWanted, EpisodeError
 from clopa_annotator.training.signals import (
     CANCEL,
     HEARTBEAT,
     OWNER,
+    RELEASED,
     TRAINER,
     ProcessId,
     YieldFlag,
@@ -65,7 +67,8 @@ class Leash:
         """
         self._job, self._grace_s, self._stuck_s = job, grace_s, stuck_s
         self._flag, self._share = YieldFlag(job), share or TrainingTimeShare()
-        self._beat = 0.0
+        self._beat, self._may_interrupt = 0.0, False
+        (job / RELEASED).unlink(missing_ok=True)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="leash", daemon=True)
         write_process(job / TRAINER, ProcessId.of())
@@ -95,12 +98,50 @@ class Leash:
         """Wait while a click is being answered; to be called often, for instance between layers.
 
         Not without end: see `TrainingTimeShare`.
+
+        Raises:
+            DeviceWanted: the click needs the memory of the pass that is under way; only in `interruptible`.
         """
         self._alive()
         self._share.worked()
+        self._make_way()
         while self._flag.raised and not self._share.waited():
             time.sleep(_LOOK_S)
             self._alive()
+            self._make_way()  # a click asks for time first, and for memory when it has run out
+
+    def _make_way(self) -> None:
+        """Give memory back if a click asks for it."""
+        if not self._flag.memory_wanted:
+            return
+        if self._may_interrupt:
+            raise DeviceWanted("A click needs the memory of the device; training goes on after it.")
+        self.stand_aside()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let `yield_to` drop the pass that is under way; the body has to be able to repeat it."""
+        self._may_interrupt = True
+        try:
+            yield
+        finally:
+            self._may_interrupt = False
+
+    def stand_aside(self) -> None:
+        """Give back what the allocators keep, say so, and wait until no click needs the memory any more."""
+        from clopa_annotator.server.freed_memory import give_back_freed_memory
+
+        if "torch" in sys.modules:  # importing it now would keep the click waiting
+            from clopa_annotator.episode.aside import free_cached_memory
+
+            free_cached_memory()
+        give_back_freed_memory()
+        (self._job / RELEASED).touch()
+        while self._flag.memory_wanted:
+            time.sleep(_LOOK_S)
+            self._alive()
+        (self._job / RELEASED).unlink(missing_ok=True)
+        self._share.waited()
 
     def _alive(self) -> None:
         now = time.monotonic()
@@ -133,8 +174,10 @@ def run_leashed(job: Path, grace_s: float = 20.0) -> int:
     from clopa_annotator.training.yielding import between_layers
 
     with Leash(job, grace_s) as leash, between_layers(leash.yield_to):
-        work = run_replay if is_replay(job) else run_episode_job
-        work(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
+        if is_replay(job):
+            run_replay(job, should_stop=leash.should_stop, yield_to=leash.yield_to)
+        else:
+            run_episode_job(job, should_stop=leash.should_stop, yield_to=leash.yield_to, aside=leash)
     return 0
 
 
@@ -170,6 +213,7 @@ def run_by_hand(
             yield_to=leash.yield_to,
             on_progress=on_progress,
             again=True,
+            aside=leash,
         )
 
 
