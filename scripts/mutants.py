@@ -32,12 +32,13 @@ from _environment import REPOSITORY, prepare
 from mutations import Mutant
 from mutations.learning import LEARNING
 from mutations.people import PEOPLE
+from mutations.probation import PROBATION
 from mutations.promotion import PROMOTION
 from mutations.records import RECORDS
 from mutations.storage import STORAGE
 
-MUTANTS: tuple[Mutant, ...] = (*STORAGE, *RECORDS, *PROMOTION, *LEARNING, *PEOPLE)
-COPIED = ("CLoPAAnnotator", "Testing", "Resources", "benchmarks", "scripts", "pyproject.toml", "README.md")
+MUTANTS: tuple[Mutant, ...] = (*STORAGE, *RECORDS, *PROMOTION, *PROBATION, *LEARNING, *PEOPLE)
+COPIED = ("CLoPAAnnotator", "Testing", "benchmarks", "scripts", "pyproject.toml", "README.md")
 PATIENCE_S = 300.0
 KILLED = 1
 """Exit code of pytest when tests have failed; any other means that they were not run as they should."""

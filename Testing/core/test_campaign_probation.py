@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,11 @@ from clopa_annotator.campaign.probation_watch import ProbationWatch
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.events import EventLog
+from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import read_replay, read_replay_result, run_replay
 from clopa_annotator.training.trainer_process import run_leashed
+from clopa_annotator.types import Confirmation
 
 model_folder, campaign = tiny_campaign.model_folder, tiny_campaign.campaign
 
@@ -74,6 +76,39 @@ def test_cases_that_validated_or_trained_are_not_replayed_and_new_ones_are_once(
     confirm_case(promoted, dataset, 5, "-corrected")
     again = probation.next_replay()
     assert again is not None, "the mask that it was judged by is not the confirmed one any more"
+    assert "0 of 10 newly confirmed cases" in probation.in_words()
+
+
+def test_an_image_that_trained_under_another_name_is_not_replayed(
+    promoted: Campaign, dataset: MsdDataset
+) -> None:
+    image, mask = dataset[0].read()
+    promoted.store.add_case("another name", image)
+    promoted.confirm(Confirmation("another", "another name", mask, annotator="Ann"))
+    assert Probation(promoted).next_replay() is None
+
+
+def test_a_replay_annotates_with_the_settled_weights_before_and_the_versions_after(
+    promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the weights that are in the network, not by what it says of itself."""
+
+    def total(parameters: Iterable[torch.Tensor]) -> float:
+        return float(sum(p.detach().double().sum() for p in parameters))
+
+    def score(model: LoadedModel, *_: object) -> tuple[float, ...]:
+        return (total(model.network.parameters()) / 1e6,) * 2
+
+    monkeypatch.setattr("clopa_annotator.training.candidate_evaluation.score_case", score)
+    confirm_case(promoted, dataset, 5)
+    job = Probation(promoted).next_replay()
+    assert job is not None
+    (pair,) = run_replay(job, device="cpu").curves
+    base, version = (
+        total(weights) / 1e6 for weights in (promoted.model.base_state().values(), live(promoted))
+    )
+    assert base != version
+    assert (pair.before[0], pair.after[0]) == pytest.approx((base, version), rel=1e-12)
 
 
 def test_a_version_that_goes_on_being_better_is_confirmed(
@@ -211,7 +246,10 @@ def test_the_engine_says_what_became_of_a_version(
 def test_a_version_that_replaces_one_on_probation_is_compared_with_the_settled_one(
     promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(5, 10):
+    confirm_case(promoted, dataset, 5)
+    scores(monkeypatch, before=0.4, after=0.41)
+    assert prove(promoted) is None, "version 1 is still on probation"
+    for number in range(6, 10):
         confirm_case(promoted, dataset, number)
     scores(monkeypatch, before=0.4, after=0.5)
     request = promoted.next_episode()
@@ -221,6 +259,7 @@ def test_a_version_that_replaces_one_on_probation_is_compared_with_the_settled_o
     version = promoted.adopt(job)
     assert version is not None and promoted.registry.probation() == (2, 0)
     assert Probation(promoted).next_replay() is None, "version 2 has learned from all of them"
+    assert "Version 2 is on probation: 0 of 10" in Probation(promoted).in_words(), "whose replays count"
     confirm_case(promoted, dataset, 10)
     replay = Probation(promoted).next_replay()
     assert replay is not None

@@ -129,7 +129,8 @@ def test_the_official_network_has_its_published_number_of_weights() -> None:
 
 
 def test_the_bundled_models_plans_are_read() -> None:
-    plans = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "clopa-base" / "plans.json"
+    models = Path(__file__).resolve().parents[2] / "CLoPAAnnotator" / "Resources" / "Models"
+    plans = models / "clopa-base" / "plans.json"
     design = Architecture.from_plans(json.loads(plans.read_text("utf-8"))["configurations"][CONFIGURATION])
     assert design.features[0] == 8 and design.step_kji == (16, 16, 16)
 

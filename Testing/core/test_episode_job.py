@@ -73,9 +73,9 @@ def test_what_an_episode_hands_over_does_not_depend_on_the_held_out_cases(
     judged: list[set[str]] = []
 
     class Watched(Sampler):
-        def __init__(self, *given: Any) -> None:
+        def __init__(self, *given: Any, **named: Any) -> None:
             judged.append({ref.case_id for ref in given[2]})
-            super().__init__(*given)
+            super().__init__(*given, **named)
 
     monkeypatch.setattr("clopa_annotator.episode.job.Sampler", Watched)
     settings = replace(QUICK, keep=keep, epochs=3, group="all")

@@ -73,6 +73,13 @@ def test_one_case_that_gets_much_worse_stops_a_promotion() -> None:
     assert "case b loses 0.200" in d.reason
 
 
+def test_the_limit_on_one_case_stops_what_is_better_on_all_others() -> None:
+    pairs = gains(*[0.2] * 8, -0.15)
+    assert decide(pairs, GateSettings(worst_drop=0.15)).promoted
+    d = decide(pairs, LIMITS)
+    assert not d.promoted and "case i loses 0.150, more than the 0.100" in d.reason
+
+
 def test_nothing_is_promoted_without_held_out_cases() -> None:
     d = decide((), LIMITS)
     assert not d.promoted
@@ -141,6 +148,16 @@ def test_cases_that_go_on_getting_better_confirm_a_version() -> None:
     assert verdict is not None and verdict.promoted
     assert verdict.reason.startswith("Confirmed: mean score 0.500 before")
     assert "newly confirmed case" in verdict.reason and "with its 2 held-out cases" in verdict.reason
+
+
+def test_the_held_out_cases_count_in_a_verdict() -> None:
+    """The same new cases: after a strong admission they confirm a version, after a weak one they do not."""
+    strong, weak = decide(gains(*[0.05] * 8), LIMITS), decide(gains(0.03, 0.03), LIMITS)
+    assert strong.promoted and weak.promoted
+    new = gains(0.04, 0.05)
+    verdict = settle(strong, new, LIMITS)
+    assert verdict is not None and verdict.promoted
+    assert settle(weak, new, LIMITS) is None
 
 
 def test_cases_that_get_worse_take_a_version_back() -> None:

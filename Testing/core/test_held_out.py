@@ -20,6 +20,7 @@ from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.training import job_runner as trainer_module
+from clopa_annotator.training.candidate_evaluation import Comparing
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.roles import ROLES, RoleBook
 from clopa_annotator.types import CaseRef, EpisodeResult
@@ -61,9 +62,9 @@ def test_an_episode_is_given_the_orders_roles(
     given: list[tuple[list[int], list[int]]] = []
 
     class Noted(Sampler):
-        def __init__(self, source, train, val, *more) -> None:  # type: ignore[no-untyped-def]
+        def __init__(self, source, train, val, *more, **named) -> None:  # type: ignore[no-untyped-def]
             given.append(([ref.sequence for ref in train], [ref.sequence for ref in val]))
-            super().__init__(source, train, val, *more)
+            super().__init__(source, train, val, *more, **named)
 
     monkeypatch.setattr("clopa_annotator.episode.job.Sampler", Noted)
     assert run(tiny_job(tmp_path / "job", train=(1, 3, 4), val=(2, 5)), loaded).status == "finished"
@@ -121,7 +122,8 @@ def test_a_candidate_is_compared_on_the_held_out_cases_with_what_it_would_replac
     assert call.before == {} and call.after
     config = campaign.config
     assert (call.gate.min_gain, call.gate.worst_drop) == (config.gate_min_gain, config.gate_worst_drop)
-    assert (call.clicks, call.seed) == (config.gate_clicks, config.seed)
+    assert call.how == Comparing(config.gate_clicks, config.gate_runs, request.seed)
+    assert call.first, "what it would replace is the base"
 
 
 def test_asking_for_a_role_again_decides_and_writes_nothing(tmp_path: Path) -> None:

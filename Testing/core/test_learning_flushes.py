@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,18 +50,21 @@ def test_a_candidate_is_on_the_disk_when_it_has_its_number(registry: WeightsRegi
     assert calls.careless == []
 
 
-@pytest.mark.parametrize("what", ["promote", "reject", "roll back"])
+@pytest.mark.parametrize("what", ["promote", "reject", "roll back", "take back"])
 def test_a_decision_on_weights_is_on_the_disk_when_it_is_taken(registry: WeightsRegistry, what: str) -> None:
     act = {
         "promote": lambda: registry.promote(1, YES),
         "reject": lambda: registry.reject(1, NO),
         "roll back": lambda: registry.rollback(1, "Ada"),
+        "take back": lambda: registry.take_back(1, NO),
     }
+    if what == "take back":
+        registry.promote(1, replace(YES, probation=10))
     with watched(registry.folder) as calls:
         act[what]()
         kept = calls.after_a_power_cut()
     assert kept == tree_of(registry.folder)
-    assert json.loads(kept["current.json"])["version"] == (0 if what == "reject" else 1)
+    assert json.loads(kept["current.json"])["version"] == (1 if what in ("promote", "roll back") else 0)
     assert calls.careless == []
     assert "open current.json" not in calls.order, "other programs read it at any moment"
 

@@ -10,7 +10,7 @@ import pytest
 import test_registry
 from test_registry import HASH, YES, Killed, add, killed_at
 
-from clopa_annotator.errors import RegistryError
+from clopa_annotator.errors import CorruptRecord, RegistryError
 from clopa_annotator.registry.files import sealed
 from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.types import GateDecision
@@ -64,6 +64,32 @@ def test_a_version_that_replaces_one_on_probation_has_to_beat_the_settled_one(
     assert registry.version(1).standing == "replaced"
     assert registry.probation() == (2, 0)
     assert registry.take_back(2, LOST).number == 0
+
+
+def test_a_verdict_on_a_version_that_is_not_in_use_any_more_is_refused(
+    registry: WeightsRegistry, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        add(registry, tmp_path, number, parent=number - 1)
+        registry.promote(number, ON_PROBATION)
+    before = registry.history()
+    for late in (lambda: registry.take_back(1, LOST), lambda: registry.confirm(1, KEPT)):
+        with pytest.raises(RegistryError, match="not on probation any more"):
+            late()
+    assert registry.history() == before and registry.probation() == (2, 0)
+
+
+def test_damaged_weights_are_not_returned_to(registry: WeightsRegistry, tmp_path: Path) -> None:
+    add(registry, tmp_path, 1)
+    registry.promote(1, YES)
+    add(registry, tmp_path, 2, parent=1)
+    registry.promote(2, ON_PROBATION)
+    path = registry.delta_path(1)
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptRecord, match="version 1 are damaged"):
+        registry.take_back(2, LOST)
+    assert registry.probation() == (2, 1) and registry.history()[-1].what == "promoted"
 
 
 def test_what_an_earlier_program_promoted_has_nothing_to_prove(

@@ -22,7 +22,7 @@ def history(tmp_path: Path) -> History:
 
 def test_nothing_has_happened_and_the_base_is_current(history: History) -> None:
     assert history.entries() == () and history.current_version() == 0
-    assert history.decision_on(1) is None
+    assert history.course().decisions == {}
 
 
 def test_entries_come_back_as_they_were_added_and_count_from_one(history: History) -> None:
@@ -56,7 +56,7 @@ def test_the_newest_decision_on_a_version_counts(history: History) -> None:
     history.append("rejected", 2, decision=NO)
     history.append("promoted", 2, decision=YES)
     history.append("rolled_back", 2)
-    assert history.decision_on(2) == YES
+    assert history.course().decisions == {2: YES}
 
 
 def test_a_line_without_an_end_is_no_entry_and_one_that_was_changed_is_damage(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import tiny_campaign
 import torch
@@ -14,10 +13,16 @@ from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.errors import EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.training.candidate_evaluation import HeldOutCase, check_candidate, score_case
+from clopa_annotator.training.candidate_evaluation import (
+    Comparing,
+    HeldOutCase,
+    check_candidate,
+    score_case,
+)
 
 model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset
 NAME = "encoder.stem.convs.0.norm.weight"
+ONCE = Comparing(clicks=1, runs=1, seed=1)
 
 
 @pytest.fixture
@@ -42,14 +47,16 @@ def delta(model: LoadedModel, value: float) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[tuple[str, float], float]], list[tuple]]:
-    """Give the score of a case by its name and the weight that is in the network; notes the calls."""
+    """Give every point of a case's curve by its name and the weight in the network; notes the calls."""
 
     def given(scores: dict[tuple[str, float], float]) -> list[tuple]:
         calls: list[tuple] = []
 
-        def score(model: LoadedModel, case: HeldOutCase, clicks: int, seed: int) -> float:
-            calls.append((case.case_id, round(weight(model), 3), clicks, seed))
-            return scores[case.case_id, round(weight(model), 3)]
+        def score(
+            model: LoadedModel, case: HeldOutCase, clicks: int, seed: int, run: int
+        ) -> tuple[float, ...]:
+            calls.append((case.case_id, round(weight(model), 3), clicks, seed, run))
+            return (scores[case.case_id, round(weight(model), 3)],) * (clicks + 1)
 
         monkeypatch.setattr(checking, "score_case", score)
         return calls
@@ -58,27 +65,35 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[tuple[str, float],
 
 
 def test_every_case_is_scored_with_the_weights_in_use_and_with_the_candidates(model, scored) -> None:
-    calls = scored({("a", 2.0): 0.4, ("b", 2.0): 0.5, ("a", 3.0): 0.6, ("b", 3.0): 0.45})
+    calls = scored({("a", 2.0): 0.4, ("b", 2.0): 0.5, ("a", 3.0): 0.5, ("b", 3.0): 0.625})
+    how = Comparing(clicks=7, runs=2, seed=11)
     decision = check_candidate(
-        model, cases("a", "b"), delta(model, 2.0), delta(model, 3.0), GateSettings(), clicks=7, seed=11
+        model, cases("a", "b"), delta(model, 2.0), delta(model, 3.0), GateSettings(), how
     )
-    assert calls == [("a", 2.0, 7, 11), ("b", 2.0, 7, 11), ("a", 3.0, 7, 11), ("b", 3.0, 7, 11)]
-    assert (decision.case_ids, decision.before, decision.after) == (("a", "b"), (0.4, 0.5), (0.6, 0.45))
+    each = [(name, value) for value in (2.0, 3.0) for name in ("a", "b")]
+    assert calls == [(*case, 7, 11, run) for case in each for run in (0, 1)]
+    assert (decision.case_ids, decision.before, decision.after) == (("a", "b"), (0.4, 0.5), (0.5, 0.625))
     assert decision.promoted
     assert weight(model) == 3.0, "left with the candidate's"
 
 
 def test_the_limits_are_the_ones_that_are_given(model, scored) -> None:
-    scored({("a", 2.0): 0.4, ("b", 2.0): 0.5, ("a", 3.0): 0.9, ("b", 3.0): 0.45})
+    many = "abcdefghi"
+    after = {name: 0.6 if name != "i" else 0.38 for name in many}
+    scored({**{(n, 2.0): 0.4 for n in many}, **{(n, 3.0): after[n] for n in many}})
     sides = (delta(model, 2.0), delta(model, 3.0))
-    assert not check_candidate(model, cases("a", "b"), *sides, GateSettings(worst_drop=0.01), 1, 1).promoted
-    assert not check_candidate(model, cases("a", "b"), *sides, GateSettings(min_gain=0.5), 1, 1).promoted
+    for settings, promoted in (
+        (GateSettings(), True),
+        (GateSettings(worst_drop=0.01), False),
+        (GateSettings(min_gain=0.5), False),
+    ):
+        assert check_candidate(model, cases(*many), *sides, settings, ONCE).promoted is promoted
 
 
 def test_nothing_held_out_promotes_nothing(model) -> None:
     told: list[tuple[int, int]] = []
     decision = check_candidate(
-        model, [], {}, delta(model, 3.0), GateSettings(), 1, 1, lambda *counts: told.append(counts)
+        model, [], {}, delta(model, 3.0), GateSettings(), ONCE, on_case=lambda *counts: told.append(counts)
     )
     assert not decision.promoted and told == []
 
@@ -87,8 +102,9 @@ def test_progress_is_told_before_the_first_and_after_every_score_and_can_stop_it
     base = round(weight(model), 3)
     calls = scored({("a", base): 0.4, ("a", 3.0): 0.6})
     told: list[tuple[int, int]] = []
+    sides = ({}, delta(model, 3.0))
     check_candidate(
-        model, cases("a"), {}, delta(model, 3.0), GateSettings(), 1, 1, lambda *counts: told.append(counts)
+        model, cases("a"), *sides, GateSettings(), ONCE, on_case=lambda *counts: told.append(counts)
     )
     assert told == [(0, 2), (1, 2), (2, 2)]
 
@@ -98,11 +114,11 @@ def test_progress_is_told_before_the_first_and_after_every_score_and_can_stop_it
 
     calls.clear()
     with pytest.raises(EpisodeCancelled):
-        check_candidate(model, cases("a"), {}, delta(model, 3.0), GateSettings(), 1, 1, stop)
+        check_candidate(model, cases("a"), *sides, GateSettings(), ONCE, on_case=stop)
     assert len(calls) == 1
 
 
-def test_a_score_is_the_mean_dice_over_the_first_proposal_and_the_corrections(
+def test_a_curve_is_the_dice_of_the_first_proposal_and_after_each_correction(
     model, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted again from the masks that the session showed."""
@@ -117,6 +133,6 @@ def test_a_score_is_the_mean_dice_over_the_first_proposal_and_the_corrections(
 
     monkeypatch.setattr(checking, "run_case", noted)
     case = HeldOutCase("case", lambda: (image, mask))
-    score = score_case(model, case, clicks=2, seed=3)
-    assert len(shown) == 3 and score == pytest.approx(np.mean(shown))
-    assert score_case(model, case, clicks=2, seed=3) == score, "the same clicks again"
+    curve = score_case(model, case, clicks=2, seed=3)
+    assert len(shown) == 3 and curve == tuple(shown)
+    assert score_case(model, case, clicks=2, seed=3) == curve, "the same clicks again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_campaign
@@ -14,7 +15,9 @@ from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.training import job_runner
 from clopa_annotator.training.job_runner import run_episode_job
+from clopa_annotator.types import GateDecision
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
@@ -102,12 +105,19 @@ def test_a_second_candidate_is_compared_with_the_version_in_use(
 ) -> None:
     confirm_five(campaign, dataset)
     weights: list[float] = []
+    firsts: list[bool] = []
+    check = job_runner.check_candidate
 
-    def score(model: LoadedModel, *_: object) -> float:
+    def score(model: LoadedModel, *_: object) -> tuple[float, ...]:
         weights.append(float(sum(p.detach().double().sum() for p in model.network.parameters())))
-        return 0.6 if model.version else 0.4
+        return (0.6 if model.version else 0.4,) * 2
+
+    def noted(*given: Any, first: bool, **named: Any) -> GateDecision:
+        firsts.append(first)
+        return check(*given, first=first, **named)
 
     monkeypatch.setattr(checking, "score_case", score)
+    monkeypatch.setattr(job_runner, "check_candidate", noted)
     for more in ((), (5, 6, 7)):
         for number in more:
             confirm_case(campaign, dataset, number)
@@ -119,6 +129,7 @@ def test_a_second_candidate_is_compared_with_the_version_in_use(
         assert version is not None
     assert version.parent == 1
     assert weights[2] == weights[1] != weights[0], "the second one's rival is the first, not the base"
+    assert firsts == [True, False]
 
 
 def test_the_campaigns_limits_decide(

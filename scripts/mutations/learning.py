@@ -17,9 +17,16 @@ ROLES = (
     Mutant(
         "an episode's roles are mixed",
         "_train",
-        "Sampler(source, job.train, job.val,",
-        "Sampler(source, job.train + job.val, job.val,",
+        "source, job.train, shown, settings",
+        "source, job.train + job.val, shown, settings",
         ("test_an_episode_is_given_the_orders_roles",),
+    ),
+    Mutant(
+        "the epoch that is handed over is chosen on the held-out cases",
+        "_train",
+        'if settings.keep == "last" else job.train',
+        'if settings.keep == "last" else job.val',
+        ("test_what_an_episode_hands_over_does_not_depend_on_the_held_out_cases",),
     ),
     Mutant(
         "a job trains on every case",
@@ -90,14 +97,14 @@ EPISODES = (
     Mutant(
         "an episode starts while another runs",
         "EpisodeController._start_if_due",
-        "self.paused or self.supervisor.job is not None",
-        "self.paused",
+        "if self.supervisor.job is not None:",
+        "if False:",
         ("test_confirmations_during_an_episode_wait_for_its_end",),
     ),
     Mutant(
         "an episode is started by hand while another runs",
         "EpisodeController.train_now",
-        "if self.supervisor.job is not None:",
+        "if running is not None:",
         "if False:",
         ("test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new",),
     ),
