@@ -92,8 +92,9 @@ class TestRemoteSession(SessionContract):
 
         line.send = twice
         opened.add_prompt(PointPrompt(CENTRE))
+        line.send = send
         assert not opened.undo().mask.any()
-        assert not opened.can_undo
+        assert not opened.can_undo, "one prompt, one step"
 
     def test_a_strangers_session_cannot_be_used(self, opened: RemoteSession, shared: Running) -> None:
         stranger = Transport(shared.url, OTHER)
