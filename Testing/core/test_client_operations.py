@@ -69,7 +69,7 @@ def test_a_confirmation_is_kept_before_it_is_sent_and_until_it_is_answered(make)
         bench.confirm(Confirmation("two", "a", MASK))
     assert len(line.kept()) == 1 and bench.owes
     line.fail = None
-    assert bench.deliver_spooled() == [] and line.kept() == []
+    assert bench.deliver_kept() == [] and line.kept() == []
     assert [meta["confirmation_id"] for meta in line.sent] == ["one", "two", "two"]
 
 
