@@ -72,7 +72,9 @@ class Watched:
 
 def a_controller(campaign: Campaign) -> Watched:
     events, used = EventLog(), []
-    controller = EpisodeController(campaign, events, SupervisorSettings(), used.append, lambda work: work())
+    controller = EpisodeController(
+        campaign, events, SupervisorSettings(), lambda version, _: used.append(version), lambda work: work()
+    )
     trainer = controller.supervisor = Trainer()  # type: ignore[assignment]
     return Watched(controller, campaign, events, trainer, used)
 

@@ -9,6 +9,7 @@ WITH_MACHINES = (
         "test_registry.py",
         "a base is where a registry begins",
         "clopa_annotator.registry.base",
+        "clopa_annotator.registry.weights_registry",
     ),
     Elsewhere(
         "test_server_doctor.py",
