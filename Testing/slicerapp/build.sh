@@ -51,12 +51,30 @@ for step in "$@"; do
      rm -f Libs/vtkITK/vtkITKGrowCut.* Libs/vtkITK/vtkITKMorphologicalContourInterpolator.*
      # only Slicer's own ITK has that header
      sed -i 's|^#include "itkNamespace.h"|#if __has_include("itkNamespace.h")\n#include "itkNamespace.h"\n#endif|' Libs/vtkITK/vtkITK.h Libs/ITKFactoryRegistration/itkFactoryRegistration.h
+     # Python 3.14 dropped the private calls by which Slicer sets sys.argv
+     python3 - Base/QTCore/qSlicerCoreApplication.cxx <<'PATCH'
+import re, sys
+text = open(sys.argv[1]).read()
+setArgv = '''    PyObject* words = PyList_New(0);
+    for (int i = 0; i < pythonArgc; i++)
+    {
+      PyObject* word = PyUnicode_FromWideChar(pythonArgv[i], -1);
+      PyList_Append(words, word);
+      Py_XDECREF(word);
+    }
+    PySys_SetObject("argv", words);
+    Py_DECREF(words);
+'''
+old = r"    PyConfig config;\n    PyConfig_InitPythonConfig\(&config\);\n.*?_PyInterpreterState_SetConfig.*?\n    PyConfig_Clear\(&config\);\n"
+open(sys.argv[1], "w").write(re.sub(old, lambda _: setArgv, text, flags=re.S))
+PATCH
      # packaging wants the superbuild's Python
      sed -i '/SlicerCPack/d' CMake/LastConfigureStep/CMakeLists.txt) ;;
   deps)
     # VTK's Qt modules are not wrapped by Debian; vtkAddon's wrapping asks for their hierarchy files all the same.
     inside "grep -oh 'hierarchy/VTK/[A-Za-z0-9]*-hierarchy.txt' $L/cmake/vtk-9.6/VTK-vtk-module-properties.cmake | while read f; do [ -e $L/vtk-9.6/\$f ] || { mkdir -p $L/vtk-9.6/hierarchy/VTK; touch $L/vtk-9.6/\$f; }; done
-      [ -e $L/libRapidJSON.a ] || ar cr $L/libRapidJSON.a" # headers only, but Slicer links it by that name
+      [ -e $L/libRapidJSON.a ] || ar cr $L/libRapidJSON.a # headers only, but Slicer links it by that name
+      cd $L; for f in lib[Ii][Tt][Kk]*-5.4.so; do n=\${f%-5.4.so}.so; [ -e \$n ] || ln -s \$f \$n; done" # and ITK without its version
     O=$(flags -O1)
     inside "cmake -G Ninja -S $W/SEM -B $B/SEM $O -DBUILD_SHARED_LIBS=ON -DITK_DIR=$L/cmake/ITK-5.4 -DSlicerExecutionModel_USE_JSONCPP=OFF -DSlicerExecutionModel_USE_SERIALIZER=OFF && ninja -j$J -C $B/SEM
       cmake -G Ninja -S $W/vtkAddon -B $B/vtkAddon $O -DBUILD_SHARED_LIBS=ON -DVTK_DIR=$L/cmake/vtk-9.6 -DvtkAddon_WRAP_PYTHON=ON -DVTK_WRAP_PYTHON=ON $P && ninja -j$J -C $B/vtkAddon
