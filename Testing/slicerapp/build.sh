@@ -8,8 +8,10 @@
 #   DEBIAN_MIRROR  default: this machine's own;   JOBS  compilers at a time (default: cores + 2)
 #   OPT    how Slicer itself is compiled (default -O0: a quarter faster to build than -O1, the libraries under it are
 #          optimized anyway)
-# Measured on two cores (shared with other work; seconds):
-#   @TIMES@
+# Measured on two cores, most of whose time other work did not get (minutes): chroot 3, sources 0 (local clones), deps 1,
+#   pythonqt 2 for the generator and 9 for the wrappers beside another build, ctk 7 + 2 for the designer plugins,
+#   configure 1, slicer about 40 with a precompiled Qt header in the last third (1.3 s instead of 2.8 s of CPU for a file
+#   that includes Qt; not part of this recipe), so perhaps 45. Disk: 9 GB.
 set -eu
 W=$(realpath -m "$1"); shift; [ $# -gt 0 ] || set -- chroot sources deps pythonqt ctk configure slicer
 R=$W/forky; B=$W/b; mkdir -p "$W" "$B"; J=${JOBS:-$(($(nproc) + 2))}
@@ -19,7 +21,8 @@ mounts() {
   for m in proc sys dev dev/pts dev/shm tmp; do mountpoint -q "$R/$m" || mount --bind "/$m" "$R/$m"; done
   case "$W/" in /tmp/*) ;; *) mkdir -p "$R$W"; mountpoint -q "$R$W" || mount --bind "$W" "$R$W" ;; esac
 }
-flags() { echo "-Wno-dev -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_STANDARD=17 -DBUILD_TESTING=OFF -DCMAKE_CXX_FLAGS_RELEASE=$1\\ -DNDEBUG -DCMAKE_C_FLAGS_RELEASE=$1\\ -DNDEBUG"; }
+# mold, because GNU ld needs 10 s for most of Slicer's libraries and did not come to an end with one (SlicerBaseCLI).
+flags() { echo "-Wno-dev -DCMAKE_LINKER_TYPE=MOLD -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_STANDARD=17 -DBUILD_TESTING=OFF -DCMAKE_CXX_FLAGS_RELEASE=$1\\ -DNDEBUG -DCMAKE_C_FLAGS_RELEASE=$1\\ -DNDEBUG"; }
 L=/usr/lib/x86_64-linux-gnu
 P="-DPYTHONQT_INSTALL_DIR=/usr -DPYTHON_INCLUDE_DIR=/usr/include/python3.14 -DPYTHON_LIBRARY=$L/libpython3.14.so -DPYTHON_EXECUTABLE=/usr/bin/python3"
 [ ! -d "$R/usr" ] || mounts
@@ -37,12 +40,13 @@ for step in "$@"; do
     inside "apt-get update -qq && apt-get install -y -qq --no-install-recommends build-essential cmake ninja-build git patch python3-dev python3-venv python3-numpy \
       libvtk9-dev libvtk9-qt-dev python3-vtk9 libinsighttoolkit5-dev libfftw3-dev libpythonqt-dev libteem-dev libarchive-dev libjsoncpp-dev rapidjson-dev \
       qt6-base-dev qt6-base-private-dev qt6-5compat-dev qt6-declarative-dev qt6-multimedia-dev qt6-scxml-dev qt6-svg-dev qt6-tools-dev \
-      xvfb xauth xdotool imagemagick libgl1-mesa-dri" ;;
+      xvfb xauth xdotool imagemagick libgl1-mesa-dri mold python3-scipy python3-pydicom python3-requests python3-pip" ;;
   sources)
     for pair in src:"${SLICER_GIT:-https://github.com/Slicer/Slicer}" CTK:"${CTK_GIT:-https://github.com/commontk/CTK}" \
       AppLauncher:"${LAUNCHER_GIT:-https://github.com/commontk/AppLauncher}" SEM:"${SEM_GIT:-https://github.com/Slicer/SlicerExecutionModel}" \
       vtkAddon:"${ADDON_GIT:-https://github.com/Slicer/vtkAddon}"; do
       d=$W/${pair%%:*}; [ -d "$d" ] || git clone -q "${pair#*:}" "$d"; done
+    [ ! -e "$W/src/.patched" ] || continue
     git -C "$W/CTK" checkout -q 5056664a20a3 # what Slicer 5.12.3's superbuild names; later ones want a PythonQt of their own
     (cd "$W/src" && git checkout -q -f v5.12.3
      # ITK's remote modules that Debian leaves out, and what only they serve (grow from seeds, fill between slices, MGH and Scanco files)
@@ -69,7 +73,8 @@ old = r"    PyConfig config;\n    PyConfig_InitPythonConfig\(&config\);\n.*?_PyI
 open(sys.argv[1], "w").write(re.sub(old, lambda _: setArgv, text, flags=re.S))
 PATCH
      # packaging wants the superbuild's Python
-     sed -i '/SlicerCPack/d' CMake/LastConfigureStep/CMakeLists.txt) ;;
+     sed -i '/SlicerCPack/d' CMake/LastConfigureStep/CMakeLists.txt
+     touch .patched) ;;
   deps)
     # VTK's Qt modules are not wrapped by Debian; vtkAddon's wrapping asks for their hierarchy files all the same.
     inside "grep -oh 'hierarchy/VTK/[A-Za-z0-9]*-hierarchy.txt' $L/cmake/vtk-9.6/VTK-vtk-module-properties.cmake | while read f; do [ -e $L/vtk-9.6/\$f ] || { mkdir -p $L/vtk-9.6/hierarchy/VTK; touch $L/vtk-9.6/\$f; }; done
@@ -84,11 +89,19 @@ PATCH
     # Generate the wrappers from the same source for the Qt that is there, and put the library in its place.
     mkdir -p "$W/pythonqt"
     inside "cd $W/pythonqt && { [ -d source ] || { apt-get source -qq pythonqt && mv \$(ls -d */ | head -1) source; }; }
+      # CTK's own PythonQt shows the members of enumerations that are declared as flags only (ctkPathLineEdit.Dirs); so must this.
+      python3 - source/src/PythonQtClassInfo.cpp <<'PATCH'
+import re, sys
+text = open(sys.argv[1], newline='').read()
+text = re.sub(r' *// we do not want flags[^\n]*\n *if \(e\.isFlag\(\)\)\r?\n *continue;\r?\n', '', text)
+text = text.replace('if (escapeReservedNames(e.key(j)) == memberName) {', 'if (!found && escapeReservedNames(e.key(j)) == memberName) {')
+open(sys.argv[1], 'w', newline='').write(text)
+PATCH
       cmake -G Ninja -S source/generator -B generator $(flags -O1) -DPythonQtGenerator_QT_VERSION=6 && ninja -j$J -C generator
       [ -d out/generated_cpp ] || ./generator/PythonQtGenerator --output-directory=out >generate.log 2>&1
       cmake -G Ninja -S source -B build $(flags -O0) -DPythonQt_QT_VERSION=6 -DPythonQt_GENERATED_PATH=$W/pythonqt/out/generated_cpp \
         -DPythonQt_Wrap_Qtcore=ON -DPythonQt_Wrap_Qtgui=ON -DPythonQt_Wrap_Qtnetwork=ON -DPythonQt_Wrap_Qtsvg=ON -DPythonQt_Wrap_Qtuitools=ON -DPythonQt_Wrap_Qtxml=ON && ninja -j$J -C build PythonQt_QtAll
-      install -m 644 build/extensions/PythonQt_QtAll/libPythonQt_QtAll.so.4.1.0 $L/" ;;
+      install -m 644 build/src/libPythonQt.so.4.1.0 build/extensions/PythonQt_QtAll/libPythonQt_QtAll.so.4.1.0 $L/" ;;
   ctk)
     inside "cmake -G Ninja -S $W/CTK -B $B/CTK $(flags -O1) -DCTK_SUPERBUILD=OFF -DCTK_QT_VERSION=6 -DCTK_BUILD_QTDESIGNER_PLUGINS=ON -DCTK_ENABLE_Widgets=OFF \
       -DCTK_LIB_Core=ON -DCTK_LIB_Widgets=ON -DCTK_LIB_Visualization/VTK/Core=ON -DCTK_LIB_Visualization/VTK/Widgets=ON -DCTK_LIB_Visualization/VTK/Widgets_USE_TRANSFER_FUNCTION_CHARTS=ON \
@@ -107,6 +120,10 @@ PATCH
       -DCTK_DIR=$B/CTK -DVTK_DIR=$L/cmake/vtk-9.6 -DITK_DIR=$L/cmake/ITK-5.4 -DvtkAddon_DIR=$B/vtkAddon -DvtkAddon_CMAKE_DIR=$W/vtkAddon/CMake -DSlicerExecutionModel_DIR=$B/SEM -DCTKAppLauncherLib_DIR=$B/AppLauncher \
       -DTeem_DIR=/usr/lib/Teem-1.12.0 -DVTK_WRAP_PYTHON=ON -DSlicer_FORCED_REVISION=0 -DSlicer_FORCED_WC_LAST_CHANGED_DATE=2026-01-01 $P" ;;
   slicer)
+    # what the launcher would put into the environment; this way child processes do not inherit it
+    printf '%s\n' "$B/Slicer/bin" "$B/Slicer/bin/Python" "$B/Slicer/lib/Slicer-5.12/qt-loadable-modules" "$B/Slicer/lib/Slicer-5.12/qt-loadable-modules/Python" \
+      "$B/Slicer/lib/Slicer-5.12/qt-scripted-modules" "$B/CTK/bin" "$B/CTK/bin/Python" "$B/vtkAddon" > "$R/usr/local/lib/python3.14/dist-packages/slicerapp.pth"
+    ln -sf /usr/bin/python3 "$R/usr/local/bin/PythonSlicer" # becomes sys.executable
     inside "ninja -C $B/Slicer -j$J -k 0 ${TARGETS:-}" ;;
   *) echo "unknown step: $step" >&2; exit 2 ;;
   esac
