@@ -8,6 +8,7 @@
 #   DEBIAN_MIRROR  default: this machine's own;   JOBS  compilers at a time (default: cores + 2)
 #   OPT    how Slicer itself is compiled (default -O0: a quarter faster to build than -O1, the libraries under it are
 #          optimized anyway)
+#   WITHOUT  loadable modules to leave out (default: five that nothing here needs), semicolons between them
 # Measured on two cores, most of whose time other work did not get (minutes): chroot 3, sources 0 (local clones), deps 1,
 #   pythonqt 2 for the generator and 9 for the wrappers beside another build, ctk 7 + 2 for the designer plugins,
 #   configure 1, slicer about 40 with a precompiled Qt header in the last third (1.3 s instead of 2.8 s of CPU for a file
@@ -15,7 +16,12 @@
 set -eu
 W=$(realpath -m "$1"); shift; [ $# -gt 0 ] || set -- chroot sources deps pythonqt ctk configure slicer
 R=$W/forky; B=$W/b; mkdir -p "$W" "$B"; J=${JOBS:-$(($(nproc) + 2))}
-MIRROR=${DEBIAN_MIRROR:-$(sed -nE 's#^(deb |URIs: *)(\[[^]]*\] *)?(https?://[^ ]+/debian/?)( .*)?$#\3#p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v snapshot | head -1)}
+MIRROR=${DEBIAN_MIRROR:-}
+if [ -z "$MIRROR" ]; then # the first of this machine's own that has the suite
+  for m in $(grep -rhoE 'https?://[^] ]+/debian/?' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | sort -u); do
+    /usr/lib/apt/apt-helper download-file "${m%/}/dists/forky/Release" /tmp/forky-release.$$ >/dev/null 2>&1 && { MIRROR=${m%/}; break; }
+  done; rm -f /tmp/forky-release.$$
+fi
 inside() { chroot "$R" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive bash -ec "$*"; }
 mounts() {
   for m in proc sys dev dev/pts dev/shm tmp; do mountpoint -q "$R/$m" || mount --bind "/$m" "$R/$m"; done
@@ -116,7 +122,7 @@ PATCH
       -DSlicer_BUILD_DICOM_SUPPORT=OFF -DSlicer_BUILD_DIFFUSION_SUPPORT=OFF -DSlicer_BUILD_I18N_SUPPORT=OFF -DSlicer_BUILD_USAGE_LOGGING_SUPPORT=OFF -DSlicer_BUILD_WEBENGINE_SUPPORT=OFF \
       -DSlicer_BUILD_QT_DESIGNER_PLUGINS=ON -DSlicer_BUILD_PARAMETERSERIALIZER_SUPPORT=OFF -DSlicer_USE_QtTesting=OFF -DSlicer_USE_SimpleITK=OFF -DSlicer_BUILD_MULTIMEDIA_SUPPORT=OFF \
       -DSlicer_USE_VTK_DEBUG_LEAKS=OFF -DSlicer_USE_NUMPY=OFF -DSlicer_USE_SCIPY=OFF -DSlicer_USE_PYTHONQT_WITH_OPENSSL=OFF -DSlicer_USE_TBB=OFF -DSlicer_VTK_SMP_IMPLEMENTATION_TYPE=Sequential \
-      -DSlicer_USE_PYTHONQT=ON -DSlicer_BUILD_QTLOADABLEMODULES=ON -DSlicer_BUILD_QTSCRIPTEDMODULES=ON -DSlicer_INSTALL_DEVELOPMENT=OFF -DSlicer_USE_CTKAPPLAUNCHER=OFF \
+      -DSlicer_USE_PYTHONQT=ON -DSlicer_BUILD_QTLOADABLEMODULES=ON -DSlicer_BUILD_QTSCRIPTEDMODULES=ON -DSlicer_INSTALL_DEVELOPMENT=OFF -DSlicer_USE_CTKAPPLAUNCHER=OFF '-DSlicer_QTLOADABLEMODULES_DISABLED=${WITHOUT-CropVolume;GeneralizedReformat;Reformat;SceneViews;VolumeRendering}' \
       -DCTK_DIR=$B/CTK -DVTK_DIR=$L/cmake/vtk-9.6 -DITK_DIR=$L/cmake/ITK-5.4 -DvtkAddon_DIR=$B/vtkAddon -DvtkAddon_CMAKE_DIR=$W/vtkAddon/CMake -DSlicerExecutionModel_DIR=$B/SEM -DCTKAppLauncherLib_DIR=$B/AppLauncher \
       -DTeem_DIR=/usr/lib/Teem-1.12.0 -DVTK_WRAP_PYTHON=ON -DSlicer_FORCED_REVISION=0 -DSlicer_FORCED_WC_LAST_CHANGED_DATE=2026-01-01 $P" ;;
   slicer)
