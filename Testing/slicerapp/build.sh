@@ -12,7 +12,7 @@
 # Measured on two cores, most of whose time other work did not get (minutes): chroot 3, sources 0 (local clones), deps 1,
 #   pythonqt 2 for the generator and 9 for the wrappers beside another build, ctk 7 + 2 for the designer plugins,
 #   configure 1, slicer about 40 with a precompiled Qt header in the last third (1.3 s instead of 2.8 s of CPU for a file
-#   that includes Qt; not part of this recipe), so perhaps 45. Disk: 9 GB.
+#   that includes Qt; not part of this recipe), so perhaps 45. Disk: 8 GB.
 set -eu
 W=$(realpath -m "$1"); shift; [ $# -gt 0 ] || set -- chroot sources deps pythonqt ctk configure slicer
 R=$W/forky; B=$W/b; mkdir -p "$W" "$B"; J=${JOBS:-$(($(nproc) + 2))}
