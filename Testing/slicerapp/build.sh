@@ -27,7 +27,7 @@ mounts() {
   for m in proc sys dev dev/pts dev/shm tmp; do mountpoint -q "$R/$m" || mount --bind "/$m" "$R/$m"; done
   case "$W/" in /tmp/*) ;; *) mkdir -p "$R$W"; mountpoint -q "$R$W" || mount --bind "$W" "$R$W" ;; esac
 }
-# mold, because GNU ld needs 10 s for most of Slicer's libraries and did not come to an end with one (SlicerBaseCLI).
+# mold, because GNU ld took 5 to 28 s for many libraries and had not ended one (SlicerBaseCLI) after 70 s of CPU.
 flags() { echo "-Wno-dev -DCMAKE_LINKER_TYPE=MOLD -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_STANDARD=17 -DBUILD_TESTING=OFF -DCMAKE_CXX_FLAGS_RELEASE=$1\\ -DNDEBUG -DCMAKE_C_FLAGS_RELEASE=$1\\ -DNDEBUG"; }
 L=/usr/lib/x86_64-linux-gnu
 P="-DPYTHONQT_INSTALL_DIR=/usr -DPYTHON_INCLUDE_DIR=/usr/include/python3.14 -DPYTHON_LIBRARY=$L/libpython3.14.so -DPYTHON_EXECUTABLE=/usr/bin/python3"
