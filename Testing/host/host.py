@@ -119,6 +119,10 @@ class Host(CoreHost):
         self.errors.append(text)
         sys.stderr.write(text)
 
+    def forgetSettings(self) -> None:
+        """Remove the module's settings."""
+        slicer.app.userSettings().clear()
+
     def loadModule(self, path: Path) -> types.ModuleType:
         """Import a scripted module as Slicer's module factory does."""
         name = path.stem

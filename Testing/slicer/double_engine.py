@@ -17,8 +17,10 @@ EPISODE_S = 1.5
 
 def interpreter(folder: Path) -> str:
     """A program that behaves as the engine's Python."""
+    from surroundings import engine_python
+
     script = folder / "engine-python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{engine_python()}" "{Path(__file__).resolve()}" "$@"\n')
     script.chmod(0o700)
     return str(script)
 
