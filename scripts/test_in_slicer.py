@@ -25,7 +25,7 @@ from pathlib import Path
 
 from _environment import REPOSITORY, fail, python
 
-PACKAGES = ("pytest>=8", "pytest-timeout>=2.3", "httpx>=0.27", "blosc2>=3.0")
+PACKAGES = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "httpx>=0.27", "blosc2>=3.0")
 """pytest, and what the module asks Slicer's users to install (see Requirements.py)."""
 LEFT_TO_SLICER = ("numpy", "numpy.libs")
 SCREEN = "1600x1000x24"

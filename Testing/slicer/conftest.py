@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TESTING = REPOSITORY / "Testing"
 if inside_slicer():
     sys.path[:0] = [str(TESTING / "slicer" / "real")]
+    sys.path.append(str(TESTING / "host"))  # for what draws charts; ``qt`` and ``ctk`` are Slicer's own
 else:
     sys.path[:0] = [str(TESTING / "host"), str(REPOSITORY / "CLoPAAnnotator")]
 MODULE = REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"
@@ -31,8 +32,7 @@ def application():
 
     host = Host()
     yield host
-    for view in host.views.values():
-        view.finalize()
+    host.close()
 
 
 @pytest.fixture
@@ -42,8 +42,11 @@ def host(application):
     application.scene.Clear(False)
     application.errors.clear()
     application.vtkErrors.clear()
+    application.complaints()
     yield application
     assert not application.errors, application.errors[0]
+    complaints = application.complaints()
+    assert not complaints, complaints[0]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from real_views import VIEW_NAMES, RealSliceView
 
 FOUR_UP = 3
 ELSEWHERE = "Data"  # a module that takes no part in the tests, to leave ours
-BORDER_KEYS = {"Return": "Return", "Enter": "Enter", "Esc": "Escape", "Del": "Delete"}
+KEYS = {"Esc": "Escape", "Del": "Delete"}
+BAD = ("Warning", "Error", "Critical", "Fatal")
 
 
 class _LogErrors(logging.Handler):
@@ -44,7 +45,7 @@ class Host:
         self.views = {name: RealSliceView(name) for name in VIEW_NAMES}
         self._used: set[str] = set()
         self._log = slicer.app.errorLogModel()
-        self._logged = self._log.logEntryCount()
+        self._logged = self._log.rowCount()
         logging.getLogger().addHandler(_LogErrors(self.errors))
         self.watch()
 
@@ -59,12 +60,16 @@ class Host:
         sys.stderr.write(text)
 
     def complaints(self) -> list[str]:
-        """What Qt, VTK and Slicer logged as a warning or worse since the last call."""
-        count = self._log.logEntryCount()
-        rows = range(self._logged, count)
-        self._logged = count
-        entries = [(str(self._log.logEntryData(row, 2)), str(self._log.logEntryDescription(row))) for row in rows]
-        return [f"{level}: {text}" for level, text in entries if level in ("Warning", "Error", "Critical", "Fatal")]
+        """What Qt, VTK and Slicer's C++ code logged as a warning or worse since the last call."""
+        self.spin(0.01)
+        count = self._log.rowCount()
+        first, self._logged = min(self._logged, count), count
+        found = []
+        for row in range(first, count):
+            level, origin = (str(self._log.data(self._log.index(row, column))) for column in (2, 3))
+            if level in BAD and origin != "FD":
+                found.append(f"{origin} {level}: {self._log.logEntryDescription(row)}")
+        return found
 
     def forgetSettings(self) -> None:
         """Remove the module's own settings; the rest of the user's is not touched."""
@@ -124,11 +129,21 @@ class Host:
         held = qt.Qt.NoModifier
         for modifier in modifiers:
             held = held | getattr(qt.Qt, {"Ctrl": "ControlModifier"}.get(modifier, f"{modifier}Modifier"))
-        code = getattr(qt.Qt, f"Key_{BORDER_KEYS.get(key, key)}")
+        code = getattr(qt.Qt, f"Key_{KEYS.get(key, key)}")
         text = key.lower() if len(key) == 1 and "Ctrl" not in modifiers else ""
         target = slicer.app.focusWidget() or self.mainWindow
         for kind in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):
             qt.QApplication.sendEvent(target, qt.QKeyEvent(kind, code, held, text))
+
+    def grab(self, path: str) -> None:
+        """A picture of the main window, with its views."""
+        self.spin(0.3)
+        self.mainWindow.grab().save(path)
+
+    def grabPanel(self, panel: Any, path: str) -> None:
+        """A picture of the module's panel."""
+        self.spin(0.3)
+        panel.grab().save(path)
 
     def close(self) -> None:
         """Nothing: Slicer goes on."""
