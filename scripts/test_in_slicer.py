@@ -52,7 +52,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def command_of(slicer: str | None) -> list[str]:
     """What starts Slicer."""
     if not slicer:
-        fail("Say which Slicer: --slicer with the path of its executable, or CLOPA_SLICER in the environment.")
+        fail(
+            "Say which Slicer: --slicer with the path of its executable, or CLOPA_SLICER in the environment."
+        )
     if Path(slicer).is_file():
         return [slicer]
     command = shlex.split(slicer, posix=os.name != "nt")
@@ -162,7 +164,9 @@ def packages(folder: Path | None, run: SlicerRun) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(made), "--only-binary=:all:",
            "--python-version", said.read_text(encoding="utf-8"), *PACKAGES]  # fmt: skip
     if subprocess.run(pip, check=False).returncode != 0:
-        fail("pip failed; the lines above say why. Or pass --python-packages with a folder that holds pytest.")
+        fail(
+            "pip failed; the lines above say why. Or pass --python-packages with a folder that holds pytest."
+        )
     for name in LEFT_TO_SLICER:
         shutil.rmtree(made / name, ignore_errors=True)
     return made
@@ -172,7 +176,10 @@ def main(arguments: list[str]) -> int:
     """Start Slicer, run pytest (or a script) in it, pass its exit code on."""
     options, rest = parse(arguments)
     command = command_of(options.slicer)
-    with tempfile.TemporaryDirectory(prefix="clopa-slicer-") as folder, display(options.own_display) as screen:
+    with (
+        tempfile.TemporaryDirectory(prefix="clopa-slicer-") as folder,
+        display(options.own_display) as screen,
+    ):
         folder_ready = packages(options.python_packages, SlicerRun(command, Path(folder), options.timeout))
         passed = {n: v for n, v in os.environ.items() if n.startswith("CLOPA_") or n == "OMP_NUM_THREADS"}
         job = {

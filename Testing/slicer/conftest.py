@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from surroundings import engine_python, inside_slicer
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -215,7 +215,9 @@ def test_cases_come_from_every_kind_of_list(driver, datasets, place, names):
     assert driver.session.caseId == names[1] and driver.workspace.case.grid.shape == (30, 40, 50)
 
 
-@pytest.mark.skipif(inside_slicer(), reason="PythonQt gives these flags as an object without a value; see below")
+@pytest.mark.skipif(
+    inside_slicer(), reason="PythonQt gives these flags as an object without a value; see below"
+)
 def test_the_browse_button_asks_for_a_folder(driver):
     assert driver.ui.casesPath.filters == driver.ui.casesPath.Dirs
 

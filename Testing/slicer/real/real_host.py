@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from real_views import VIEW_NAMES, RealSliceView
 
 import qt
-from real_views import VIEW_NAMES, RealSliceView
 
 FOUR_UP = 3
 ELSEWHERE = "Data"  # a module that takes no part in the tests, to leave ours
@@ -83,7 +83,9 @@ class Host:
         module = sys.modules.get(path.stem)
         found = getattr(slicer.modules, path.stem.lower(), None)
         if module is None or found is None or not Path(found.path).samefile(path):
-            raise RuntimeError(f"Slicer has not loaded {path}: start it with --additional-module-paths {path.parent}")
+            raise RuntimeError(
+                f"Slicer has not loaded {path}: start it with --additional-module-paths {path.parent}"
+            )
         return module
 
     def showModule(self, module: Any) -> Any:

@@ -71,7 +71,9 @@ class RealSliceView:
     def event(self, name: str, x: float, y: float, *, control: bool = False, shift: bool = False) -> None:
         """Send what VTK would call ``name`` as a Qt event."""
         target = self.sliceView().VTKWidget()
-        ratio = target.devicePixelRatio if not callable(target.devicePixelRatio) else target.devicePixelRatio()
+        ratio = (
+            target.devicePixelRatio if not callable(target.devicePixelRatio) else target.devicePixelRatio()
+        )
         place = qt.QPointF(round(x) / ratio, target.height - 1 - round(y) / ratio)
         if name in ("EnterEvent", "LeaveEvent"):
             kind = qt.QEvent.Enter if name == "EnterEvent" else qt.QEvent.Leave
@@ -83,7 +85,10 @@ class RealSliceView:
         found = EVENT.fullmatch(name)
         kind, button = qt.QEvent.MouseMove, qt.Qt.NoButton
         if found:
-            kind, button = getattr(qt.QEvent, KINDS[found["kind"]]), getattr(qt.Qt, f"{found['button']}Button")
+            kind, button = (
+                getattr(qt.QEvent, KINDS[found["kind"]]),
+                getattr(qt.Qt, f"{found['button']}Button"),
+            )
             self._held = qt.Qt.NoButton if found["kind"] == "Release" else button
         everywhere = qt.QPointF(target.mapToGlobal(place.toPoint()))
         qt.QApplication.sendEvent(target, qt.QMouseEvent(kind, place, everywhere, button, self._held, held))
