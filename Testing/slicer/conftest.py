@@ -41,6 +41,7 @@ def host(application):
     application.scene.Clear(False)
     application.errors.clear()
     application.vtkErrors.clear()
+    application.restore()
     application.complaints()
     yield application
     assert not application.errors, application.errors[0]

@@ -25,6 +25,8 @@ class Driver:
 
     def connect(self, client=None):
         self.client = client or self.client
+        for section in (self.ui.casesSection, self.ui.annotateSection):
+            section.collapsed = False  # as the panel does when its own button has connected
         self.workspace.connectTo(self.client)
         self.until(lambda: self.workspace.isConnected, "the engine")
         self.until(lambda: self.widget.learningPanel.state is not None, "what is being learned")

@@ -202,6 +202,7 @@ def test_a_file_that_is_no_image(driver, tmp_path):
     driver.workspace.attempt(lambda: driver.workspace.openCase("bad"))
     assert "cannot be read" in driver.said
     driver.host.errors.clear()  # Slicer's own reader logs what it could not read
+    driver.host.complaints()
 
 
 def test_an_image_file_deleted_after_it_was_listed(driver, tmp_path):

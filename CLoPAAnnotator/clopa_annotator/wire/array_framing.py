@@ -210,7 +210,7 @@ def pack(array: npt.NDArray[Any]) -> bytes:
     for start in starts:
         chunk = flat[start : start + _CHUNK_BYTES]
         packed = blosc2.compress2(
-            memoryview(chunk),
+            chunk.data,
             typesize=size,
             codec=blosc2.Codec.ZSTD,
             clevel=1,
