@@ -91,7 +91,6 @@ def driver(panel):
 @pytest.fixture
 def engine(panel, tmp_path, monkeypatch):
     """The module, ready to connect to a real engine process whose campaign has a tiny network."""
-    monkeypatch.syspath_prepend(str(TESTING))
     from double_engine import interpreter
 
     monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))

@@ -163,3 +163,13 @@ def test_a_path_ends_at_a_nul(host):
     edit = ctk.ctkPathLineEdit()
     edit.currentPath = "/a\0b"
     assert edit.currentPath == "/a"
+
+
+def test_programs_are_started_in_the_environment_that_slicer_was_started_in(host, monkeypatch):
+    """Recorded in Slicer 5.12: what was set since does not reach them."""
+    import slicer
+
+    monkeypatch.setenv("CLOPA_SET_LATER", "yes")
+    assert not slicer.app.startupEnvironment().contains("CLOPA_SET_LATER")
+    slicer.app.startupEnvironment().insert("CLOPA_SET_LATER", "in a copy")
+    assert not slicer.app.startupEnvironment().contains("CLOPA_SET_LATER")
