@@ -37,7 +37,7 @@ from arena_studies import TOPICS, Domain, Study, run_study
 from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.evaluation.tables import replace_text
 from clopa_annotator.experiments.permutations import StreamPlan, Unit, run_unit
-from clopa_annotator.experiments.simulation import SimulationSettings
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 from clopa_annotator.strategies import get_strategy, strategy_names
 
 STREAMS = ("hippocampus", "vessels", "lesion")

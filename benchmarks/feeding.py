@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from clopa_annotator.episode.augmentation import augment
-from clopa_annotator.episode.device_augmentation import augment_here
+from clopa_annotator.episode.hardware.device_augmentation import augment_here
 
 Way = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor]]
 

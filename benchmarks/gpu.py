@@ -33,7 +33,7 @@ from typing import Any
 import torch
 
 from clopa_annotator import __version__
-from clopa_annotator.episode.footprint import OFFICIAL_PATCH, RESENC_L
+from clopa_annotator.episode.hardware.footprint import OFFICIAL_PATCH, RESENC_L
 from clopa_annotator.testing.random_model import write_random_model
 
 SLOTS_S = {"a": 25.0, "b": 110.0, "c": 120.0, "d": 80.0, "e": 25.0, "f": 60.0, "g": 45.0, "h": 45.0}

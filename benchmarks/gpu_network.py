@@ -12,9 +12,9 @@ from gpu import Bench, Row
 from swap_resencl import Target, swap_ms, variant
 from torch import nn
 
-from clopa_annotator.episode.footprint import Architecture, footprint, forward_operations
+from clopa_annotator.episode.hardware.footprint import Architecture, footprint, forward_operations
+from clopa_annotator.episode.hardware.memory import MemorySaver, is_out_of_memory
 from clopa_annotator.episode.loss import dice_and_cross_entropy
-from clopa_annotator.episode.memory import MemorySaver, is_out_of_memory
 from clopa_annotator.episode.parameters import select
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.swap import apply_version, watch

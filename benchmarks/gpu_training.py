@@ -18,9 +18,9 @@ from training_speed import CASES, GeneratedCases, clocked
 from clopa_annotator.episode import loop
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
-from clopa_annotator.episode.footprint import Architecture
+from clopa_annotator.episode.hardware.footprint import Architecture
+from clopa_annotator.episode.hardware.memory_plan import work_of
 from clopa_annotator.episode.job import run_job
-from clopa_annotator.episode.memory_plan import work_of
 from clopa_annotator.episode.progress import Progress
 from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, stream_on
 from clopa_annotator.pretrain.network import NetworkDesign

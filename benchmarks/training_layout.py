@@ -3,7 +3,7 @@
     python benchmarks/training_layout.py [--model bundled] [--side 64] [--batch 2] [--threads 2] [--repeats 6]
 
 Both layouts run in turn on the same input, without autocast; the table gives medians, and how far the
-gradients of the two differ. It is what `clopa_annotator.episode.channels_last` is for.
+gradients of the two differ. It is what `clopa_annotator.episode.hardware.channels_last` is for.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from statistics import median
 import torch
 from torch import nn
 
-from clopa_annotator.episode.allocator import keep_freed_memory
-from clopa_annotator.episode.channels_last import training_layout
+from clopa_annotator.episode.hardware.allocator import keep_freed_memory
+from clopa_annotator.episode.hardware.channels_last import training_layout
 from clopa_annotator.models import resolve
 from clopa_annotator.session.model import load_model
 

@@ -29,8 +29,8 @@ import torch
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
+from clopa_annotator.episode.hardware.precision import autocast_dtype
 from clopa_annotator.episode.job import run_job
-from clopa_annotator.episode.precision import autocast_dtype
 from clopa_annotator.episode.progress import Progress
 from clopa_annotator.errors import ModelNotPresent
 from clopa_annotator.geometry import BoundsKji, Geometry, box_slices

@@ -16,9 +16,9 @@ from clopa_annotator.datasets.msd import LabelledCase
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
+from clopa_annotator.episode.hardware.precision import autocast_dtype
 from clopa_annotator.episode.job import rules_of, run_job
 from clopa_annotator.episode.loop import WindowSettings, run_window
-from clopa_annotator.episode.precision import autocast_dtype
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case

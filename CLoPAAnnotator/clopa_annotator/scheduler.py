@@ -1,6 +1,6 @@
 """When to learn, and from which cases: pure counting, no clock and no files.
 
-The *fraction* rule is CLoPA's (Esmaeili et al. 2026): an episode is due once
+The rule is CLoPA's (Esmaeili et al. 2026): an episode is due once
 
     unassigned >= max(int(k_d * size), ceil(1 / k_m))
 
@@ -10,10 +10,6 @@ between two episodes ``ceil((1 - k_m) * n)`` train and the rest validate. Both s
 In CLoPA a case gets its role when an episode fires. Here it gets it when it is first confirmed
 (`next_is_held_out`), because a strategy may learn from it at once: the counts are CLoPA's, the order within
 the first interval is not.
-
-The *interval* rule fires after every ``interval`` cases, for campaigns whose size nobody knows. It may be
-shorter than ``1 / k_m``, where rounding each episode by itself would never hold a case out; so this rule
-rounds over all cases so far.
 """
 
 from __future__ import annotations
@@ -22,7 +18,6 @@ from collections.abc import Container
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import Literal
 
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.types import Split
@@ -49,18 +44,14 @@ class SchedulerSettings:
     """How often to learn.
 
     Attributes:
-        size: expected number of cases of the campaign (N); the fraction rule counts in parts of it.
+        size: expected number of cases of the campaign (N).
         k_d: fraction of ``size`` between two episodes, in (0, 1].
         k_m: fraction of the cases that is held out for validation, in (0, 1).
-        rule: "fraction" (the paper's) or "interval".
-        interval: number of cases between two episodes under the interval rule.
     """
 
     size: int = 20
     k_d: float = 0.25
     k_m: float = 0.2
-    rule: Literal["fraction", "interval"] = "fraction"
-    interval: int = 5
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -69,23 +60,17 @@ class SchedulerSettings:
             raise ConfigError(f"k_d is a fraction of the campaign: give a number in (0, 1], not {self.k_d}.")
         if not 0 < self.k_m < 1:
             raise ConfigError(f"k_m is the held-out fraction: give a number in (0, 1), not {self.k_m}.")
-        if self.rule not in ("fraction", "interval"):
-            raise ConfigError(f'The scheduler knows the rules "fraction" and "interval", not "{self.rule}".')
-        if self.interval < 1:
-            raise ConfigError(f"The interval between episodes is at least one case, not {self.interval}.")
 
 
 def threshold(settings: SchedulerSettings) -> int:
     """Number of waiting cases at which an episode is due."""
-    if settings.rule == "interval":
-        return settings.interval
     return max(int(_exact(settings.k_d) * settings.size), ceil(1 / _exact(settings.k_m)))
 
 
 def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) -> bool:
     """Whether the next case to be confirmed for the first time is held out: a case's role, decided once.
 
-    Under the fraction rule each interval of `threshold` cases holds out as many as CLoPA does, its last ones.
+    Each interval of `threshold` cases holds out as many as CLoPA does, its last ones.
     One of them comes earlier: as soon as two cases are there to train on, the next one is held out if none
     is, because without a held-out case no candidate could ever be promoted, also one of "Train now".
 
@@ -97,8 +82,6 @@ def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) 
     if not present.held_out and present.train >= MIN_TRAIN:
         return True
     train_share, total = 1 - _exact(settings.k_m), given.train + given.held_out
-    if settings.rule == "interval":
-        return total + 1 - ceil(train_share * (total + 1)) > given.held_out
     interval = threshold(settings)
     past, place = divmod(total, interval)
     left = (interval - ceil(train_share * interval)) * (past + 1) - given.held_out

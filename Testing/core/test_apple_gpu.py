@@ -12,10 +12,10 @@ import torch
 from tiny_episode import run, tiny_job
 
 from clopa_annotator.campaign.engine import _device_setter, device_in_words
-from clopa_annotator.episode import aside, fitting
 from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.hardware import aside, fitting
+from clopa_annotator.episode.hardware.precision import autocast_dtype, loss_scaler
 from clopa_annotator.episode.job import augments_there
-from clopa_annotator.episode.precision import autocast_dtype, loss_scaler
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.model import LoadedModel, choose_device
 from clopa_annotator.session.operators import missing_on_apple
@@ -26,9 +26,9 @@ MPS = torch.device("mps")
 HARMLESS = {"is_available", "OutOfMemoryError"}
 GUARDED = {
     "campaign/engine.py": 2,
-    "episode/aside.py": 1,
-    "episode/fitting.py": 4,
-    "episode/precision.py": 1,
+    "episode/hardware/aside.py": 1,
+    "episode/hardware/fitting.py": 4,
+    "episode/hardware/precision.py": 1,
     "session/model.py": 2,
 }
 """Uses of ``torch.cuda`` behind a question for the device's type, by file; the tests take those paths."""

@@ -43,10 +43,10 @@ class Trainer:
 
 
 @dataclass
-class Desk:
-    """A desk, what it told, and a hand on its trainer."""
+class Watched:
+    """A controller, what it told, and a hand on its trainer."""
 
-    desk: EpisodeController
+    controller: EpisodeController
     campaign: Campaign
     events: EventLog
     trainer: Trainer
@@ -70,19 +70,21 @@ class Desk:
         return [dict(e.data) for e in self.events.since(0) if e.name == name]
 
 
-def a_desk(campaign: Campaign) -> Desk:
+def a_controller(campaign: Campaign) -> Watched:
     events, used = EventLog(), []
-    desk = EpisodeController(campaign, events, SupervisorSettings(), used.append, lambda work: work())
-    trainer = desk.supervisor = Trainer()  # type: ignore[assignment]
-    return Desk(desk, campaign, events, trainer, used)
+    controller = EpisodeController(
+        campaign, events, SupervisorSettings(), lambda version, _: used.append(version), lambda work: work()
+    )
+    trainer = controller.supervisor = Trainer()  # type: ignore[assignment]
+    return Watched(controller, campaign, events, trainer, used)
 
 
 @pytest.fixture
-def at(campaign: Campaign) -> Desk:
-    return a_desk(campaign)
+def at(campaign: Campaign) -> Watched:
+    return a_controller(campaign)
 
 
-def test_the_fifth_case_starts_an_episode_whose_candidate_is_put_into_use(at: Desk) -> None:
+def test_the_fifth_case_starts_an_episode_whose_candidate_is_put_into_use(at: Watched) -> None:
     at.confirm(1, 4)
     assert at.trainer.started == []
     at.confirm(5, 5)
@@ -91,11 +93,11 @@ def test_the_fifth_case_starts_an_episode_whose_candidate_is_put_into_use(at: De
     assert at.campaign.registry.current().number == at.campaign.model.version == 1
     assert at.used == [1]
     assert [row["version"] for row in at.told("promoted")] == [1]
-    (row,) = at.desk.episodes()
+    (row,) = at.controller.episodes()
     assert (row.number, row.status, row.promoted, row.version) == (1, "finished", True, 1)
 
 
-def test_confirmations_during_an_episode_wait_for_its_end(at: Desk) -> None:
+def test_confirmations_during_an_episode_wait_for_its_end(at: Watched) -> None:
     at.confirm(1, 5)
     at.confirm(6, 10)
     assert at.trainer.started == ["0001"]
@@ -106,22 +108,22 @@ def test_confirmations_during_an_episode_wait_for_its_end(at: Desk) -> None:
     assert at.trainer.started == ["0001", "0002"], "what has gathered meanwhile is learned next"
 
 
-def test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new(at: Desk) -> None:
+def test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new(at: Watched) -> None:
     with pytest.raises(EpisodeError, match="nothing new"):
-        at.desk.train_now()
+        at.controller.train_now()
     at.confirm(1, 3)
-    at.desk.train_now()
+    at.controller.train_now()
     with pytest.raises(EpisodeError, match="running already"):
-        at.desk.train_now()
+        at.controller.train_now()
     assert at.trainer.started == ["0001"]
     assert len(at.campaign.jobs()) == 1
 
 
-def test_a_roll_back_during_an_episode_keeps_its_candidate_out_of_use(at: Desk) -> None:
+def test_a_roll_back_during_an_episode_keeps_its_candidate_out_of_use(at: Watched) -> None:
     at.confirm(1, 5)
     at.end()
     at.confirm(6, 10)
-    at.desk.roll_back(0, "Ada")
+    at.controller.roll_back(0, "Ada")
     at.end()
     assert at.campaign.registry.current().number == at.campaign.model.version == 0
     (told,) = at.told("rejected")
@@ -130,20 +132,20 @@ def test_a_roll_back_during_an_episode_keeps_its_candidate_out_of_use(at: Desk) 
     assert at.used == [1, 0]
 
 
-def test_a_pause_starts_nothing_until_it_ends(at: Desk) -> None:
-    at.desk.pause(True)
+def test_a_pause_starts_nothing_until_it_ends(at: Watched) -> None:
+    at.controller.pause(True)
     at.confirm(1, 6)
-    assert at.trainer.started == [] and at.desk.state(0).phase == "paused"
-    at.desk.pause(False)
-    assert at.trainer.started == ["0001"] and at.desk.state(0).phase == "training"
+    assert at.trainer.started == [] and at.controller.state(0).phase == "paused"
+    at.controller.pause(False)
+    assert at.trainer.started == ["0001"] and at.controller.state(0).phase == "training"
 
 
-def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(at: Desk) -> None:
+def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(at: Watched) -> None:
     at.confirm(1, 5)
     at.confirm(6, 10)
     at.end("failed", "The training process ended with status 3.")
     assert at.trainer.started == ["0001"]
-    state = at.desk.state(0)
+    state = at.controller.state(0)
     assert state.phase == "failed"
     assert state.sentence == ("Episode 1 failed: The training process ended with status 3. The weights stay.")
     assert [row["reason"] for row in at.told("episode_failed")] == [
@@ -154,59 +156,59 @@ def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(a
     assert at.trainer.started == ["0001", "0002"], "the next confirmation tries anew"
 
 
-def test_a_cancelled_episode_is_recorded_and_no_failure(at: Desk) -> None:
+def test_a_cancelled_episode_is_recorded_and_no_failure(at: Watched) -> None:
     at.confirm(1, 5)
     at.end("cancelled", "The episode was cancelled.")
     ended = read_result(at.campaign.jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
-    assert at.desk.state(0).phase == "cancelled" and at.told("episode_failed") == []
+    assert at.controller.state(0).phase == "cancelled" and at.told("episode_failed") == []
 
 
-def test_an_outcome_that_cannot_be_taken_over_is_told_as_a_failure(at: Desk) -> None:
+def test_an_outcome_that_cannot_be_taken_over_is_told_as_a_failure(at: Watched) -> None:
     at.confirm(1, 5)
     job = at.trainer.job
     assert job is not None
     (job / "result.json").write_text("{torn")
     at.trainer.job = None
-    at.desk._ended(job, "finished", "")
-    assert at.desk.state(0).phase == "failed"
-    assert "Episode 1 failed" in at.desk.state(0).sentence
+    at.controller._ended(job, "finished", "")
+    assert at.controller.state(0).phase == "failed"
+    assert "Episode 1 failed" in at.controller.state(0).sentence
 
 
-def test_an_episode_that_changed_nothing_is_rejected_with_its_reason(at: Desk) -> None:
+def test_an_episode_that_changed_nothing_is_rejected_with_its_reason(at: Watched) -> None:
     at.confirm(1, 5)
     job, at.trainer.job = at.trainer.job, None
     assert job is not None
     write_result(job, EpisodeResult(1, "finished"), GateDecision(False, "Not promoted: no epoch was better."))
-    at.desk._ended(job, "finished", "")
-    assert at.desk.state(0).phase == "rejected"
+    at.controller._ended(job, "finished", "")
+    assert at.controller.state(0).phase == "rejected"
     assert [row["version"] for row in at.told("rejected")] == [None]
     assert [v.number for v in at.campaign.registry.versions()] == [0]
 
 
-def test_a_new_engine_resumes_a_job_without_a_result(at: Desk) -> None:
+def test_a_new_engine_resumes_a_job_without_a_result(at: Watched) -> None:
     at.confirm(1, 5)
-    again = a_desk(at.campaign)
-    again.desk.recover()
+    again = a_controller(at.campaign)
+    again.controller.recover()
     assert again.trainer.started == ["0001"]
 
 
-def test_a_new_engine_records_a_cancellation_that_its_forerunner_did_not(at: Desk) -> None:
+def test_a_new_engine_records_a_cancellation_that_its_forerunner_did_not(at: Watched) -> None:
     at.confirm(1, 5)
     (at.campaign.jobs()[0] / CANCEL).touch()
-    again = a_desk(at.campaign)
-    again.desk.recover()
+    again = a_controller(at.campaign)
+    again.controller.recover()
     assert again.trainer.started == []
     ended = read_result(at.campaign.jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
 
 
-def test_a_new_engine_registers_a_finished_job_once(at: Desk) -> None:
+def test_a_new_engine_registers_a_finished_job_once(at: Watched) -> None:
     at.confirm(1, 5)
     scripted_trainer.finish(at.campaign.jobs()[0], trained=4)
     for _ in range(2):
-        again = a_desk(at.campaign)
-        again.desk.recover()
+        again = a_controller(at.campaign)
+        again.controller.recover()
         assert again.trainer.started == []
         assert [v.number for v in at.campaign.registry.versions()] == [0, 1]
     assert again.used == [], "the second engine had nothing left to take over"
@@ -216,7 +218,7 @@ def test_a_new_engine_registers_a_finished_job_once(at: Desk) -> None:
 def test_a_campaign_that_does_not_learn_says_so(tmp_path: Path, model_folder: Path) -> None:
     config = tiny_config(model_folder, strategy="static")
     with Campaign.create(tmp_path / "static", config, device="cpu") as campaign:
-        at = a_desk(campaign)
+        at = a_controller(campaign)
         at.confirm(1, 6)
         assert at.trainer.started == []
-        assert at.desk.state(0).sentence == "This campaign was set up not to learn."
+        assert at.controller.state(0).sentence == "This campaign was set up not to learn."

@@ -18,8 +18,8 @@ from scipy.stats import ks_2samp
 from tiny_episode import QUICK, run, tiny_job
 from torch import Tensor
 
-from clopa_annotator.episode import device_augmentation as here
 from clopa_annotator.episode.augmentation import augment
+from clopa_annotator.episode.hardware import device_augmentation as here
 from clopa_annotator.session.model import LoadedModel
 
 loaded, one_thread = tiny_episode.loaded, tiny_episode.one_thread

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 
 from clopa_annotator.episode import loop
-from clopa_annotator.episode.device_prompts import click_both, overlaps
+from clopa_annotator.episode.hardware.device_prompts import click_both, overlaps
 from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from clopa_annotator.episode import allocator
-from clopa_annotator.episode.allocator import keep_freed_memory
+from clopa_annotator.episode.hardware import allocator
+from clopa_annotator.episode.hardware.allocator import keep_freed_memory
 
 
 class Library:

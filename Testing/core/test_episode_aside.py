@@ -13,10 +13,10 @@ import tiny_episode
 import torch
 from tiny_episode import QUICK, run, tiny_job
 
-from clopa_annotator.episode import fitting, memory
-from clopa_annotator.episode.aside import moved_out
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.memory_plan import CONTEXT_BYTES, GIB
+from clopa_annotator.episode.hardware import fitting, memory
+from clopa_annotator.episode.hardware.aside import moved_out
+from clopa_annotator.episode.hardware.memory_plan import CONTEXT_BYTES, GIB
 from clopa_annotator.episode.progress import read_progress
 from clopa_annotator.errors import DeviceWanted, OutOfMemory
 from clopa_annotator.session.model import LoadedModel

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from clopa_annotator.episode.channels_last import train_channels_last, training_layout
+from clopa_annotator.episode.hardware.channels_last import train_channels_last, training_layout
 
 
 def a_network() -> nn.Module:

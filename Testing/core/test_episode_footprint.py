@@ -10,7 +10,7 @@ import torch
 from live_memory import LiveBytes, saved_bytes
 from torch import nn
 
-from clopa_annotator.episode.footprint import (
+from clopa_annotator.episode.hardware.footprint import (
     LOSS_BYTES_PER_VOXEL,
     OFFICIAL_PATCH,
     RESENC_L,
@@ -20,8 +20,8 @@ from clopa_annotator.episode.footprint import (
     forward_operations,
     parameter_count,
 )
+from clopa_annotator.episode.hardware.memory import MemorySaver
 from clopa_annotator.episode.loss import dice_and_cross_entropy
-from clopa_annotator.episode.memory import MemorySaver
 from clopa_annotator.episode.parameters import select
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.session.lean import PlansManager, nnInteractiveTrainer_stub

@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.footprint import OFFICIAL_PATCH, RESENC_L, Architecture, footprint
-from clopa_annotator.episode.memory_plan import (
+from clopa_annotator.episode.hardware.footprint import OFFICIAL_PATCH, RESENC_L, Architecture, footprint
+from clopa_annotator.episode.hardware.memory_plan import (
     GIB,
     Room,
     patches,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clopa_annotator.episode import precision
-from clopa_annotator.episode.precision import autocast_dtype, loss_scaler
+from clopa_annotator.episode.hardware import precision
+from clopa_annotator.episode.hardware.precision import autocast_dtype, loss_scaler
 from clopa_annotator.errors import ConfigError
 
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.tables import read_clicks, read_summary
 from clopa_annotator.experiments.permutations import StreamPlan, Unit, permuted, run_units
 from clopa_annotator.experiments.result_cache import ResultCache
-from clopa_annotator.experiments.simulation import SimulationSettings
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 from clopa_annotator.types import BoxPrompt, PointPrompt, TimedPrompt
 
 model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset

@@ -20,7 +20,8 @@ from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.evaluation.tables import read_summary
 from clopa_annotator.experiments.permutations import StreamPlan, Unit, _Log, run_units
 from clopa_annotator.experiments.run_folder import STAMP, RunFolder
-from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
+from clopa_annotator.experiments.simulation import run_simulation
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
 model_folder = tiny_campaign.model_folder
 dataset, settings, finished, run = tiny_run.dataset, tiny_run.settings, tiny_run.finished, tiny_run.run

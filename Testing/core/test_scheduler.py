@@ -94,26 +94,12 @@ def test_a_final_episode_needs_two_cases_to_train_on() -> None:
     assert final(Split(unassigned=(1, 2)), frozenset({2})) is None
 
 
-def test_the_interval_rule_ignores_the_size_of_the_campaign() -> None:
-    for size in (5, 500):
-        fired, _ = run(SchedulerSettings(size=size, rule="interval", interval=3), 12)
-        assert [n for n, _ in fired] == [3, 6, 9, 12]
-
-
-def test_short_intervals_still_hold_about_a_fifth_out() -> None:
-    fired, split = run(SchedulerSettings(rule="interval", interval=1), 50)
-    assert fired[0][0] == 2
-    assert len(split.val) == 10
-
-
 def test_a_typed_decimal_is_taken_as_that_decimal() -> None:
     assert threshold(SchedulerSettings(size=100, k_d=0.29)) == 29
     assert threshold(SchedulerSettings(size=1, k_m=0.1)) == 10
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"k_d": 0.0}, {"k_d": 1.5}, {"k_m": 0.0}, {"k_m": 1.0}, {"interval": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"k_d": 0.0}, {"k_d": 1.5}, {"k_m": 0.0}, {"k_m": 1.0}])
 def test_settings_out_of_range_are_refused_in_words(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"\."):
         SchedulerSettings(**wrong)  # type: ignore[arg-type]
@@ -124,8 +110,6 @@ any_settings = st.builds(
     size=st.integers(1, 300),
     k_d=st.sampled_from([0.05, 0.1, 0.25, 0.5, 1.0]),
     k_m=st.sampled_from([0.1, 0.2, 0.25, 0.4, 0.5]),
-    rule=st.sampled_from(["fraction", "interval"]),
-    interval=st.integers(1, 40),
 )
 
 
@@ -160,8 +144,3 @@ def test_the_scheduler_is_a_function_of_its_arguments(settings: SchedulerSetting
     split = Split(unassigned=tuple(range(waiting)))
     assert due(settings, split, {1}) == due(settings, split, {1})
     assert roles(settings, waiting) == roles(settings, waiting)
-
-
-def test_an_unknown_rule_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match=r"knows the rules"):
-        SchedulerSettings(rule="whenever")  # type: ignore[arg-type]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from clopa_annotator.errors import PromptError
-from clopa_annotator.types import CaseRef
-from clopa_annotator.types.annotation import (
+from clopa_annotator.types import (
     BoxPrompt,
+    CaseRef,
     Event,
     LassoPrompt,
     MaskPrompt,

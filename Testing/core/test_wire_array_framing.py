@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nnInteractive.inference.remote.serialization import pack_array
+from nnInteractive.inference.remote.serialization import pack_array, unpack_array
 
 from clopa_annotator.errors import InputError
 from clopa_annotator.wire import array_framing
@@ -48,6 +50,54 @@ def test_an_array_comes_back_as_it_was_sent(array: np.ndarray) -> None:
 def test_frames_of_the_stock_client_are_understood() -> None:
     image = np.random.default_rng(0).normal(size=(1, 7, 6, 5)).astype(np.float32)
     np.testing.assert_array_equal(unpack(pack_array(image), LIMITS), image)
+
+
+@pytest.mark.parametrize("dtype", sorted(array_framing.DTYPES))
+@pytest.mark.parametrize("is_empty", [True, False], ids=["zeros", "numbers"])
+def test_frames_are_those_of_the_stock_client_to_the_byte(dtype: str, is_empty: bool) -> None:
+    drawn = np.random.default_rng(0).integers(0, 100, (3, 61, 17)) * (not is_empty)
+    for array in (
+        drawn.astype(dtype),
+        drawn.astype(dtype)[:, ::-1],
+        drawn.astype(np.dtype(dtype).newbyteorder(">")),
+    ):
+        frame = pack(array)
+        np.testing.assert_array_equal(unpack_array(frame), array)
+        np.testing.assert_array_equal(unpack(frame, LIMITS), array)
+        shuffle = array_framing.shuffle_for(array.dtype)
+        assert frame == pack_array(array, filters=[shuffle], clevel=1, nthreads=1)
+
+
+def test_an_array_longer_than_a_chunk_travels_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_framing, "_CHUNK_BYTES", 1000)
+    array = np.arange(4321, dtype=np.int16)
+    np.testing.assert_array_equal(unpack(pack(array), LIMITS), array)
+
+
+WITHOUT_THE_ENGINES_PACKAGES = """
+import importlib, pkgutil, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"nnInteractive", "torch", "scipy", "SimpleITK", "fastapi", "pydantic", "typer"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+import numpy as np
+import clopa_annotator.client, clopa_annotator.wire
+for room in (clopa_annotator.client, clopa_annotator.wire):
+    for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
+        importlib.import_module(module.name)
+from clopa_annotator.wire.array_framing import WireLimits, pack_bundle, unpack_bundle
+image = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+assert (unpack_bundle(pack_bundle({}, {"image": image}), WireLimits()).array("image") == image).all()
+"""
+
+
+def test_the_client_works_with_what_slicer_has_and_is_asked_to_install() -> None:
+    """A real Slicer could connect, and failed at the first image: nnInteractive's frames were imported to send it."""
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_ENGINES_PACKAGES], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from tiny_campaign import tiny_dataset
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.experiments.permutations import _Log
-from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
+from clopa_annotator.experiments.simulation import run_simulation
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 from clopa_annotator.types import Confirmation
 
 

@@ -127,6 +127,7 @@ class Application(qt.QObject):
         self._io = IOManager(host.scene)
         self._layout = LayoutManager(host.applicationLogic, host.views)
         self._modules = ModuleManager()
+        self._startup = qt.QProcessEnvironment.systemEnvironment()
 
     def processEvents(self, *args: Any) -> None:
         self._application.processEvents(*args)
@@ -174,7 +175,7 @@ class Application(qt.QObject):
         (self.pauseRender if paused else self.resumeRender)()
 
     def startupEnvironment(self) -> Any:
-        return qt.QProcessEnvironment.systemEnvironment()
+        return qt.QProcessEnvironment(self._startup)  # what was set later is not in it
 
     def topLevelWidgets(self) -> Any:
         return self._application.topLevelWidgets()

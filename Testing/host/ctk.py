@@ -22,6 +22,7 @@ class ctkCollapsibleButton(qt.QWidget):
         super().__init__(parent)
         self._text, self._collapsed = "", False
         self._hidden: list[Any] = []
+        self._forcing = False
         self.setContentsMargins(4, HEADER_HEIGHT + 4, 4, 4)
         self.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Preferred)
 
@@ -39,14 +40,35 @@ class ctkCollapsibleButton(qt.QWidget):
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
-        children = [child for child in self.children() if isinstance(child, qt.QWidget)]
-        if collapsed:
-            self._hidden = [child for child in children if child.isHidden()]
-        for child in children:
-            child.setVisible(not collapsed and child not in self._hidden)
+        for child in self.children():
+            if isinstance(child, qt.QWidget):
+                self._show(child)
         self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
         self.contentsCollapsed.emit(collapsed)
         self.toggled.emit(not collapsed)
+
+    def _show(self, child: Any) -> None:
+        self._forcing = True
+        wanted = child not in self._hidden
+        child.setVisible(wanted and not self._collapsed)
+        if wanted:  # or a later hide() would be taken for one that has been made already, and not be told
+            child.setAttribute(qt.Qt.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
+
+    def childEvent(self, event: Any) -> None:
+        if event.added():
+            event.child().installEventFilter(self)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        """As in CTK: what is shown in a closed section stays hidden, and appears when the section is opened."""
+        kind = event.type()
+        if kind in (qt.QEvent.ShowToParent, qt.QEvent.HideToParent) and not self._forcing:
+            self._hidden = [known for known in self._hidden if known is not child]
+            if kind == qt.QEvent.HideToParent:
+                self._hidden.append(child)
+            elif self._collapsed:
+                self._show(child)
+        return False
 
     def mouseReleaseEvent(self, event: Any) -> None:
         if event.position().y() < HEADER_HEIGHT:
@@ -85,7 +107,7 @@ class ctkPathLineEdit(qt.QWidget):
         return self._edit.text
 
     def setCurrentPath(self, path: str) -> None:
-        self._edit.setText(path)
+        self._edit.setText(path.split("\0")[0])  # PythonQt hands text on up to a NUL
 
     def _get_filters(self) -> int:
         return self._filters

@@ -114,6 +114,22 @@ class Host(CoreHost):
         self.errors.append(text)
         sys.stderr.write(text)
 
+    def restore(self) -> None:
+        """The layout that tests expect: there is but one."""
+
+    def complaints(self) -> list[str]:
+        """What Slicer's C++ code complained of; the stand-in does not listen to it."""
+        return []
+
+    def close(self) -> None:
+        """Give the views' windows back."""
+        for view in self.views.values():
+            view.finalize()
+
+    def forgetSettings(self) -> None:
+        """Remove the module's settings."""
+        slicer.app.userSettings().clear()
+
     def loadModule(self, path: Path) -> types.ModuleType:
         """Import a scripted module as Slicer's module factory does."""
         name = path.stem

@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "campaign": VALUES
     | {"session", "cache", "scheduler", "episode", "online", "registry", "swap", "strategies", "models"}
     | {"exporters", "importers", "training", "wire"},
-    "server": VALUES | {"session", "cache", "campaign", "importers", "wire"},
+    "server": VALUES | {"session", "cache", "episode", "models", "training", "campaign", "importers", "wire"},
     "client": VALUES | {"session", "cache", "importers", "wire"},
     "testing": VALUES | {"session", "client", "importers", "wire"},
     # experiments, and the command line

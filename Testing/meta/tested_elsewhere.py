@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from elsewhere import Elsewhere
 from tested_with_data import WITH_DATA
+from tested_with_machines import WITH_MACHINES
 
 ELSEWHERE = (
     *WITH_DATA,
+    *WITH_MACHINES,
     Elsewhere(
         "test_cli.py",
         "a command is what the command line prints and returns",

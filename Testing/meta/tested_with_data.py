@@ -111,10 +111,10 @@ WITH_DATA = (
         "clopa_annotator.types.exports clopa_annotator.types.imports",
     ),
     Elsewhere(
-        "test_transfer_panel.py",
+        "test_client_transfers.py",
         "an import through an engine hands its labels to the engine",
         "clopa_annotator.client.engine_receiver",
-        "clopa_annotator.client.transfers",
+        "clopa_annotator.client.http_client clopa_annotator.client.transfers",
     ),
     Elsewhere(
         "test_server_parts.py",

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from surroundings import engine_python, inside_slicer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "Testing" / "host"), str(REPOSITORY / "CLoPAAnnotator")]
+TESTING = REPOSITORY / "Testing"
+if inside_slicer():
+    sys.path[:0] = [str(TESTING / "slicer" / "real")]
+    sys.path.append(str(TESTING / "host"))  # for what draws charts; ``qt`` and ``ctk`` are Slicer's own
+else:
+    sys.path[:0] = [str(TESTING / "host"), str(REPOSITORY / "CLoPAAnnotator")]
 MODULE = REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"
 
 
 @pytest.fixture(scope="session")
 def application():
-    pytest.importorskip("PySide6", reason="the shell's tests need PySide6-Essentials==6.8.3")
-    pytest.importorskip("slicer", reason="the shell's tests need slicer-core")
-    from host import Host
+    if inside_slicer():
+        from real_host import Host
+    else:
+        pytest.importorskip("PySide6", reason="the shell's tests need PySide6-Essentials==6.8.3")
+        pytest.importorskip("slicer", reason="the shell's tests need slicer-core")
+        from host import Host
 
     host = Host()
     yield host
-    for view in host.views.values():
-        view.finalize()
+    host.close()
 
 
 @pytest.fixture
@@ -32,8 +41,12 @@ def host(application):
     application.scene.Clear(False)
     application.errors.clear()
     application.vtkErrors.clear()
+    application.restore()
+    application.complaints()
     yield application
     assert not application.errors, application.errors[0]
+    complaints = application.complaints()
+    assert not complaints, complaints[0]
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +68,9 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def panel(host, home):
     """The module, shown, without an engine."""
-    import slicer
     from driving import Driver
 
-    slicer.app.userSettings().clear()
+    host.forgetSettings()
     module = host.loadModule(MODULE)
     widget = host.showModule(module)
     driver = Driver(host, widget)
@@ -79,17 +91,22 @@ def driver(panel):
 @pytest.fixture
 def engine(panel, tmp_path, monkeypatch):
     """The module, ready to connect to a real engine process whose campaign has a tiny network."""
-    pytest.importorskip("torch", reason="the engine needs torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "Testing"))
     from double_engine import interpreter
 
-    from clopa_annotator.campaign.composition import Campaign
-    from clopa_annotator.config import CampaignConfig
-    from clopa_annotator.testing.random_model import write_random_model
-
     monkeypatch.setenv("CLOPA_ENGINE_PYTHON", interpreter(tmp_path))
-    model = write_random_model(tmp_path / "model", patch_size_kji=(56, 56, 56), features=(4, 8, 8))
-    config = CampaignConfig("Real", 100, model=str(model), strategy="clopa-in")
-    Campaign.create(tmp_path / "campaign", config, device="cpu").close()
+    make_campaign(tmp_path)
     panel.ui.campaignPath.currentPath = str(tmp_path / "campaign")
     return panel
+
+
+def make_campaign(folder):
+    """A campaign with a tiny network; in Slicer the engine's own Python makes it, as there is no torch."""
+    if inside_slicer():
+        command = [engine_python(), str(TESTING / "slicer" / "tiny_campaign.py"), str(folder)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "CLoPAAnnotator")}
+        subprocess.run(command, check=True, env=environment)
+        return
+    pytest.importorskip("torch", reason="the engine needs torch")
+    from tiny_campaign import make
+
+    make(folder)

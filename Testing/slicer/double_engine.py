@@ -15,10 +15,18 @@ TESTING = Path(__file__).resolve().parents[1]
 EPISODE_S = 1.5
 
 
-def interpreter(folder: Path) -> str:
-    """A program that behaves as the engine's Python."""
+def interpreter(folder: Path, **settings: str) -> str:
+    """A program that behaves as the engine's Python; ``settings`` are environment variables for it alone.
+
+    They stand in the program: Slicer starts others in the environment that it was started in itself, whatever
+    has been set since.
+    """
+    from surroundings import engine_python
+
     script = folder / "engine-python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" "$@"\n')
+    lines = [f"export {name}='{value}'" for name, value in settings.items()]
+    start = f'exec "{engine_python()}" "{Path(__file__).resolve()}" "$@"'
+    script.write_text("\n".join(["#!/bin/sh", *lines, start, ""]))
     script.chmod(0o700)
     return str(script)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from surroundings import inside_slicer
 
 
 class Driver:
@@ -24,6 +25,8 @@ class Driver:
 
     def connect(self, client=None):
         self.client = client or self.client
+        for section in (self.ui.casesSection, self.ui.annotateSection):
+            section.collapsed = False  # as the panel does when its own button has connected
         self.workspace.connectTo(self.client)
         self.until(lambda: self.workspace.isConnected, "the engine")
         self.until(lambda: self.widget.learningPanel.state is not None, "what is being learned")
@@ -60,14 +63,21 @@ class Driver:
 
     def panelPicture(self, folder: Path, name: str):
         """The panel alone."""
+        if inside_slicer():
+            self.host.grabPanel(self.widget.parent, str(folder / f"{name}.png"))
+            return
         window = self.host.mainWindow
         window.resize(440, 420)
         self.host.spin(0.05)
         window.grab().save(str(folder / f"{name}.png"))
 
     def picture(self, folder: Path, name: str):
-        """The panel and the slice views side by side, as one picture."""
+        """The panel and the slice views side by side, as one picture; in Slicer its main window."""
         import qt
+
+        if inside_slicer():
+            self.host.grab(str(folder / f"{name}.png"))
+            return
 
         window = self.host.mainWindow
         panel = window.centralWidget()  # in Slicer a scroll area gives wrapped lines their height

@@ -20,7 +20,9 @@ def test_a_click_outside_the_volume(driver):
 def test_a_drawing_outside_the_volume(driver, tool):
     driver.open_volume(driver.add_volume())
     driver.widget.annotatePanel.setTool(tool)
-    driver.host.views["Red"].drag([(2, 2), (12, 2), (12, 8), (3, 9)])
+    view = driver.host.views["Red"]
+    view.node.SetFieldOfView(*(2 * size for size in view.node.GetFieldOfView()))
+    view.drag([(2, 2), (12, 2), (12, 8), (3, 9)])
     driver.host.spin(0.05)
     assert "outside" in driver.said and not driver.session.prompts and not driver.session.isBusy
 
@@ -200,6 +202,7 @@ def test_a_file_that_is_no_image(driver, tmp_path):
     driver.workspace.attempt(lambda: driver.workspace.openCase("bad"))
     assert "cannot be read" in driver.said
     driver.host.errors.clear()  # Slicer's own reader logs what it could not read
+    driver.host.complaints()
 
 
 def test_an_image_file_deleted_after_it_was_listed(driver, tmp_path):

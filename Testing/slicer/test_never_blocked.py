@@ -30,9 +30,9 @@ def test_clicks_during_a_prediction_wait_and_go_out_together(driver):
 def test_the_spinner_appears_and_goes(driver):
     driver.open_volume(driver.add_volume())
     assert not driver.ui.busyBar.visible
-    driver.client.delay_s = 0.5
+    driver.client.delay_s = 2.0
     driver.click(at(driver, *CENTRE))
-    driver.until(lambda: driver.ui.busyBar.visible, "the spinner", 0.4)
+    driver.until(lambda: driver.ui.busyBar.visible, "the spinner", 1.9)
     assert driver.ui.cancelButton.visible
     driver.settle()
     assert not driver.ui.busyBar.visible and not driver.ui.cancelButton.visible

@@ -103,8 +103,13 @@ def test_only_the_changed_box_is_written(driver):
     assert proposal._array is array and array[0, 0, 0] == 1 and array[CENTRE] == 1
 
 
+def colourAt(image, x, y):
+    """Of a pixel counted from below, as VTK does."""
+    return image.pixelColor(x, image.height() - 1 - y)
+
+
 def test_the_proposal_is_seen_in_the_slice_view(driver, tmp_path):
-    from PySide6.QtGui import QImage
+    import qt
 
     volume = driver.add_volume()
     driver.open_volume(volume)
@@ -119,7 +124,7 @@ def test_the_proposal_is_seen_in_the_slice_view(driver, tmp_path):
     driver.session.redo()
     driver.settle()
     view.screenshot(str(tmp_path / "b.png"))
-    colours = [QImage(str(tmp_path / f"{n}.png")).pixelColor(x, 359 - y) for n in "ab"]
+    colours = [colourAt(qt.QImage(str(tmp_path / f"{n}.png")), x, y) for n in "ab"]
     assert colours[0].blue() == colours[0].red() and colours[1].blue() > colours[1].red() + 20
 
 

@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+from double_engine import interpreter
 from driving import a_ball
 
 pytestmark = [
@@ -47,8 +48,8 @@ def test_a_new_campaign_learns_as_long_as_was_chosen(engine, tmp_path, chosen, s
     assert engine.workspace.info.campaign_size == 31
 
 
-def test_an_engine_of_another_version_is_refused_in_words(engine, monkeypatch):
-    monkeypatch.setenv("CLOPA_DOUBLE_API", "77")
+def test_an_engine_of_another_version_is_refused_in_words(engine, tmp_path):
+    interpreter(tmp_path, CLOPA_DOUBLE_API="77")
     engine.ui.connectButton.click()
     label = engine.ui.engineLabel
     engine.until(
@@ -58,8 +59,8 @@ def test_an_engine_of_another_version_is_refused_in_words(engine, monkeypatch):
     assert not engine.workspace.isConnected and not engine.widget.campaignPanel.process.isRunning
 
 
-def test_a_full_engine_a_wrong_token_and_a_wrong_address_are_told_by_the_test_button(engine, monkeypatch):
-    monkeypatch.setenv("CLOPA_DOUBLE_PLACES", "1")
+def test_a_full_engine_a_wrong_token_and_a_wrong_address_are_told_by_the_test_button(engine, tmp_path):
+    interpreter(tmp_path, CLOPA_DOUBLE_PLACES="1")
     connect(engine)
     confirm_another(engine, 0)
     panel, ui = engine.widget.campaignPanel, engine.ui

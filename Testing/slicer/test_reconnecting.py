@@ -180,11 +180,11 @@ def test_clicks_in_quick_succession_leave_no_answer_without_a_draft(driver):
     drafts = []
     keep = driver.client.save_draft
     driver.client.save_draft = lambda draft: drafts.append(len(draft.prompts)) or keep(draft)
-    driver.client.delay_s = 0.1
+    driver.client.delay_s = 0.5  # a real view takes a tenth of a second to draw
     for j in (16, 18, 20, 22):
         driver.click(driver.world(None, (15, j, 25)))
         driver.until(lambda: driver.session._running is not None, "the call")
-        driver.host.spin(0.06)
+        driver.host.spin(0.3)
     driver.settle()
     driver.host.spin(0.5)
     assert drafts[-1] == 4 and len(drafts) >= 2

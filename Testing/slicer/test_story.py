@@ -8,24 +8,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
 from conftest import REPOSITORY
 from story import correct, dice, inside, outline, reference
+from surroundings import engine_python, inside_slicer
 
 VIEWS = ("Red", "Yellow", "Green")
 START_S, EPISODE_S = 300, 1200  # on two cores that five other suites share
 
 
 @pytest.fixture
-def engine_python(monkeypatch):
+def interpreter(monkeypatch):
     chosen = os.environ.get("CLOPA_ENGINE_PYTHON")
     if not chosen:
-        if importlib.util.find_spec("torch") is None:
+        if not inside_slicer() and importlib.util.find_spec("torch") is None:
             pytest.skip("no torch here: set CLOPA_ENGINE_PYTHON to an interpreter that has it")
-        chosen = sys.executable
+        chosen = engine_python()
     monkeypatch.setenv("CLOPA_ENGINE_PYTHON", chosen)
     return chosen
 
@@ -42,7 +42,7 @@ def model():
 
 
 @pytest.fixture
-def started(panel, engine_python, model, tmp_path, artifacts):
+def started(panel, interpreter, model, tmp_path, artifacts):
     """The panel with an engine process on a new campaign."""
     ui = panel.ui
     ui.campaignPath.currentPath = "~/campaigns/hippocampus"

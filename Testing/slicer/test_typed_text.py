@@ -68,6 +68,9 @@ def test_a_path_that_no_computer_has_is_told(panel, kind):
         with pytest.raises(ConfigError, match="cannot be looked at"):
             make(PATHS[kind])
     panel.ui.campaignPath.currentPath = PATHS[kind]
+    if panel.ui.campaignPath.currentPath != PATHS[kind]:
+        assert "\0" in PATHS[kind]
+        return  # what PythonQt hands on ends there, so that no user can type it
     panel.ui.connectButton.click()
     text = panel.ui.engineLabel.text
     assert "cannot be looked at" in text or "does not exist" in text

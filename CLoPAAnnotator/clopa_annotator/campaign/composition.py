@@ -61,6 +61,7 @@ class Campaign:
         self.config = config
         self.store = store
         self.registry = registry
+        self.scheduler = SchedulerSettings(size=config.size)
         self.events = EventLog()
         self._device, self._writer = device, writer
 
@@ -200,15 +201,11 @@ class Campaign:
         """Who trains, who validates, who waits: the last episode's sides, with what was confirmed since."""
         return job_files.current_split(self.jobs(), self.store.confirmed())
 
-    @property
-    def _scheduler(self) -> SchedulerSettings:
-        return SchedulerSettings(size=self.config.size)
-
     @cached_property
     def roles(self) -> CaseRoles:
         """Which cases train and which are held out; the one place that says so."""
         path, past = self.folder / EPISODES / ROLES, lambda: job_files.roles_in(self.jobs())
-        return CaseRoles(path, self._scheduler, self.store, past, self._writer)
+        return CaseRoles(path, self.scheduler, self.store, past, self._writer)
 
     def learn_from(self, session: Session, case_id: str, confirmed: Mask) -> None:
         """Let an online strategy learn from a confirmation or a correction, unless the case is held out."""
@@ -224,7 +221,7 @@ class Campaign:
         if not self.strategy.learns:
             return None
         split, held_out = self.split(), self.roles.held_out()
-        assigned = final(split, held_out) if final_one else due(self._scheduler, split, held_out)
+        assigned = final(split, held_out) if final_one else due(self.scheduler, split, held_out)
         if assigned is None:
             return None
         number = len(self.jobs()) + 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
 from clopa_annotator.episode.progress import read_progress
-from clopa_annotator.scheduler import SchedulerSettings, threshold
+from clopa_annotator.scheduler import threshold
 from clopa_annotator.training.replay import is_replay, read_replay_result
 from clopa_annotator.training.supervisor import has_result
 from clopa_annotator.types import GateDecision, WeightsVersion
@@ -112,7 +112,7 @@ def learning_state(
         known: the version in use for whoever asks, and the person's choices.
     """
     split, jobs = campaign.split(), campaign.jobs()
-    needed = threshold(SchedulerSettings(size=campaign.config.size))
+    needed = threshold(campaign.scheduler)
     confirmed = len(split.train) + len(split.val) + len(split.unassigned)
     if phase in ("idle", "waiting", "paused"):
         phase = "paused" if known.paused else "waiting" if confirmed else "idle"

@@ -36,7 +36,7 @@ from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 if TYPE_CHECKING:
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
-    from clopa_annotator.experiments.simulation import SimulationSettings
+    from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -113,7 +113,7 @@ def demo(
     from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
-    from clopa_annotator.experiments.simulation import SimulationSettings
+    from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
@@ -151,7 +151,7 @@ def simulate(
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
-    from clopa_annotator.experiments.simulation import SimulationSettings
+    from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
     volumes = str(out / "volumes")
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)

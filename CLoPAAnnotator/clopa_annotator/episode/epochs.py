@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.aside import Aside, NobodyClicks, free_cached_memory, moved_out
 from clopa_annotator.episode.checkpoint import TrainState, load_state, save_state
 from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.hardware.aside import Aside, NobodyClicks, free_cached_memory, moved_out
+from clopa_annotator.episode.hardware.memory import MemorySaver, is_out_of_memory
+from clopa_annotator.episode.hardware.precision import autocast_dtype, loss_scaler
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
-from clopa_annotator.episode.memory import MemorySaver, is_out_of_memory
-from clopa_annotator.episode.precision import autocast_dtype, loss_scaler
 from clopa_annotator.episode.progress import Phase, Progress
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter

@@ -19,13 +19,9 @@ from torch import Tensor, nn
 from clopa_annotator import __version__
 from clopa_annotator.delta import DeltaInfo, changed, pack_delta, unpack_delta
 from clopa_annotator.durable import write_bytes
-from clopa_annotator.episode.allocator import keep_freed_memory
-from clopa_annotator.episode.aside import Aside, NobodyClicks
-from clopa_annotator.episode.channels_last import training_layout
 from clopa_annotator.episode.checkpoint import TrainState, fingerprint
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.epochs import Hooks, Trainer
-from clopa_annotator.episode.fitting import apply, plan_for
 from clopa_annotator.episode.folder import (
     CHECKPOINT,
     DELTA,
@@ -37,6 +33,10 @@ from clopa_annotator.episode.folder import (
     write_job,
     write_result,
 )
+from clopa_annotator.episode.hardware.allocator import keep_freed_memory
+from clopa_annotator.episode.hardware.aside import Aside, NobodyClicks
+from clopa_annotator.episode.hardware.channels_last import training_layout
+from clopa_annotator.episode.hardware.fitting import apply, plan_for
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
 from clopa_annotator.episode.prompt_canvas import EncodingRules

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.device_prompts import click_both, overlaps
+from clopa_annotator.episode.hardware.device_prompts import click_both, overlaps
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region

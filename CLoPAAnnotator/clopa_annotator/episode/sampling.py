@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from clopa_annotator.episode.augmentation import augment
-from clopa_annotator.episode.device_augmentation import augment_here
 from clopa_annotator.episode.episode_settings import EpisodeSettings
+from clopa_annotator.episode.hardware.device_augmentation import augment_here
 from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.prompt_canvas import crop_padded, overlap, patch_bounds
 from clopa_annotator.episode.training_cases import CaseFacts, CaseSource

@@ -22,7 +22,8 @@ from clopa_annotator.evaluation.runner import spread
 from clopa_annotator.experiments.measurement import Progress
 from clopa_annotator.experiments.result_cache import ResultCache
 from clopa_annotator.experiments.run_folder import RunFolder
-from clopa_annotator.experiments.simulation import SimulationSettings, run_simulation
+from clopa_annotator.experiments.simulation import run_simulation
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
 logger = logging.getLogger(__name__)
 UNIT = "unit.json"

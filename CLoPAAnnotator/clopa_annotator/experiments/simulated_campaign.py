@@ -22,6 +22,9 @@ from clopa_annotator.errors import CacheError, CampaignLocked, ConfigError, Corr
 from clopa_annotator.registry.files import DELTA_FILE, VERSION_FILE
 from clopa_annotator.registry.version_history import History
 from clopa_annotator.registry.weights_registry import CURRENT, HISTORY, MANIFEST, VERSIONS
+from clopa_annotator.training.replay import ORDER, REPLAYS
+from clopa_annotator.training.replay import RESULT as REPLAYED
+from clopa_annotator.training.roles import ROLES
 
 SIMULATED_ANNOTATOR = "simulated annotator"
 """Who confirms in a simulation; every other name is a person's."""
@@ -44,6 +47,8 @@ _KNOWN = re.compile(
             r"episodes/\d+/\.?"
             + _one_of(REQUEST, PROGRESS, PARENT, START, CHECKPOINT, DELTA, RESULT)
             + r"(\.part)?",
+            r"episodes/\.?" + _one_of(ROLES) + r"(\.part)?",
+            rf"{REPLAYS}/\d+/\.?" + _one_of(ORDER, REPLAYED, PROGRESS) + r"(\.part)?",
             r"weights/\.?" + _one_of(MANIFEST, HISTORY, CURRENT) + r"(\.part)?",
             rf"weights/{VERSIONS}/\.?\d+(\.part)?/{_one_of(DELTA_FILE, VERSION_FILE)}",
         )

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.probation import Probation
-from clopa_annotator.config import DEFAULT_STRATEGY, CampaignConfig
+from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
@@ -37,9 +37,7 @@ from clopa_annotator.evaluation.rows import (
 )
 from clopa_annotator.evaluation.tables import to_json, write_run
 from clopa_annotator.experiments.measurement import (
-    EXPERT_DICE,
     Clicking,
-    FirstPrompt,
     Progress,
     annotate,
     measure,
@@ -47,58 +45,10 @@ from clopa_annotator.experiments.measurement import (
 from clopa_annotator.experiments.result_cache import ResultCache, episode_key
 from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
 from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
+from clopa_annotator.experiments.simulation_settings import SimulationSettings
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import run_replay
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
-
-
-@dataclass(frozen=True)
-class SimulationSettings:
-    """How a campaign is simulated.
-
-    Attributes:
-        model: base model, see `CampaignConfig`.
-        strategy: how it learns.
-        schedule: of its episodes, see `CampaignConfig`.
-        clicks: corrections per unseen case.
-        stream_clicks: most corrections per case of the stream; None for as many as ``clicks``.
-        seed: of every random choice.
-        runs: inference runs on the unseen cases; each has its own clicks.
-        first_run: number of the first of them.
-        permutation: order of the stream, for the record; who calls has put it in order.
-        first_prompt: what the simulated annotator starts with.
-        test_versions: "all" that were in use; "last" alone; or "ends", the base and the last.
-        variant: what sets this run apart from others of its strategy.
-        tolerance_mm: of the surface Dice; None leaves it out.
-        threshold: Dice with which the annotator is content: the stream's cases end there, NoI counts to it.
-        device: of the network.
-        final_episode: train once more on what is left when the stream ends.
-        overwrite: replace an earlier run in the same folder.
-        report: write ``report.html``, which takes seconds.
-    """
-
-    model: str = "bundled"
-    strategy: str = DEFAULT_STRATEGY
-    schedule: str = "quick"
-    clicks: int = 10
-    stream_clicks: int | None = None
-    seed: int = 0
-    runs: int = 1
-    first_run: int = 0
-    permutation: int = 0
-    first_prompt: FirstPrompt = "strategy"
-    test_versions: Literal["all", "ends", "last"] = "all"
-    variant: str = ""
-    tolerance_mm: float | None = 1.0
-    threshold: float = EXPERT_DICE
-    device: str = "auto"
-    final_episode: bool = False
-    overwrite: bool = False
-    report: bool = True
-
-    def __post_init__(self) -> None:
-        if self.runs < 1:
-            raise ConfigError("A simulation needs at least one inference run.")
 
 
 @dataclass

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from clopa_annotator.episode.hardware.precision import autocast_dtype
 from clopa_annotator.episode.loop import WindowResult, WindowSettings, run_window
-from clopa_annotator.episode.precision import autocast_dtype
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import MixedPrompter
 from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, stream, stream_on

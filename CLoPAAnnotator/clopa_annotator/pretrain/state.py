@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.channels_last import train_channels_last
+from clopa_annotator.episode.hardware.channels_last import train_channels_last
 from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.model_folder import load_network
 from clopa_annotator.pretrain.network import build_network

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from clopa_annotator.episode.allocator import keep_freed_memory
+from clopa_annotator.episode.hardware.allocator import keep_freed_memory
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.pretrain.model_folder import check_replaceable, read_design
 from clopa_annotator.pretrain.network import count_parameters

@@ -9,8 +9,8 @@
       history.jsonl                 what happened to them; decides which is current
       current.json                  the number of the current version, for other programs
 
-A version folder appears in one step, the history only grows: a kill leaves the state before or after.
-``docs/formats/weights.md`` is the specification.
+A version folder appears in one step, the history only grows: a kill leaves the state before or after (the
+specification: ``docs/formats/weights.md``).
 """
 
 from __future__ import annotations
@@ -49,14 +49,11 @@ class WeightsRegistry:
         self._folders = VersionFolders(self.folder / VERSIONS)
 
     def create(self, model_hash: str, licence: str) -> WeightsVersion:
-        """Begin with a base; doing it again with the same base changes nothing.
+        """Begin with a base, version 0; doing it again with the same base changes nothing.
 
         Args:
             model_hash: SHA-256 of the base weights.
             licence: first line of its licence; every version inherits it.
-
-        Returns:
-            Version 0.
 
         Raises:
             RegistryError: the folder belongs to another base.

@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute
 
 from clopa_annotator.campaign.engine import Engine
 from clopa_annotator.server.event_stream import events_route
-from clopa_annotator.server.freed_memory import give_back_freed_memory
 from clopa_annotator.server.request_guard import RequestGuard, RequestGuardSettings
 from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.server.routes_learning import LearningRoutes
 from clopa_annotator.server.routes_session import SessionRoutes
 from clopa_annotator.server.routes_transfers import TransferRoutes
+from clopa_annotator.training.freed_memory import give_back_freed_memory
 from clopa_annotator.wire.tokens import TokenBook
 
 SWEEP_S = 30.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.memory_plan import room_on_card
+from clopa_annotator.episode.hardware.memory_plan import room_on_card
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.models import resolve
 from clopa_annotator.server.memory_forecast import (

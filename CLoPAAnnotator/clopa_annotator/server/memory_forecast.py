@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.footprint import OFFICIAL_PATCH, RESENC_L, Architecture, parameter_count
-from clopa_annotator.episode.memory_plan import (
+from clopa_annotator.episode.hardware.footprint import OFFICIAL_PATCH, RESENC_L, Architecture, parameter_count
+from clopa_annotator.episode.hardware.memory_plan import (
     GIB,
     MemoryPlan,
     Room,

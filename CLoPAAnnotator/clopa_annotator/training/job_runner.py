@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.episode.aside import Aside
 from clopa_annotator.episode.folder import PROGRESS, EpisodeJob, read_job, read_result, write_result
+from clopa_annotator.episode.hardware.aside import Aside
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.progress import Progress, ProgressFile

@@ -50,7 +50,7 @@ def with_room(work: Callable[[], T], make_room: Callable[[int], bool]) -> T:
 
 def ran_short(error: BaseException) -> bool:
     """Whether an error, or one that led to it, means that memory ran out."""
-    from clopa_annotator.episode.memory import is_out_of_memory
+    from clopa_annotator.episode.hardware.memory import is_out_of_memory
 
     cause: BaseException | None = error
     while cause is not None:
@@ -71,8 +71,8 @@ def wait_for(condition: Callable[[], bool], patience_s: float, step_s: float = 0
 
 
 def _free() -> None:
-    from clopa_annotator.episode.aside import free_cached_memory
-    from clopa_annotator.server.freed_memory import give_back_freed_memory
+    from clopa_annotator.episode.hardware.aside import free_cached_memory
+    from clopa_annotator.training.freed_memory import give_back_freed_memory
 
     free_cached_memory()
     give_back_freed_memory()

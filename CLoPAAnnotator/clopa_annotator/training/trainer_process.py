@@ -129,10 +129,10 @@ class Leash:
 
     def stand_aside(self) -> None:
         """Give back what the allocators keep, say so, and wait until no click needs the memory any more."""
-        from clopa_annotator.server.freed_memory import give_back_freed_memory
+        from clopa_annotator.training.freed_memory import give_back_freed_memory
 
         if "torch" in sys.modules:  # importing it now would keep the click waiting
-            from clopa_annotator.episode.aside import free_cached_memory
+            from clopa_annotator.episode.hardware.aside import free_cached_memory
 
             free_cached_memory()
         give_back_freed_memory()

@@ -1,7 +1,7 @@
 """Arrays and bundles on the wire, checked before memory is taken for them.
 
-One array travels as nnInteractive's own frame (``nnInteractive.inference.remote.serialization``: magic
-``NNIA``, dtype name, shape, blosc2 chunks). Several travel together with JSON in a *bundle*::
+One array travels as nnInteractive 2.6 frames it (magic ``NNIA``, dtype name, shape, blosc2 chunks), written and
+read here because Slicer's Python has blosc2 and no nnInteractive. Several travel together with JSON in a *bundle*::
 
     magic   4 bytes   b"CLPB"
     version 1 byte    1
@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,16 +124,11 @@ def read_header(buffer: bytes | memoryview, limits: WireLimits) -> FrameHeader:
     return header
 
 
-def check_frame(buffer: bytes | memoryview, limits: WireLimits) -> FrameHeader:
-    """Check a whole frame without unpacking it: header, chunk table and each chunk's own header.
-
-    Raises:
-        InputError: as `read_header`, or the chunks are cut off or do not add up to the shape.
-    """
+def _chunks(view: memoryview, header: FrameHeader) -> Iterator[tuple[int, memoryview]]:
+    """Each chunk's first byte within the array, and its packed bytes, checked before it is handed on."""
     import blosc2
 
-    header = read_header(buffer, limits)
-    view, offset, left = memoryview(buffer), header.offset, header.nbytes
+    offset, done = header.offset, 0
     if len(view) < offset + 4:
         raise InputError("An array was cut off on its way.")
     (chunks,) = struct.unpack_from("<I", view, offset)
@@ -145,14 +140,27 @@ def check_frame(buffer: bytes | memoryview, limits: WireLimits) -> FrameHeader:
             raise InputError("An array was cut off on its way.")
         unpacked, packed = struct.unpack_from("<QQ", view, offset)
         offset += 16
-        if packed < _BLOSC_HEADER_BYTES or packed > len(view) - offset or unpacked != min(left, _CHUNK_BYTES):
+        fits = unpacked == min(header.nbytes - done, _CHUNK_BYTES)
+        if packed < _BLOSC_HEADER_BYTES or packed > len(view) - offset or not fits:
             raise InputError("An array's chunk is cut off, or does not fit its shape.")
         stated, stored, _ = blosc2.get_cbuffer_sizes(view[offset : offset + packed])
         if stated != unpacked or stored != packed:
             raise InputError("An array's chunk says another size inside than outside.")
-        offset, left = offset + packed, left - unpacked
-    if offset != len(view) or left:
+        yield done, view[offset : offset + packed]
+        offset, done = offset + packed, done + unpacked
+    if offset != len(view) or done != header.nbytes:
         raise InputError("An array is longer or shorter than its shape says.")
+
+
+def check_frame(buffer: bytes | memoryview, limits: WireLimits) -> FrameHeader:
+    """Check a whole frame without unpacking it: header, chunk table and each chunk's own header.
+
+    Raises:
+        InputError: as `read_header`, or the chunks are cut off or do not add up to the shape.
+    """
+    header = read_header(buffer, limits)
+    for _ in _chunks(memoryview(buffer), header):
+        pass
     return header
 
 
@@ -162,23 +170,55 @@ def unpack(buffer: bytes | memoryview, limits: WireLimits) -> Array:
     Raises:
         InputError: the frame is malformed or too large.
     """
-    from nnInteractive.inference.remote.serialization import unpack_array
+    import blosc2
 
-    check_frame(buffer, limits)
+    header = check_frame(buffer, limits)
+    array = np.empty(header.shape, header.dtype)
+    target = array.reshape(-1).view(np.uint8)
     try:
-        array: Array = unpack_array(bytes(buffer))
-    except (ValueError, RuntimeError, TypeError, struct.error) as error:
+        for start, chunk in _chunks(memoryview(buffer), header):
+            blosc2.decompress2(bytes(chunk), dst=target[start : start + _CHUNK_BYTES])
+    except (ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"An array could not be unpacked: {error}") from error
     return array
 
 
-def pack(array: npt.NDArray[Any]) -> bytes:
-    """The frame of one array, little-endian, compressed without loss."""
+def shuffle_for(dtype: np.dtype[Any]) -> Any:
+    """blosc2's filter for elements of a type: bytes of equal weight side by side, where there are several."""
     import blosc2
-    from nnInteractive.inference.remote.serialization import pack_array
 
-    filters = [blosc2.Filter.NOFILTER] if array.dtype.itemsize == 1 else [blosc2.Filter.SHUFFLE]
-    return bytes(pack_array(array, filters=filters, clevel=1, nthreads=1))
+    return blosc2.Filter.NOFILTER if dtype.itemsize == 1 else blosc2.Filter.SHUFFLE
+
+
+def pack(array: npt.NDArray[Any]) -> bytes:
+    """The frame of one array, little-endian, compressed without loss.
+
+    blosc2 is told the true size of an element: with another one it packs some arrays of zeros so that it cannot
+    unpack them.
+    """
+    import blosc2
+
+    plain = np.ascontiguousarray(array)
+    plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
+    name = plain.dtype.name.encode("ascii")
+    size = plain.dtype.itemsize
+    flat = plain.reshape(-1).view(np.uint8)
+    starts = range(0, flat.size, _CHUNK_BYTES)
+    shape = array.shape  # `ascontiguousarray` makes an axis for a single number
+    parts = [struct.pack("<4sBBBB", _FRAME_MAGIC, 1, 1, len(shape), len(name)), name,
+             struct.pack(f"<{len(shape)}q", *shape), struct.pack("<I", len(starts))]  # fmt: skip
+    for start in starts:
+        chunk = flat[start : start + _CHUNK_BYTES]
+        packed = blosc2.compress2(
+            chunk.data,
+            typesize=size,
+            codec=blosc2.Codec.ZSTD,
+            clevel=1,
+            filters=[shuffle_for(plain.dtype)],
+            nthreads=1,
+        )
+        parts += [struct.pack("<QQ", chunk.size, len(packed)), packed]
+    return b"".join(parts)
 
 
 def read_json(text: bytes | str, limits: WireLimits) -> Meta:

@@ -16,10 +16,11 @@ from engine_support import OWNER, a_model, an_image, make_campaign, serving
 
 from clopa_annotator.campaign.hosted_sessions import HostedSession
 from clopa_annotator.client.http_client import HttpEngineClient
-from clopa_annotator.server import app, freed_memory
+from clopa_annotator.server import app
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.undo_history import Step
 from clopa_annotator.session.upstream import Core
+from clopa_annotator.training import freed_memory
 from clopa_annotator.types import Confirmation, Image, PointPrompt, Proposal
 from clopa_annotator.wire.messages import Draft
 

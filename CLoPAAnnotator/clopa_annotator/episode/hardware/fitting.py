@@ -8,9 +8,14 @@ from dataclasses import replace
 import torch
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.footprint import Architecture
-from clopa_annotator.episode.memory_plan import CONTEXT_BYTES, MemoryPlan, plan_memory, room_beside_engine
-from clopa_annotator.episode.precision import autocast_dtype
+from clopa_annotator.episode.hardware.footprint import Architecture
+from clopa_annotator.episode.hardware.memory_plan import (
+    CONTEXT_BYTES,
+    MemoryPlan,
+    plan_memory,
+    room_beside_engine,
+)
+from clopa_annotator.episode.hardware.precision import autocast_dtype
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.session.model import LoadedModel
 

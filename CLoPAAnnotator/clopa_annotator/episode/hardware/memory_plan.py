@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.footprint import (
+from clopa_annotator.episode.hardware.footprint import (
     Architecture,
     click_bytes,
     footprint,
