@@ -24,6 +24,10 @@ def test_a_fault_fits_one_place_and_names_tests_that_are_there(mutant: Mutant) -
     assert mutants.test_ids(REPOSITORY, mutant.tests)
 
 
+def test_what_the_script_copies_is_there() -> None:
+    assert [name for name in mutants.COPIED if not (REPOSITORY / name).exists()] == []
+
+
 def test_no_fault_is_listed_twice() -> None:
     seen = [(m.where, m.anchor, m.instead) for m in mutants.MUTANTS]
     assert len(set(seen)) == len(seen)
