@@ -222,7 +222,7 @@ class ProposalSegment:
 
 
 def _drawSliceViews() -> None:
-    """Have the slice views drawn soon: Slicer's segmentation does not observe this label map, and tells nobody.
+    """Have the slice views drawn soon: the segmentation does not observe this label map, and tells nobody.
 
     An event of the segmentation would have other representations made anew too, the surface in 3D among them.
     """

@@ -20,7 +20,7 @@ ELSEWHERE = "Data"  # a module that takes no part in the tests, to leave ours
 KEYS = {"Esc": "Escape", "Del": "Delete"}
 NOT_OURS = (
     "vtkOpenGLState.cxx",  # a software renderer's complaint when a view is made as small as nothing
-    "and vtkSlicerMarkupsLogic with priority 0 already exists",  # Slicer's own, when a list of points is added
+    "and vtkSlicerMarkupsLogic with priority 0 already exists",  # Slicer's own
 )
 BAD = ("Warning", "Error", "Critical", "Fatal")
 
