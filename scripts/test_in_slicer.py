@@ -2,10 +2,10 @@
 
 python scripts/test_in_slicer.py --slicer PATH_OR_COMMAND [options] [arguments of pytest]
 
-PATH_OR_COMMAND is Slicer's executable, or a command line that starts one and hands its arguments on. Slicer runs
-with temporary settings, pytest in its own Python; what pytest needs is taken from a folder, made with pip where
-it is missing, and nothing is installed into Slicer. The engine runs in the project's environment. On Linux without a
-display a virtual one (Xvfb) is started. The exit code is pytest's.
+PATH_OR_COMMAND is Slicer's executable, or a command line that starts one and hands its arguments on. Slicer
+runs with temporary settings, pytest in its own Python; what pytest needs is taken from a folder, made with
+pip where it is missing, and nothing is installed into Slicer. The engine runs in the project's environment.
+On Linux without a display a virtual one (Xvfb) is started. The exit code is pytest's.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--slicer", default=os.environ.get("CLOPA_SLICER"), metavar="PATH_OR_COMMAND",
                         help="Slicer's executable or a command line; default: CLOPA_SLICER")  # fmt: skip
     parser.add_argument("--python-packages", type=Path, default=os.environ.get("CLOPA_SLICER_PACKAGES"),
-                        help="a folder with pytest for Slicer's Python; default: CLOPA_SLICER_PACKAGES, else "
-                             "build/slicer-python of the checkout, filled by pip when it is empty")  # fmt: skip
+                        help="a folder with pytest for Slicer; default: CLOPA_SLICER_PACKAGES, else "
+                             "build/slicer-python of the checkout, filled by pip")  # fmt: skip
     parser.add_argument("--engine-python", default=os.environ.get("CLOPA_TEST_PYTHON") or str(python()),
-                        help="the interpreter that engines run in; default: the project's environment")  # fmt: skip
+                        help="what engines run in; default: the project's environment")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=3600, help="seconds until Slicer is ended")
     parser.add_argument("--own-display", action="store_true", help="the command brings a display itself")
     parser.add_argument("--script", type=Path, help="run this Python file in Slicer instead of pytest")
@@ -106,7 +106,8 @@ class SlicerRun:
         real = REPOSITORY / "Testing" / "slicer" / "real"
         start = self._folder / "start.py"
         start.write_text(
-            f"import sys\nsys.path.insert(0, {str(real)!r})\nimport job\njob.run({json.dumps(json.dumps(job))})\n",
+            f"import sys\nsys.path.insert(0, {str(real)!r})\nimport job\n"
+            f"job.run({json.dumps(json.dumps(job))})\n",
             encoding="utf-8",
         )
         arguments = ["--no-splash", "--disable-settings", "--ignore-slicerrc", "--additional-module-paths",

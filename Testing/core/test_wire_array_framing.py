@@ -78,7 +78,7 @@ WITHOUT_THE_ENGINES_PACKAGES = """
 import importlib, pkgutil, sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"nnInteractive", "torch", "scipy", "SimpleITK", "fastapi", "pydantic", "typer"}:
+        if name.split(".")[0] in {"nnInteractive", "torch", "scipy", "SimpleITK", "fastapi"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import numpy as np
@@ -93,7 +93,7 @@ assert (unpack_bundle(pack_bundle({}, {"image": image}), WireLimits()).array("im
 
 
 def test_the_client_works_with_what_slicer_has_and_is_asked_to_install() -> None:
-    """A real Slicer could connect, and failed at the first image: nnInteractive's frames were imported to send it."""
+    """A real Slicer could connect, and failed at the first image: nnInteractive was imported to send it."""
     found = subprocess.run(
         [sys.executable, "-c", WITHOUT_THE_ENGINES_PACKAGES], capture_output=True, text=True, check=False
     )

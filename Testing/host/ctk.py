@@ -51,7 +51,7 @@ class ctkCollapsibleButton(qt.QWidget):
         self._forcing = True
         wanted = child not in self._hidden
         child.setVisible(wanted and not self._collapsed)
-        if wanted:  # or a later hide() would be taken for one that has been made already, and not be told
+        if wanted:  # or a later hide() would be taken for one that was made already
             child.setAttribute(qt.Qt.WA_WState_ExplicitShowHide, False)
         self._forcing = False
 
@@ -60,7 +60,7 @@ class ctkCollapsibleButton(qt.QWidget):
             event.child().installEventFilter(self)
 
     def eventFilter(self, child: Any, event: Any) -> bool:
-        """As in CTK: what is shown in a closed section stays hidden, and appears when the section is opened."""
+        """As in CTK: what is shown in a closed section stays hidden, and appears when it is opened."""
         kind = event.type()
         if kind in (qt.QEvent.ShowToParent, qt.QEvent.HideToParent) and not self._forcing:
             self._hidden = [known for known in self._hidden if known is not child]

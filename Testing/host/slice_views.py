@@ -173,11 +173,21 @@ class SliceView:
         self.resize(*size)
         self.node.SetFieldOfView(*field)
 
+    def look(self, path: str) -> None:
+        """What is on the screen: drawn anew only if somebody has asked for it, as in Slicer."""
+        if self.renderRequests:
+            self.forceRender()
+        self._save(path)
+
     def screenshot(self, path: str) -> None:
         self.forceRender()
+        self._save(path)
+
+    def _save(self, path: str) -> None:
         grab = vtk.vtkWindowToImageFilter()
         grab.SetInput(self._window)
         grab.ReadFrontBufferOff()
+        grab.ShouldRerenderOff()
         writer = vtk.vtkPNGWriter()
         writer.SetFileName(path)
         writer.SetInputConnection(grab.GetOutputPort())

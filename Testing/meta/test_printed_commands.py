@@ -82,16 +82,25 @@ class Parsed(Exception):
 
 def take_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts parse what they are given and do nothing with it."""
-    real = argparse.ArgumentParser.parse_args
+    real, real_known = argparse.ArgumentParser.parse_args, argparse.ArgumentParser.parse_known_args
+    within: list[bool] = []
 
     def parse(parser: argparse.ArgumentParser, given: Any = None, namespace: Any = None) -> Any:
+        within.append(True)
         real(parser, given, namespace)
         raise Parsed
+
+    def parse_known(parser: argparse.ArgumentParser, given: Any = None, namespace: Any = None) -> Any:
+        parsed = real_known(parser, given, namespace)
+        if not within:  # a script that hands the rest on
+            raise Parsed
+        return parsed
 
     def run(command: list[str], **_: object) -> None:
         raise Parsed(command)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", parse_known)
     monkeypatch.setattr(subprocess, "run", run)
     # Each script makes its own environment first; nothing is installed here.
     monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))

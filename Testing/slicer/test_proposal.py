@@ -128,6 +128,27 @@ def test_the_proposal_is_seen_in_the_slice_view(driver, tmp_path):
     assert colours[0].blue() == colours[0].red() and colours[1].blue() > colours[1].red() + 20
 
 
+def test_an_answer_is_drawn_without_anything_else_that_makes_the_view_draw(driver, tmp_path):
+    """In Slicer the mask of a click was to be seen when the mouse next moved over something that is drawn."""
+    import qt
+
+    volume = driver.add_volume()
+    driver.open_volume(volume)
+    view = driver.host.views["Red"]
+    ras, beside = (driver.world(volume, kji) for kji in (CENTRE, (15, 23, 28)))
+    view.jumpTo(ras)
+    driver.client.delay_s = 1.0
+    driver.click(ras)
+    driver.host.spin(0.4)  # the marker has been drawn, the answer is on its way
+    colours = []
+    for name in ("before", "after"):
+        view.look(str(tmp_path / f"{name}.png"))
+        colours.append(colourAt(qt.QImage(str(tmp_path / f"{name}.png")), *view.toXY(beside)))
+        driver.settle()
+        driver.host.spin(0.3)
+    assert colours[0].blue() == colours[0].red() and colours[1].blue() > colours[1].red() + 20
+
+
 def test_an_edit_by_hand_is_part_of_the_proposal(driver):
     import slicer
 

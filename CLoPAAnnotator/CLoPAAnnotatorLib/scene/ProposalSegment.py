@@ -176,6 +176,7 @@ class ProposalSegment:
             self._labelmap.GetPointData().GetScalars().Modified()
             self._labelmap.Modified()
             self._seen = (self._labelmap, self._labelmap.GetMTime())
+        _drawSliceViews()
 
     def noticeEdit(self) -> bool:
         """Whether somebody else has changed the voxels since this was last asked; a new name is no edit."""
@@ -226,6 +227,16 @@ class ProposalSegment:
         if self.segment is not None:
             with self._quietly():
                 self.node.GetSegmentation().RemoveSegment(SEGMENT_ID)
+
+
+def _drawSliceViews() -> None:
+    """Have the slice views drawn soon: the segmentation does not observe this label map, and tells nobody.
+
+    An event of the segmentation would have other representations made anew too, the surface in 3D among them.
+    """
+    manager = slicer.app.layoutManager()
+    for name in manager.sliceViewNames() if manager is not None else ():
+        manager.sliceWidget(name).sliceView().scheduleRender()
 
 
 def _filledBox(array: Mask) -> BoundsKji | None:

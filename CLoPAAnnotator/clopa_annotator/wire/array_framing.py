@@ -1,7 +1,8 @@
 """Arrays and bundles on the wire, checked before memory is taken for them.
 
-One array travels as nnInteractive 2.6 frames it (magic ``NNIA``, dtype name, shape, blosc2 chunks), written and
-read here because Slicer's Python has blosc2 and no nnInteractive. Several travel together with JSON in a *bundle*::
+One array travels as nnInteractive 2.6 frames it (magic ``NNIA``, dtype name, shape, blosc2 chunks), written
+and read here because Slicer's Python has blosc2 and no nnInteractive. Several travel together with JSON in a
+*bundle*::
 
     magic   4 bytes   b"CLPB"
     version 1 byte    1
@@ -193,8 +194,8 @@ def shuffle_for(dtype: np.dtype[Any]) -> Any:
 def pack(array: npt.NDArray[Any]) -> bytes:
     """The frame of one array, little-endian, compressed without loss.
 
-    blosc2 is told the true size of an element: with another one it packs some arrays of zeros so that it cannot
-    unpack them.
+    blosc2 is told the true size of an element: with another one it packs some arrays of zeros so that it
+    cannot unpack them.
     """
     import blosc2
 

@@ -1,7 +1,7 @@
 """What `scripts/test_in_slicer.py` has Slicer do: run pytest, or a script, in Slicer's own Python.
 
-Output goes to a file that the script outside shows: Slicer has no console on Windows, and redirects its streams
-on every system. Slicer is always ended, with the job's exit code, also after an exception.
+Output goes to a file that the script outside shows: Slicer has no console on Windows, and redirects its
+streams on every system. Slicer is always ended, with the job's exit code, also after an exception.
 """
 
 from __future__ import annotations
@@ -57,5 +57,5 @@ def _do(job: dict[str, Any]) -> int:
         return 0
     import pytest
 
-    # Slicer keeps the file descriptors of stdout and stderr for its own log, so only Python's streams are caught.
+    # Slicer keeps the descriptors of stdout and stderr for its own log: only Python's streams are caught.
     return int(pytest.main(["--capture=sys", "-p", "no:cacheprovider", *job["pytest"]]))

@@ -123,6 +123,10 @@ class RealSliceView:
         image = self._widget.grab().toImage()
         image.scaledToHeight(pixels, qt.Qt.SmoothTransformation).save(path)
 
+    def look(self, path: str) -> None:
+        """What is on the screen; nothing is drawn for it."""
+        self.sliceView().grab().toImage().save(path)
+
     def screenshot(self, path: str) -> None:
         self.forceRender()
         grab = vtk.vtkWindowToImageFilter()
