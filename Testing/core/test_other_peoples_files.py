@@ -117,9 +117,9 @@ def test_exports_of_weights_replace_nothing(
             export(campaign, "weights", tmp_path / "folder")
     mine = a_file(tmp_path / "mine.safetensors")
     command = ["weights", "export", str(tmp_path / "c"), "--version", "1", "--out"]
-    for taken in (mine, tmp_path / "folder"):
+    for taken, refusal in ((mine, "stays as it is"), (tmp_path / "folder", "holds something already")):
         assert main([*command, str(taken)]) == 2
-        assert "stays as it is" in " ".join(capsys.readouterr().err.split())
+        assert refusal in " ".join(capsys.readouterr().err.split())
     assert mine.read_text() == "of mine" and content_of(tmp_path / "folder").popitem()[1] == b"of mine"
     assert main([*command, str(tmp_path / "new" / "delta.safetensors")]) == 0
     assert (tmp_path / "new" / "delta.safetensors").stat().st_size > 100

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny_campaign
+from dicom_files import write_series
 from printed_commands import REPOSITORY, printed_in
 from report_support import write_run
 from tiny_campaign import confirm_case, confirm_five, make_episodes_tiny, tiny_config, tiny_dataset
@@ -22,12 +23,14 @@ model_folder = tiny_campaign.model_folder
 
 MINUTES = {"demo", "simulate", "evaluate", "pretrain"}
 """Too long to run as printed; their arguments are tested with the documents, themselves in ``test_cli``."""
+FROM_ELSEWHERE = (["models", "download"], ["models", "remove"])
+"""They fetch or remove what only the net has; ``test_cli_models`` runs them against a server of its own."""
 PRINTED = {
     " ".join(words[1:]): words[1:]
     for printed in printed_in(REPOSITORY / "README.md")
     if printed.is_block and printed.text.startswith("clopa ")
     for words in printed.commands()
-    if words[1] not in MINUTES
+    if words[1] not in MINUTES and words[1:3] not in FROM_ELSEWHERE
 }
 
 
@@ -39,6 +42,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterat
     with Campaign.create(folder / "campaign", CampaignConfig("Readme", 5), device="cpu") as campaign:
         for number in range(2):
             confirm_case(campaign, dataset, number)
+        case = dataset[3]
+        campaign.store.add_case(case.case_id, case.read()[0], source=case.image_path.name)
         learned = {n: v + 0.125 for n, v in campaign.model.base.items() if "norm" in n}
         campaign.registry.add_tensors(learned, parent=0, parameter_group="in")
     write_run(folder / "run1", (0.2, 0.5), "clopa-cn", with_pictures=False)
@@ -50,6 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterat
             request = campaign.next_episode()
             assert request is not None
             campaign.prepare_job(request)
+    write_series(folder / "dicom")
     yield folder
 
 
@@ -58,6 +64,12 @@ def filled(words: list[str], work: Path, fresh: Path) -> list[str]:
     given = {"N": "1", "NAME": "Capsules", "ID": "capsules-01", "LIBRARY": str(work / "library")}
     given |= {"DIR": str(work / "campaign"), "OUT": str(work / "run1"), "OUT2": str(work / "run2")}
     given["FILE"] = str(work / "dataset" / "imagesTr" / "phantom_003.nii.gz")
+    given |= {
+        "FOLDER": str(work / "dicom"),
+        "PATH": str(work / "dataset" / "labelsTr" / "phantom_003.nii.gz"),
+    }
+    if words[:2] == ["cases", "series"]:
+        given["DIR"] = str(work / "dicom")
     if words[:2] == ["campaign", "create"]:
         given["DIR"] = str(fresh)
     if words[:2] == ["episode", "run"]:
@@ -68,8 +80,9 @@ def filled(words: list[str], work: Path, fresh: Path) -> list[str]:
 
 @pytest.mark.parametrize("text", [text for text in PRINTED if not text.startswith("engine")])
 def test_a_printed_command_runs(
-    text: str, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CLOPA_CACHE_DIR", str(tmp_path / "cache"))
     words = PRINTED[text]
     if words[0] == "experts" and words[1] != "add" and not (work / "library").exists():
         assert main(filled(PRINTED["experts add LIBRARY --campaign DIR --name NAME"], work, tmp_path)) == 0
