@@ -186,6 +186,8 @@ def datasets(tmp_path):
     slicer.util.saveNode(node, str(tmp_path / "nnunet" / "imagesTr" / "a 1_0001.nii.gz"))
     slicer.mrmlScene.RemoveNode(node)
     (tmp_path / "msd" / "dataset.json").write_text(json.dumps({"training": []}))
+    channels = {"channel_names": {"0": "T1", "1": "T2"}}
+    (tmp_path / "nnunet" / "dataset.json").write_text(json.dumps(channels))
     (tmp_path / "list.csv").write_text("case;image\n".replace(";", ",") + "first,images/a 1.nii.gz\n"
                                        "second,images/b.nii.gz\n")  # fmt: skip
     return tmp_path

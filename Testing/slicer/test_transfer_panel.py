@@ -204,6 +204,7 @@ def test_a_server_writes_into_its_own_folder_and_no_local_one_is_asked_for(drive
 
 def test_stopping_says_what_stays_and_frees_the_buttons(driver, tmp_path):
     add_cases(driver, "one")
+    driver.ui.transferSection.collapsed = False
     driver.client.delay_s = 30.0
     driver.ui.labelsPath.currentPath = str(labels(tmp_path / "labels", "one"))
     driver.ui.importTarget.text = "1"
