@@ -22,7 +22,8 @@ def test_every_version_of_the_weights_is_written_but_the_base(campaign: Campaign
     for parent in (0, 1):
         campaign.registry.add_tensors(tensors, parent=parent, parameter_group="in")
         tensors = {name: value * 2 for name, value in tensors.items()}
-    out = export(campaign, "weights", tmp_path / "out" / "weights")
+    out = tmp_path / "out" / "weights"
+    export(campaign, "weights", out)
     assert sorted(p.name for p in out.iterdir()) == ["version-0001.safetensors", "version-0002.safetensors"]
     with safe_open(out / "version-0002.safetensors", framework="np") as file:
         about = file.metadata()
@@ -34,7 +35,9 @@ def test_confirmed_cases_are_written_in_the_format_that_is_asked_for(
     campaign: Campaign, dataset: MsdDataset, tmp_path: Path
 ) -> None:
     confirm_case(campaign, dataset, 0)
-    out = export(campaign, "segnrrd", tmp_path / "masks")
+    out = tmp_path / "masks"
+    report = export(campaign, "segnrrd", out)
+    assert report.written == (dataset[0].case_id,)
     assert len(list(out.rglob("*.seg.nrrd"))) == 1 and (out / "cases.json").exists()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from clopa_annotator.client.calls import Call
 from clopa_annotator.errors import CaseTaken, ConfigError, UnknownCase
-from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of
 from clopa_annotator.testing.fake_calls import ScriptedCalls
 from clopa_annotator.testing.fake_campaign import FakeCampaign
@@ -118,5 +117,7 @@ class FakeTransfers(ScriptedCalls):
         def on_step(done: int, total: int, outcome: Outcome) -> None:
             if on_progress is not None:
                 on_progress(Progress(done, total, outcome.case_id))
+
+        from clopa_annotator.importers.import_run import run_import  # it reads files: slow to import
 
         return run_import(order, FakeReceiver(self.campaign, self._annotator), on_step)
