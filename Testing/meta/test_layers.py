@@ -219,14 +219,15 @@ def test_the_core_never_imports_the_gui(path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", TORCH_FREE)
-def test_what_slicer_needs_loads_no_torch_in_a_fresh_process(part: str) -> None:
+def test_what_slicer_needs_loads_neither_torch_nor_simpleitk_in_a_fresh_process(part: str) -> None:
     folder = CORE.joinpath(*part.split("."))
     files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     names = [module_of(p) for p in files if p.stem != "random_model"]
     program = (
         f"import sys, importlib; sys.path.insert(0, {str(ROOT)!r})\n"
         f"for name in {names!r}: importlib.import_module(name)\n"
-        "assert 'torch' not in sys.modules, 'torch was loaded'"
+        "found = {'torch', 'SimpleITK'} & set(sys.modules)\n"
+        "assert not found, f'{found} were loaded'"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
