@@ -44,3 +44,11 @@ def test_the_median_function_is_short(capsys: pytest.CaptureFixture[str]) -> Non
     with capsys.disabled():
         print("\nlongest functions: " + ", ".join(f"{name} ({n})" for n, name in everything[-5:]))
     assert everything[len(everything) // 2][0] <= 12
+
+
+def test_no_two_files_of_the_tests_share_a_name() -> None:
+    """pytest puts every folder on one path: of two modules of one name only the first would be found."""
+    folders = ("Testing", "scripts", "benchmarks")
+    names = [p.name for f in folders for p in (REPOSITORY / f).rglob("*.py") if p.name != "conftest.py"]
+    twice = {name for name in names if names.count(name) > 1}
+    assert not twice, f"several files are called {sorted(twice)}"

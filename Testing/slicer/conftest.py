@@ -102,11 +102,11 @@ def engine(panel, tmp_path, monkeypatch):
 def make_campaign(folder):
     """A campaign with a tiny network; in Slicer the engine's own Python makes it, as there is no torch."""
     if inside_slicer():
-        command = [engine_python(), str(TESTING / "slicer" / "tiny_campaign.py"), str(folder)]
+        command = [engine_python(), str(TESTING / "slicer" / "campaign_folder.py"), str(folder)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "CLoPAAnnotator")}
         subprocess.run(command, check=True, env=environment)
         return
     pytest.importorskip("torch", reason="the engine needs torch")
-    from tiny_campaign import make
+    from campaign_folder import make
 
     make(folder)
