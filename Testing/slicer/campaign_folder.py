@@ -1,4 +1,4 @@
-"""Makes a campaign whose model is a tiny network with random weights: ``python campaign_folder.py FOLDER``."""
+"""Makes a campaign with a tiny network of random weights: ``python campaign_folder.py FOLDER``."""
 
 from __future__ import annotations
 
