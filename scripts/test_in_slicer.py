@@ -120,7 +120,7 @@ class SlicerRun:
         if result.is_file():
             return int(result.read_text(encoding="utf-8"))
         print((self._folder / "slicer.txt").read_text("utf-8", "replace")[-4000:], file=sys.stderr)
-        what = f"was ended after {self._timeout_s:.0f} s" if code == 124 else f"ended by itself (code {code})"
+        what = "was ended: its time was up" if code == 124 else f"ended by itself (code {code})"
         print(f"Slicer {what} before the job was done; above is what it said.", file=sys.stderr)
         return 124 if code == 124 else 1
 
