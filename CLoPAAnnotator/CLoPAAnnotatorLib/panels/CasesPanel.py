@@ -136,6 +136,7 @@ class CasesPanel:
         self.refresh()
         ids = [source.caseId for source in self._workspace.state.sources]
         if self._workspace.session.caseId in ids:
+            self.ui.casesTable.clearSelection()  # of several rows, which an export may select, one is added to
             self.ui.casesTable.selectRow(ids.index(self._workspace.session.caseId))
 
     def _say(self, sentence: str, mood: Mood) -> None:
@@ -165,6 +166,7 @@ class CasesPanel:
         if (selected or workspace.session.caseId) in ids:
             row = ids.index(selected or workspace.session.caseId)
             if row not in {index.row() for index in table.selectionModel().selectedRows()}:
+                table.clearSelection()
                 table.selectRow(row)  # and leave a selection of several, for an export, as it is
         table.blockSignals(False)
         if changed:
