@@ -136,7 +136,7 @@ class CasesPanel:
         self.refresh()
         ids = [source.caseId for source in self._workspace.state.sources]
         if self._workspace.session.caseId in ids:
-            self.ui.casesTable.clearSelection()  # of several rows, which an export may select, one is added to
+            self.ui.casesTable.clearSelection()  # where several rows may be selected, a row is added
             self.ui.casesTable.selectRow(ids.index(self._workspace.session.caseId))
 
     def _say(self, sentence: str, mood: Mood) -> None:
