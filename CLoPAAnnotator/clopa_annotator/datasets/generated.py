@@ -1,4 +1,4 @@
-"""Generated tasks by name: ``generated:vessels``, ``generated:lesion``, ``generated:capsules``.
+"""Generated tasks by name: ``generated:vessels``, ``generated:lesion``, ``generated:capsules``, ``generated:organ``.
 
 Each is a stream of cases of one task that no base model has been taught, as far from the base's own training
 volumes as a new clinical task is: whoever wants to see a strategy learn needs no data. A task's volumes are
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
 from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, write_msd_dataset
+from clopa_annotator.datasets.organs import OrganSpec, make_organ
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
 from clopa_annotator.datasets.vessels import VesselSpec, make_vessels
 from clopa_annotator.errors import DatasetError
@@ -25,6 +26,7 @@ TASKS: dict[str, Callable[[int], tuple[Image, Mask]]] = {
     "vessels": lambda seed: make_vessels(VesselSpec(), seed),
     "lesion": lambda seed: make_lesion(LesionSpec(), seed),
     "capsules": lambda seed: make_phantom(PhantomSpec(), seed),
+    "organ": lambda seed: make_organ(OrganSpec(), seed),
 }
 _SEEDS = {name: 1_000_003 * (number + 1) for number, name in enumerate(TASKS)}
 
