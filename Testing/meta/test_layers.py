@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": VALUES | {"session", "client", "importers", "wire"},
     # experiments, and the command line
     "experiments": VALUES
-    | {"cache", "campaign", "datasets", "episode", "evaluation", "models", "registry", "training"},
+    | {"session", "cache", "campaign", "datasets", "episode", "evaluation", "models", "registry", "training"},
     "commands": VALUES
     | {"session", "cache", "experts", "registry", "models", "datasets", "evaluation", "exporters", "pretrain"}
     | {"importers", "training", "campaign", "server", "experiments"},

@@ -25,9 +25,11 @@ from clopa_annotator.commands.options import (
     Seed,
     Strategy,
     StreamClicks,
+    Suggestions,
     Test,
     TestLimit,
     Tolerance,
+    Unprompted,
     Workers,
 )
 from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
@@ -59,6 +61,7 @@ SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
         {
             "version": "version",
             "n": "cases",
+            "dice_zero": "no click",
             "dice_init": "first Dice",
             "dice_final": "last Dice",
             "dice_nauc": "Dice area",
@@ -145,6 +148,8 @@ def simulate(
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
+    suggestions: Suggestions = True,
+    unprompted: Unprompted = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -157,7 +162,8 @@ def simulate(
     plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
-        tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
+        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
+        overwrite=overwrite,
     )  # fmt: skip
     for sentence in plan.remarks():
         remark(sentence)

@@ -8,13 +8,6 @@ argmax. A sample whose prediction equals its target drops out of the later steps
 Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour
 drops out, and by default the patch follows the newest prompt across the whole image, as the session's does,
 so that training sees the padding that inference sees.
-
-Typical use in an episode::
-
-    samples = [WindowSample(normalise(image), target) for ...]      # whole images or crops, any shape
-    result = run_window(network, samples, PointPrompter(), rng, WindowSettings(steps=6, rules=rules),
-                        backward=True, on_microstep=yield_to_clicks)
-    optimiser.step(); optimiser.zero_grad()
 """
 
 from __future__ import annotations
@@ -31,7 +24,7 @@ from torch import Tensor, nn
 from clopa_annotator.episode.hardware.device_prompts import click_both, overlaps
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
-from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region
+from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region, uniform_voxel
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 
 Criterion = Callable[[Any, Tensor], Tensor]
@@ -71,6 +64,11 @@ class WindowSettings:
         criterion: loss per sample, see `loss`.
         follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
             the image, for samples that already are one patch.
+        emphasis: see `EpisodeSettings`.
+        reach: how far from a prompt, in voxels, the emphasis reaches.
+        unprompted: share of the samples that begin without any prompt, as a suggestion does: with a look at
+            the whole of the image, then a close one where it is larger than a patch. Clicks correct what
+            these gave, as they correct a suggestion.
     """
 
     steps: int = 6
@@ -81,6 +79,7 @@ class WindowSettings:
     follow: bool = True
     emphasis: float = 0.0
     reach: int = 6
+    unprompted: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batch < 0:
@@ -105,7 +104,7 @@ class WindowResult:
         return float(np.mean(self.losses)) if self.losses else float("nan")
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
     """One sample on its way through the window."""
 
@@ -114,6 +113,7 @@ class _Running:
     canvas: PromptCanvas
     target: Region
     on_device: Tensor
+    looks: int = 0  # without a prompt, still to come
 
 
 @dataclass
@@ -182,6 +182,9 @@ def _start(
 ) -> _Running:
     canvas = PromptCanvas(sample.image, settings.rules)
     target = sample.target.cpu().numpy().astype(bool)
+    if settings.unprompted and rng.random() < settings.unprompted:
+        closer = canvas.look_around()
+        return _Running(index, sample, canvas, target, sample.target.bool(), looks=int(closer))
     prompts = prompter.initial(target, rng)
     for prompt in prompts:
         canvas.add(prompt)
@@ -195,7 +198,28 @@ def _start(
 def _correct(
     running: list[_Running], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
 ) -> list[_Running]:
-    """Add the next corrections; the samples with something left to correct."""
+    """Add the next corrections; the samples with something left to correct, or to look at."""
+    looking = [r for r in running if r.looks]
+    for r in looking:
+        _look_closer(r, rng)
+    clicked = _click([r for r in running if r not in looking], prompter, rng, settings)
+    return [r for r in running if r in looking or r in clicked]
+
+
+def _look_closer(r: _Running, rng: np.random.Generator) -> None:
+    """A close look where the first one found something, or should have."""
+    r.looks -= 1
+    k, j, i = r.target.shape
+    found = uniform_voxel(r.canvas.previous.cpu().numpy() | r.target, rng)
+    r.canvas.look_closer(found or (k // 2, j // 2, i // 2))
+
+
+def _click(
+    running: list[_Running], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
+) -> list[_Running]:
+    """Click on what is wrong; the samples where something was."""
+    if not running:
+        return []
     if _draws_there(prompter, running[0].on_device):
         pairs = [(r.canvas.previous, r.on_device) for r in running]
         found = click_both([p & ~t for p, t in pairs], [t & ~p for p, t in pairs], rng)
@@ -264,10 +288,7 @@ def _forward(
         summed = settings.criterion(output, target).sum()
         finest = output if isinstance(output, Tensor) else output[0]
         if settings.emphasis:
-            summed = summed + settings.emphasis * _near(finest, target, inputs, settings)
+            near = entropy_near_prompts(finest, target, inputs, settings.reach)
+            summed = summed + settings.emphasis * near.sum()
     margin = finest.detach()
     return summed, margin[:, 1] > margin[:, 0]
-
-
-def _near(logits: Tensor, target: Tensor, inputs: Tensor, settings: WindowSettings) -> Tensor:
-    return entropy_near_prompts(logits, target, inputs, settings.reach).sum()

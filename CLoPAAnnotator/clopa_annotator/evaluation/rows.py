@@ -181,6 +181,8 @@ class CaseRow:
         nsd_first_shown: NSD of the first proposal.
         nsd_confirmed: NSD of the last proposal.
         seconds: time of all predictions.
+        dice_zero: Dice without a prompt; NaN if it was not measured.
+        nsd_zero: NSD without a prompt.
     """
 
     part: Part
@@ -195,6 +197,8 @@ class CaseRow:
     nsd_first_shown: float
     nsd_confirmed: float
     seconds: float
+    dice_zero: float = NAN
+    nsd_zero: float = NAN
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,8 @@ def case_row(curve: CaseCurve, part: Part, order: int) -> CaseRow:
         nsd_first_shown=curve.nsd[0],
         nsd_confirmed=curve.nsd[-1],
         seconds=sum(curve.seconds),
+        dice_zero=curve.dice_zero,
+        nsd_zero=curve.nsd_zero,
     )
 
 

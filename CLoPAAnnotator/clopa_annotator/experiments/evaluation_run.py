@@ -124,7 +124,7 @@ class _Measure:
         number = next(n for n, case in enumerate(self.cases) if case.case_id == job.case_id)
         protocol = ProtocolSettings(clicks=settings.clicks, tolerance_mm=settings.tolerance_mm)
         case, clicking = self.cases[number], Clicking(settings.seed, job.run)
-        curve = annotate(_kept_subject(settings), case, protocol, clicking)
+        curve = annotate(_kept_subject(settings), case, protocol, clicking, unprompted=job.run == 0)
         if job.run == 0:
             pictures.record(self.out, curve, *case.read(), number=number + 1)
         return curve

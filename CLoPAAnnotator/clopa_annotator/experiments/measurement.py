@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, Protocol
@@ -12,7 +13,11 @@ from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.metrics import dice, nsd
 from clopa_annotator.experiments.result_cache import ResultCache, case_id_of
+from clopa_annotator.session.logits import best_cpu_precision
+from clopa_annotator.session.suggesting import LocalSuggester, suggest
+from clopa_annotator.types import Image, Mask
 
 FirstPrompt = Literal["strategy", "points", "box"]
 EXPERT_DICE = 0.9
@@ -64,6 +69,7 @@ def annotate(
     recall: ResultCache | None = None,
     *,
     confirming: bool = False,
+    unprompted: bool = False,
 ) -> CaseCurve:
     """Annotate one case with the campaign's live weights.
 
@@ -74,6 +80,7 @@ def annotate(
         clicking: seed and kind of the clicks.
         recall: earlier work; asked only where the answer is a function of registered weights.
         confirming: the reference is about to be confirmed: an online strategy learns from it.
+        unprompted: measure as well what the weights give before the first click.
     """
     box_first = clicking.box_first(campaign)
 
@@ -81,13 +88,14 @@ def annotate(
         image, reference = case.read()
         rng = case_rng(clicking.seed, clicking.run, case.case_id)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
+        zero = unprompted_scores(campaign, image, reference, protocol) if unprompted else (math.nan, math.nan)
         with campaign.annotating() as session:
             curve = run_case(
                 session, image, reference, annotator, protocol, case_id=case.case_id, run=clicking.run
             )
             if confirming:
                 campaign.learn_from(session, case.case_id, reference)
-            return curve
+            return replace(curve, dice_zero=zero[0], nsd_zero=zero[1])
 
     version = campaign.model.version
     if recall is None or version < 0 or (confirming and campaign.online is not None):
@@ -98,9 +106,20 @@ def annotate(
         "case": case_id_of(case),
         "clicking": [clicking.seed, clicking.run, box_first],
         "protocol": asdict(protocol),
+        "unprompted": unprompted,
         "within": repr(campaign.strategy.online) if campaign.strategy.learns_within_case else "",
     }
     return replace(recall.curve(key, compute), version=version)
+
+
+def unprompted_scores(
+    campaign: Campaign, image: Image, reference: Mask, protocol: ProtocolSettings
+) -> tuple[float, float]:
+    """Dice and NSD of what the live weights give for an image without any prompt."""
+    suggester = LocalSuggester(campaign.model, best_cpu_precision())
+    mask = suggest(suggester, image).mask
+    tolerance, spacing = protocol.tolerance_mm, image.geometry.spacing_kji_mm
+    return dice(mask, reference), math.nan if tolerance is None else nsd(mask, reference, spacing, tolerance)
 
 
 def _weights_id(campaign: Campaign, version: int) -> str:
@@ -115,6 +134,8 @@ def measure(
     protocol: ProtocolSettings,
     clicking: Clicking,
     recall: ResultCache | None = None,
+    *,
+    unprompted: bool = False,
 ) -> Iterator[tuple[LabelledCase, CaseCurve]]:
     """Annotate cases with the weights now in use; nothing is confirmed.
 
@@ -124,6 +145,7 @@ def measure(
         protocol: how each is annotated.
         clicking: seed and kind of the clicks.
         recall: earlier work.
+        unprompted: see `annotate`.
     """
     for case in cases:
-        yield case, annotate(campaign, case, protocol, clicking, recall)
+        yield case, annotate(campaign, case, protocol, clicking, recall, unprompted=unprompted)

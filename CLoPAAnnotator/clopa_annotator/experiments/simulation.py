@@ -102,6 +102,7 @@ def run_simulation(
         strategy=settings.strategy,
         schedule=settings.schedule,
         seed=settings.seed,
+        unprompted=settings.unprompted if settings.suggestions else 0.0,
     )
     run = _Run(settings, progress, recall)
     folder.claim(CAMPAIGN)
@@ -255,10 +256,12 @@ def _test_versions(
         with campaign.using(version):
             for number in range(settings.first_run, settings.first_run + settings.runs):
                 clicking = Clicking(settings.seed + 1, number, settings.first_prompt)
-                measured = measure(campaign, held_out, protocol, clicking, run.recall)
+                first = number == settings.first_run
+                ask = first and settings.suggestions
+                measured = measure(campaign, held_out, protocol, clicking, run.recall, unprompted=ask)
                 for order, (case, curve) in enumerate(measured, start=1):
                     run.test.append(curve)
-                    if number == settings.first_run:
+                    if first:
                         with folder.making(pictures.file_name("test", order, curve.version)):
                             pictures.record(folder.out, curve, *case.read(), number=order)
                     run.progress.advance(f"version {version}, {case.case_id}: first {curve.dice[0]:.2f}")

@@ -30,6 +30,8 @@ class SimulationSettings:
         tolerance_mm: of the surface Dice; None leaves it out.
         threshold: Dice with which the annotator is content: the stream's cases end there, NoI counts to it.
         device: of the network.
+        suggestions: episodes also train without a prompt, and what that gives is measured.
+        unprompted: share of the training samples without one; None for the schedule's.
         final_episode: train once more on what is left when the stream ends.
         overwrite: replace an earlier run in the same folder.
         report: write ``report.html``, which takes seconds.
@@ -50,6 +52,8 @@ class SimulationSettings:
     tolerance_mm: float | None = 1.0
     threshold: float = EXPERT_DICE
     device: str = "auto"
+    suggestions: bool = True
+    unprompted: float | None = None
     final_episode: bool = False
     overwrite: bool = False
     report: bool = True

@@ -37,6 +37,7 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
+from clopa_annotator.types.suggestion import WholeImageAnswer
 
 __all__ = [
     "BoxPrompt",
@@ -64,4 +65,5 @@ __all__ = [
     "Standing",
     "TimedPrompt",
     "WeightsVersion",
+    "WholeImageAnswer",
 ]
