@@ -13,6 +13,7 @@ from tiny_session import SHAPE, a_walk, an_image
 
 from clopa_annotator.errors import ConfigError, ImageError
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.session import upstream
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.upstream import REFINEMENT_SEED, Core
 from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt
@@ -36,7 +37,8 @@ def ask_bare(bare, prompt):
         add(prompt.mask, prompt.positive, interaction_bbox=[list(b) for b in prompt.bounds_kji])
 
 
-def test_the_same_prompts_give_the_same_voxels_as_nninteractives_own_session(folder, session):
+def test_the_same_prompts_give_the_same_voxels_as_nninteractives_own_session(folder, session, monkeypatch):
+    monkeypatch.setattr(upstream, "is_upstreams", lambda patch: True)  # as with a patch of 192
     bare = nnInteractiveInferenceSession(torch.device("cpu"), torch_n_threads=1)
     bare.initialize_from_trained_model_folder(str(folder))
     bare.set_image(an_image().voxels[None])

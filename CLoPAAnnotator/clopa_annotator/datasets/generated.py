@@ -1,4 +1,4 @@
-"""Generated tasks by name: ``generated:vessels``, ``generated:lesion``, ``generated:capsules``, ``generated:organ``.
+"""Generated tasks by name, for instance ``generated:vessels``; `TASKS` holds them.
 
 Each is a stream of cases of one task that no base model has been taught, as far from the base's own training
 volumes as a new clinical task is: whoever wants to see a strategy learn needs no data. A task's volumes are

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from clopa_annotator.datasets.scenery import Field, Flags, grid, largest_part, scan, smooth_field, tissues
@@ -71,11 +72,10 @@ def make_organ(spec: OrganSpec, seed: int) -> tuple[Image, Mask]:
     return image, np.asarray(organ, dtype=np.uint8)
 
 
-def _body(shape: Kji, centre: Field, half: Field, bumps: Field) -> Flags:
+def _body(shape: Kji, centre: npt.ArrayLike, half: npt.ArrayLike, bumps: Field) -> Flags:
     """A bumpy ellipsoid, from three axes instead of three volumes."""
-    axes = [
-        ((np.arange(n, dtype=np.float32) - c) / h) ** 2 for n, c, h in zip(shape, centre, half, strict=True)
-    ]
+    where = zip(shape, np.asarray(centre, float), np.asarray(half, float), strict=True)
+    axes = [((np.arange(n, dtype=np.float32) - np.float32(c)) / np.float32(h)) ** 2 for n, c, h in where]
     distance = np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :])
     return np.asarray(distance < 1 + bumps, dtype=np.bool_)
 
@@ -85,7 +85,9 @@ def _paint_neighbours(
 ) -> None:
     extent = np.asarray(spec.shape_kji, dtype=float)
     for _ in range(spec.neighbours):
-        body = _body(spec.shape_kji, extent * rng.uniform(0.1, 0.9, 3), extent * rng.uniform(0.08, 0.16, 3), bumps)
+        body = _body(
+            spec.shape_kji, extent * rng.uniform(0.1, 0.9, 3), extent * rng.uniform(0.08, 0.16, 3), bumps
+        )
         volume[body & free] = spec.organ + rng.choice([-1, 1]) * rng.uniform(0.06, 0.1)
 
 

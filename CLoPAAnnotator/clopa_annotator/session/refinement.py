@@ -1,21 +1,21 @@
 """Where a coarse answer is refined: boxes of one patch that cover what changed, as few as will do.
 
-nnInteractive covers the change with boxes around its own voxels and counts as covered what lies 24 voxels from
-a box's side, which is an eighth of its patch of 192. Of a patch of 64 that leaves 16 voxels per axis: a liver
-of 145 x 163 x 23 voxels takes 191 boxes, most of them seen nine times over. Here the margin is an eighth of
-whatever the patch is, a side at the image's border needs none (there is nothing beyond it to see), and the
-boxes tile the change instead of being drawn one after another: 12 for the same liver.
+nnInteractive covers the change with boxes around its own voxels and counts as covered what lies 24 voxels
+from a box's side, which is an eighth of its patch of 192. Of a patch of 64 that leaves 16 voxels per axis: a
+liver takes a hundred boxes and more. Here the margin is an eighth of whatever the patch is, a side at the
+image's border needs none (there is nothing beyond it to see), and the boxes tile the change instead of being
+drawn one after another: about ten for the same liver (``benchmarks/large_structures.py`` counts them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.geometry import BoundsKji, Kji, bounding_box
+from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 
 MARGIN_SHARE = 8
 """A margin is the patch's side divided by this."""
@@ -23,54 +23,64 @@ UPSTREAM_MARGIN = 24
 """nnInteractive's own margin; where ours would be the same, its own boxes are taken."""
 
 Change = npt.NDArray[np.bool_]
+Sides = Mapping[int, tuple[int, int]]
 
 
-def margins(patch_kji: Kji) -> Kji:
-    """How far from each side of a patch its answer is trusted."""
-    k, j, i = (p // MARGIN_SHARE for p in patch_kji)
-    return (k, j, i)
+def is_upstreams(patch_kji: Kji) -> bool:
+    """Whether nnInteractive's own boxes are right for a patch: it has the size that they were made for."""
+    return all(p // MARGIN_SHARE >= UPSTREAM_MARGIN for p in patch_kji)
 
 
-def refinement_boxes(change: Change, patch_kji: Kji) -> tuple[BoundsKji, ...]:
+def refinement_boxes(
+    change: Change, patch_kji: Kji, shape_kji: Kji | None = None, origin_kji: Kji = (0, 0, 0)
+) -> tuple[BoundsKji, ...]:
     """Boxes of one patch that cover every changed voxel, the fullest first.
 
     Args:
-        change: (k, j, i) of the whole image.
+        change: (k, j, i) of the image, or of a part of it.
         patch_kji: the network's patch.
+        shape_kji: of the image; None where ``change`` is all of it.
+        origin_kji: where ``change`` begins in the image.
 
     Returns:
-        Half-open boxes. Along an axis that is longer than the patch they lie within the image; along a shorter
-        one they have it in their middle. Empty if nothing changed.
+        Half-open boxes. Along an axis that is longer than the patch they lie within the image; along a
+        shorter one they have it in their middle. Empty if nothing changed.
     """
-    best: list[tuple[int, BoundsKji]] = []
-    for order in permutations(range(3)):
-        found = list(_tiles(change, patch_kji, order, {}))
-        if not best or len(found) < len(best):
+    best: list[tuple[int, BoundsKji]] | None = None
+    (k, j, i) = change.shape if shape_kji is None else shape_kji
+    # An axis that one patch holds is not cut: its place in the order changes nothing.
+    whole = [axis for axis, n in enumerate((k, j, i)) if n <= patch_kji[axis]]
+    cut = [axis for axis in range(3) if axis not in whole]
+    for order in permutations(cut):
+        found = list(_tiles(change, patch_kji, (*whole, *order), origin_kji, {}, (k, j, i)))
+        if best is None or len(found) < len(best):
             best = found
-    return tuple(box for _, box in sorted(best, key=lambda tile: (-tile[0], tile[1])))
+    return tuple(box for _, box in sorted(best or (), key=lambda tile: (-tile[0], tile[1])))
 
 
 def _tiles(
-    change: Change, patch_kji: Kji, axes: tuple[int, ...], sides: dict[int, tuple[int, int]]
+    change: Change, patch_kji: Kji, axes: tuple[int, ...], origin_kji: Kji, sides: Sides, length_kji: Kji
 ) -> Iterator[tuple[int, BoundsKji]]:
     """Cut along one axis after the other; each slab anew, so that a slab takes no more than it needs."""
     bounds = bounding_box(change)
     if bounds is None:
         return
     if not axes:
-        (a, b, c) = (sides[axis] for axis in range(3))
-        yield int(np.count_nonzero(change)), (a, b, c)
+        yield int(np.count_nonzero(change)), (sides[0], sides[1], sides[2])
         return
-    axis, length, patch = axes[0], change.shape[axes[0]], patch_kji[axes[0]]
-    done = 0
-    for low in _lows(bounds[axis], length, patch):
+    change = change[box_slices(bounds)]
+    (k, j, i) = (o + low for o, (low, _) in zip(origin_kji, bounds, strict=True))
+    axis, length, patch = axes[0], length_kji[axes[0]], patch_kji[axes[0]]
+    start = (k, j, i)[axis]
+    stop, done = start + change.shape[axis], start
+    for low in _lows((start, stop), length, patch):
         high = low + patch
-        end = length if high >= length else high - patch // MARGIN_SHARE
-        slab = np.zeros_like(change)
-        here = tuple(slice(done, end) if a == axis else slice(None) for a in range(3))
-        slab[here] = change[here]
-        yield from _tiles(slab, patch_kji, axes[1:], {**sides, axis: (low, high)})
-        done = end
+        end = stop if high >= length else min(stop, high - patch // MARGIN_SHARE)
+        slab = change[tuple(slice(done - start, end - start) if a == axis else slice(None) for a in range(3))]
+        at = (done if axis == 0 else k, done if axis == 1 else j, done if axis == 2 else i)
+        if end > done:
+            yield from _tiles(slab, patch_kji, axes[1:], at, {**sides, axis: (low, high)}, length_kji)
+            done = end
 
 
 def _lows(wanted: tuple[int, int], length: int, patch: int) -> list[int]:

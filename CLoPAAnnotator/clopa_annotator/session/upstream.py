@@ -1,8 +1,10 @@
 """The one place that touches nnInteractive's private parts.
 
-`Core` is nnInteractive 2.6's own inference session with three things changed: what it prints goes to our
-logger, its answer is checked and compared instead of arg-maxed (see `logits`), and the log of overwritten
-regions that it keeps for its single-level undo is left to the caller, who can then keep many.
+`Core` is nnInteractive 2.6's own inference session with these things changed: what it prints goes to our
+logger, its answer is checked and compared instead of arg-maxed (see `logits`), the log of overwritten regions
+that it keeps for its single-level undo is left to the caller, who can then keep many, looks from further away
+are prepared at less cost on CPUs (`zooming`), and with a patch that is smaller than nnInteractive's own fewer
+boxes are refined (`refinement`). Only the last of these changes answers.
 
 The underscore names used here are private to nnInteractive; ``nninteractive==2.6.*`` is pinned for that
 reason and a contract test holds them.
@@ -11,7 +13,7 @@ reason and a contract test holds them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +25,11 @@ from nnInteractive.utils import crop
 from nnunetv2.utilities.label_handling import label_handling
 
 from clopa_annotator.errors import ImageError
-from clopa_annotator.geometry import BoundsKji
+from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.session.checks import binary_mask
 from clopa_annotator.session.lean import inference_session, nnInteractiveInferenceSession
+from clopa_annotator.session.refinement import is_upstreams, refinement_boxes
+from clopa_annotator.session.zooming import PREVIOUS, box_of, previous_as_seen, sides_of, zoomed_input
 from clopa_annotator.types import (
     BoxPrompt,
     LassoPrompt,
@@ -112,6 +116,57 @@ class Core(nnInteractiveInferenceSession):  # type: ignore[misc]
                 " or so large that their spread overflows. Check the image's contents."
             )
         self.set_target_buffer(np.zeros(voxels.shape, np.uint8))
+
+    def _build_network_input(
+        self, prediction_center: Sequence[int], zoom_out_factor: float
+    ) -> tuple[torch.Tensor, list[int], list[list[int]], torch.Tensor]:
+        """Upstream's input with its sides, its box and the mask before; see `zooming.zoomed_input`."""
+        patch, centre = self._patch, (prediction_center[0], prediction_center[1], prediction_center[2])
+        sides = sides_of(patch, zoom_out_factor)
+        ours = sides != patch and self.device.type == "cpu" and self._get_prev_seg_channel() == PREVIOUS
+        if not ours or not isinstance(self.interactions, torch.Tensor):
+            answer: tuple[torch.Tensor, list[int], list[list[int]], torch.Tensor]
+            answer = super()._build_network_input(prediction_center, zoom_out_factor)
+            return answer
+        thin = self._get_dilation_channels_for_resample()
+        seen = zoomed_input(
+            self.preprocessed_image[0],
+            self.interactions,
+            range(self.num_interaction_channels),
+            float(self.current_interaction_intensity),
+            centre,
+            zoom_out_factor,
+            patch,
+            thin,
+        )
+        before = previous_as_seen(self.interactions[PREVIOUS], centre, zoom_out_factor, patch)
+        return seen, list(sides), [list(side) for side in box_of(centre, sides)], before
+
+    def _plan_refinement_bboxes(
+        self, pred: torch.Tensor, scaled_bbox: list[list[int]], force_full_refine: bool
+    ) -> list[list[list[int]]]:
+        """Upstream's boxes for a patch like its own, else those of `refinement`."""
+        planned = self._clip_bbox_to_shape(scaled_bbox, self.buffer.shape)
+        if is_upstreams(self._patch) or planned is None:
+            boxes: list[list[list[int]]] = super()._plan_refinement_bboxes(
+                pred, scaled_bbox, force_full_refine
+            )
+            return boxes
+        if force_full_refine:
+            planned = self._union_bboxes(planned, self._compute_prev_seg_positive_bbox())
+        change = self._compute_local_diff_map(pred, scaled_bbox, planned)
+        if force_full_refine:
+            self._mark_prev_seg_in_local_diff(change, planned)
+        (k, j, i), (a, b, c) = self.buffer.shape, (low for low, _ in planned)
+        found = refinement_boxes(change.cpu().numpy() > 0, self._patch, (k, j, i), (a, b, c))
+        if not found:  # as upstream: the annotator clicked there, so something is wrong there
+            found = (box_of(tuple(self.new_interaction_centers[-1]), self._patch),)
+        return [[list(side) for side in box] for box in found]
+
+    @property
+    def _patch(self) -> Kji:
+        k, j, i = (int(p) for p in self.configuration_manager.patch_size)
+        return (k, j, i)
 
     @property
     def buffer(self) -> npt.NDArray[np.uint8]:
