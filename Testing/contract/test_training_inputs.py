@@ -18,12 +18,15 @@ from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_windo
 from clopa_annotator.episode.prompt_canvas import PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Place, Sampler
+from clopa_annotator.episode.tour import Shown, Tour
 from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.patches import normalise
 from clopa_annotator.session.prompt_encoder import PromptEncoder
 from clopa_annotator.session.suggesting import LocalSuggester
+from clopa_annotator.session.zooming import zooms
 from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import Image, PointPrompt, Prompt
 
@@ -112,3 +115,86 @@ def test_an_episode_sees_what_a_suggestion_sees(model: LoadedModel) -> None:
         assert len(seen) == 2
         assert torch.equal(seen[0], seen[1])
         assert not seen[0][:, 1:].any(), "no channel but the image's holds anything"
+
+
+class Threshold(torch.nn.Module):
+    """Answers with the bright voxels of what it sees, and keeps what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, patch: torch.Tensor) -> torch.Tensor:
+        self.seen.append(patch[0].clone())
+        return torch.cat((torch.zeros_like(patch[:, :1]), patch[:, :1] - 0.5), dim=1)
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[np.ndarray, np.ndarray]:
+    """An image with an organ larger than the patch, and the organ."""
+    rng = np.random.default_rng(4)
+    axes = np.indices((36, 190, 230), dtype=np.float32)
+    half = zip(axes, (17, 95, 120), (13, 75, 95), strict=True)
+    organ = sum(((x - c) / h) ** 2 for x, c, h in half) < 1
+    return (rng.normal(0, 0.1, organ.shape) + organ).astype(np.float32), np.asarray(organ)
+
+
+@pytest.mark.parametrize(
+    ("clicks", "furthest"),
+    [
+        ((PointPrompt((5, 10, 10), False), PointPrompt((17, 95, 120))), 3.375),
+        ((PointPrompt((30, 180, 5), False), PointPrompt((16, 60, 60))), 4.0),
+        ((PointPrompt((17, 95, 27)),), 4.0),
+    ],
+)
+def test_looks_from_further_away_and_their_refinement_train_with_what_the_session_gives(
+    model: LoadedModel, large: tuple[np.ndarray, np.ndarray], clicks: tuple[Prompt, ...], furthest: float
+) -> None:
+    """Every input of a click that zooms out and refines, then of one that corrects it, bit by bit."""
+    network = Threshold()
+    threshold = replace(model, network=network, artifacts={**model.artifacts, "network": network})
+    session = LocalSession(threshold)
+    session.set_image(Image(large[0], Geometry(large[0].shape)))
+    canvas = PromptCanvas(normalise(torch.from_numpy(large[0])), rules_of(model))
+    target = torch.from_numpy(large[1])
+    for given in (clicks, (PointPrompt((17, 30, 150)),)):
+        session.add_prompts(given)
+        seen, network.seen = network.seen, []
+        for prompt in given:
+            canvas.add(prompt)
+        if given is clicks:
+            whole = Shown(tuple((0, n) for n in target.shape), target.shape)  # type: ignore[arg-type]
+            assert _tour(canvas, target, whole).way() == (
+                expected := tuple(z for z in zooms() if z <= furthest)
+            )
+            canvas.zoom = 1.0
+        else:
+            expected = (1.0,)
+        for look, zoom in enumerate(expected):
+            canvas.zoom = zoom
+            assert torch.equal(canvas.network_input(), seen[look]), zoom
+        canvas.paste(seen[len(expected) - 1][0] > 0.5)
+        assert (len(seen) > len(expected) + 3) == (given is clicks)
+        for refined in seen[len(expected) :]:
+            canvas.look_closer(_place_of(refined, canvas))
+            assert torch.equal(canvas.network_input(), refined)
+            canvas.paste(refined[0] > 0.5)
+        assert torch.equal(canvas.previous, torch.from_numpy(session.proposal.mask > 0))
+
+
+def _tour(canvas: PromptCanvas, target: torch.Tensor, shown: Shown) -> Tour:
+    class Silent(PointPrompter):
+        def initial(self, target: np.ndarray, rng: np.random.Generator) -> tuple[Prompt, ...]:
+            return ()
+
+    return Tour(canvas, target, shown, Silent(), np.random.default_rng(0))
+
+
+def _place_of(inputs: torch.Tensor, canvas: PromptCanvas) -> tuple[int, int, int]:
+    """Where in the image the session refined: the noise of a patch is found nowhere else."""
+    image, sizes = canvas.image, canvas.rules.patch_kji
+    inside = inputs[0].abs().sum((1, 2)) != 0
+    first = int(torch.nonzero(inside)[0])
+    corner = inputs[0][first, 32, 32]
+    k, j, i = (int(x) for x in torch.nonzero(image == corner)[0])
+    return (k - first + sizes[0] // 2, j - 32 + sizes[1] // 2, i - 32 + sizes[2] // 2)

@@ -70,6 +70,9 @@ class EpisodeSettings:
             it was placed, see `loss.entropy_near_prompts`; 0 for none (paper).
         unprompted: share of the training samples that begin without any prompt, so that the model can segment
             an image before the first click, see `loop.WindowSettings`; 0 for none (paper).
+        zoomed: share of the samples of a structure larger than the patch that train as the session looks at
+            it, from further away and then closer, see `tour`; the others see one patch after another of a part
+            of the image, as all samples of smaller structures do. Only where ``patch_centre`` is "session".
         keep: which epoch's weights the episode hands over. "last" looks at no score; "best" takes the epoch
             with the best validation score, the incoming weights among them, as the paper does, but judged on
             windows of the *training* cases: what is chosen on the held-out ones cannot be judged by them.
@@ -115,6 +118,7 @@ class EpisodeSettings:
     replay: float = 0.0
     emphasis: float = 0.0
     unprompted: float = 0.0
+    zoomed: float = 0.0
     keep: Literal["last", "best"] = "last"
     patience: int = 0
     epochs: int = 10
@@ -146,7 +150,7 @@ class EpisodeSettings:
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in _AT_LEAST_0:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("foreground", "augmentation", "val_smoothing", "replay", "unprompted"):
+        for name in ("foreground", "augmentation", "val_smoothing", "replay", "unprompted", "zoomed"):
             _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
         _require("averaging", self.averaging, 0 <= self.averaging < 1, "at least 0 and below 1")
@@ -177,6 +181,7 @@ class EpisodeSettings:
             step_after="pass",
             patch_centre="session",
             val_samples=4,
+            zoomed=0.75,
         )
 
     def to_dict(self) -> dict[str, Any]:

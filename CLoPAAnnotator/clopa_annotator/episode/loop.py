@@ -6,8 +6,7 @@ predictions detached in between (no back-propagation through time), the next pre
 argmax. A sample whose prediction equals its target drops out of the later steps.
 
 Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour
-drops out, and by default the patch follows the newest prompt across the whole image, as the session's does,
-so that training sees the padding that inference sees.
+drops out, and by default the patch follows the newest prompt across the image, as the session's does.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from clopa_annotator.episode.hardware.device_prompts import click_both, overlaps
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region, uniform_voxel
+from clopa_annotator.episode.tour import Shown, Tour
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
 
 Criterion = Callable[[Any, Tensor], Tensor]
@@ -36,12 +36,14 @@ class WindowSample:
     """One image with its target.
 
     Attributes:
-        image: (k, j, i) float32, normalised by `encoding.normalise`, on the device that trains; any shape.
+        image: (k, j, i) float32, normalised as the session does, on the device that trains; any shape.
         target: (k, j, i) bool or uint8 on the same grid.
+        shown: how much of an image this is, where looks from further away are to train, see `tour`.
     """
 
     image: Tensor
     target: Tensor
+    shown: Shown | None = None
 
     def __post_init__(self) -> None:
         if self.image.shape != self.target.shape:
@@ -59,16 +61,13 @@ class WindowSettings:
         rules: patch, decay and point radius of the model.
         autocast: lower precision for the forward pass (``torch.bfloat16`` on CPUs with AMX or AVX512-BF16,
             ``torch.float16`` on CUDA, then with a ``scaler``); None computes in float32.
-        micro_batch: most samples in one forward pass; 0 takes all at once. Smaller costs less memory and
-            gives the same gradient.
+        micro_batch: most samples in one forward pass; 0 takes all. The gradient is the same.
         criterion: loss per sample, see `loss`.
-        follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
-            the image, for samples that already are one patch.
+        follow: centre the patch on the newest prompt, as the session does; False for samples of one patch.
         emphasis: see `EpisodeSettings`.
         reach: how far from a prompt, in voxels, the emphasis reaches.
         unprompted: share of the samples that begin without any prompt, as a suggestion does: with a look at
-            the whole of the image, then a close one where it is larger than a patch. Clicks correct what
-            these gave, as they correct a suggestion.
+            all of the image, then a close one if it is larger than a patch. Clicks correct what these gave.
     """
 
     steps: int = 6
@@ -91,7 +90,7 @@ class WindowResult:
     """What happened in a window.
 
     Attributes:
-        losses: mean loss per step over the samples still in it; shorter than ``steps`` if all dropped out.
+        losses: mean loss per step over the samples in it; fewer than ``steps`` if all dropped out.
         dice: per step one Dice per sample, over the whole image; a sample that dropped out stays at 1.
     """
 
@@ -101,7 +100,7 @@ class WindowResult:
     @property
     def loss(self) -> float:
         """Mean over the steps; NaN if there was none."""
-        return float(np.mean(self.losses)) if self.losses else float("nan")
+        return float(np.mean(self.losses or (np.nan,)))
 
 
 @dataclass(eq=False)
@@ -114,6 +113,7 @@ class _Running:
     target: Region
     on_device: Tensor
     looks: int = 0  # without a prompt, still to come
+    tour: Tour | None = None
 
 
 @dataclass
@@ -182,9 +182,13 @@ def _start(
 ) -> _Running:
     canvas = PromptCanvas(sample.image, settings.rules)
     target = sample.target.cpu().numpy().astype(bool)
+    running = _Running(index, sample, canvas, target, sample.target.bool())
     if settings.unprompted and rng.random() < settings.unprompted:
-        closer = canvas.look_around()
-        return _Running(index, sample, canvas, target, sample.target.bool(), looks=int(closer))
+        running.looks = int(canvas.look_around())
+        return running
+    if sample.shown is not None:
+        running.tour = Tour(canvas, running.on_device, sample.shown, prompter, rng)
+        return running
     prompts = prompter.initial(target, rng)
     for prompt in prompts:
         canvas.add(prompt)
@@ -192,18 +196,19 @@ def _start(
         # The session takes an initial mask over as it is; its first prediction follows a correction.
         for prompt in prompter.correct(canvas.previous.cpu().numpy(), target, rng):
             canvas.add(prompt)
-    return _keep_in_place(_Running(index, sample, canvas, target, sample.target.bool()), settings)
+    return _keep_in_place(running, settings)
 
 
 def _correct(
     running: list[_Running], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
 ) -> list[_Running]:
     """Add the next corrections; the samples with something left to correct, or to look at."""
-    looking = [r for r in running if r.looks]
-    for r in looking:
-        _look_closer(r, rng)
-    clicked = _click([r for r in running if r not in looking], prompter, rng, settings)
-    return [r for r in running if r in looking or r in clicked]
+    going_on = [r for r in running if r.looks or (r.tour is not None and r.tour.go_on())]
+    for r in going_on:
+        if r.looks:
+            _look_closer(r, rng)
+    clicked = _click([r for r in running if r.tour is None and r not in going_on], prompter, rng, settings)
+    return [r for r in running if r in going_on or r in clicked]
 
 
 def _look_closer(r: _Running, rng: np.random.Generator) -> None:
@@ -262,7 +267,8 @@ def _one_step(
             scaled = summed / (len(running) * settings.steps)
             (scaler.scale(scaled) if scaler is not None else scaled).backward()
         for r, prediction in zip(part, predictions, strict=True):
-            r.canvas.paste(prediction)
+            if r.tour is None or r.tour.keeps:
+                r.canvas.paste(prediction)
         total = summed.detach() if total is None else total + summed.detach()
         if on_microstep is not None:
             on_microstep()

@@ -2,8 +2,9 @@
 
 `PromptCanvas` keeps the interaction channels of one image as nnInteractive's session does (fp16, stamped at
 a growing intensity instead of decaying older prompts) and cuts the network's input out of them around the
-newest prompt. It is proven bit-equal to ``nnInteractiveInferenceSession._build_network_input`` at zoom 1 by
-``Testing/core/test_episode_prompt_canvas.py``; that session stays the authority.
+newest prompt, from further away if it is told to. It is proven bit-equal to
+``nnInteractiveInferenceSession._build_network_input`` by ``Testing/core/test_episode_prompt_canvas.py`` and
+``Testing/contract/test_training_inputs.py``; that session stays the authority.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.session.looks import CHANNELS, Look, as_seen, at_full_size, look_input, overview_zoom
 from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
+from clopa_annotator.session.zooming import mask_as_seen, zoomed_input
 from clopa_annotator.types import (
     BoxPrompt,
     LassoPrompt,
@@ -72,7 +74,7 @@ class PromptCanvas:
     Attributes:
         image: (k, j, i) float32, normalised (see `normalise`); may be smaller or larger than the patch.
         centre_kji: voxel around which the next patch lies: the newest prompt's.
-        zoom: sides of the next patch in network patches; above 1 only for a look without a prompt.
+        zoom: sides of the next patch in network patches; a prompt sets it to 1.
     """
 
     def __init__(self, image: Tensor, rules: EncodingRules) -> None:
@@ -134,8 +136,18 @@ class PromptCanvas:
 
     def network_input(self) -> Tensor:
         """The (8, *patch) float32 input for the patch around `centre_kji`."""
-        if self.zoom > 1:
+        if self.zoom > 1 and not self._prompted:
             return look_input(self.image, None, self.look, self.rules.patch_kji)
+        if self.zoom > 1:
+            return zoomed_input(
+                self.image,
+                self._channels,
+                self._used,
+                self._intensity,
+                self.centre_kji,
+                self.zoom,
+                self.rules.patch_kji,
+            )
         in_image, in_box = overlap(self.bounds, tuple(self.image.shape))
         out = self.image.new_zeros((CHANNELS, *self.rules.patch_kji))
         out[0][in_box] = self.image[in_image]
@@ -155,9 +167,19 @@ class PromptCanvas:
 
     def crop(self, volume: Tensor) -> Tensor:
         """The current patch of a mask on the image's grid, zero outside."""
-        if self.zoom > 1:
+        if self.zoom > 1 and not self._prompted:
             return as_seen(volume, self.look, self.rules.patch_kji).to(volume.dtype)
-        return crop_padded(volume, self.bounds)
+        return self.seen(volume, self.zoom).to(volume.dtype)
+
+    def seen(self, mask: Tensor, zoom: float) -> Tensor:
+        """What a look around `centre_kji` should answer: (*patch), where the mask fills half of a voxel."""
+        if zoom == 1:
+            return crop_padded(mask, patch_bounds(self.centre_kji, self.rules.patch_kji))
+        return mask_as_seen(mask, self.centre_kji, zoom, self.rules.patch_kji)
+
+    @property
+    def _prompted(self) -> bool:
+        return bool(self._used - {_PREVIOUS})
 
     def _grow_intensity(self) -> None:
         # Instead of scaling all older prompts down, the session stamps each new one higher and divides at

@@ -20,10 +20,12 @@ from clopa_annotator.episode.augmentation import augment
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.hardware.device_augmentation import augment_here
 from clopa_annotator.episode.loop import WindowSample
+from clopa_annotator.episode.tour import Shown, reaches_far
 from clopa_annotator.episode.training_cases import CaseFacts, CaseSource
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
+from clopa_annotator.session.zooming import LARGEST
 from clopa_annotator.types import CaseRef
 
 _PASS, _SAMPLE, _VALIDATION, WINDOW, _REPLAY = range(5)
@@ -67,7 +69,7 @@ class Finish:
         image, target = augment_here(sample.image, sample.target, self.seed, self.strength)
         if self.around is not None:
             image, target = crop_padded(image, self.around), crop_padded(target, self.around)
-        return WindowSample(image, target)
+        return WindowSample(image, target, sample.shown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,34 +166,39 @@ class Sampler:
         turn, n = divmod(number, len(self._train))
         ref = self._train[int(self._rng(_PASS, turn).permutation(len(self._train))[n])]
         rng = self._rng(_SAMPLE, number)
-        return self._sample(ref, rng, self._settings.foreground, self._settings.augmentation)
+        s = self._settings
+        return self._sample(ref, rng, s.foreground, s.augmentation, s.zoomed)
 
     def _val_sample(self, number: int) -> tuple[WindowSample, Finish | None]:
         # Always around a target voxel: in a patch without target one voxel decides between Dice 0 and 1.
-        return self._sample(self._val[number % len(self._val)], self._rng(_VALIDATION, number), 1.0, 0.0)
+        return self._sample(self._val[number % len(self._val)], self._rng(_VALIDATION, number), 1.0, 0.0, 0.0)
 
     def _sample(
-        self, ref: CaseRef, rng: np.random.Generator, foreground: float, augmentation: float
+        self, ref: CaseRef, rng: np.random.Generator, foreground: float, augmentation: float, zoomed: float
     ) -> tuple[WindowSample, Finish | None]:
         facts = self._source.facts(ref)
         centre = _centre(facts, rng, foreground)
         fixed = self._settings.patch_centre == "paper"
         patch = patch_bounds(centre, self._patch)
-        bounds = _inside(patch, facts.shape_kji) if fixed else self._neighbourhood(centre, facts.shape_kji)
+        may = zoomed > 0 and not fixed and reaches_far(facts.extent_kji, self._patch)
+        far = may and rng.random() < zoomed
+        reach = LARGEST if far else self._settings.region
+        bounds = _inside(patch, facts.shape_kji) if fixed else self._around(centre, facts.shape_kji, reach)
         image, target = self._source.region(ref, bounds)
+        shown = Shown(bounds, facts.shape_kji) if far else None
         seed, around = int(rng.integers(2**32)), _relative(patch, bounds) if fixed else None
         if self._later:
-            return _pinned(WindowSample(image, target)), Finish(seed, augmentation, around)
+            return _pinned(WindowSample(image, target, shown)), Finish(seed, augmentation, around)
         image, target = augment(image, target, seed, augmentation)
         if around is None:
-            return WindowSample(image, target), None
+            return WindowSample(image, target, shown), None
         return WindowSample(crop_padded(image, around), crop_padded(target, around)), None
 
-    def _neighbourhood(self, centre: Kji, shape: Kji) -> BoundsKji:
-        """``region`` patches around a voxel, moved into the image; all of it where it is no larger."""
+    def _around(self, centre: Kji, shape: Kji, reach: float) -> BoundsKji:
+        """``reach`` patches around a voxel, moved into the image; all of it where it is no larger."""
         sides = []
         for c, p, n in zip(centre, self._patch, shape, strict=True):
-            size = min(n, round(self._settings.region * p))
+            size = min(n, round(reach * p))
             low = min(max(c - size // 2, 0), n - size)
             sides.append((low, low + size))
         return (sides[0], sides[1], sides[2])
@@ -207,7 +214,7 @@ def _pinned(sample: WindowSample) -> WindowSample:
     """In memory from which a CUDA device copies by itself; as it is where there is none."""
     if not torch.cuda.is_available():
         return sample
-    return WindowSample(sample.image.pin_memory(), sample.target.pin_memory())
+    return WindowSample(sample.image.pin_memory(), sample.target.pin_memory(), sample.shown)
 
 
 def _centre(facts: CaseFacts, rng: np.random.Generator, foreground: float) -> Kji:
@@ -281,11 +288,11 @@ class Prefetcher:
 
 def on_device(batch: Batch, device: torch.device) -> tuple[WindowSample, ...]:
     """The samples of a batch on the device that trains, with what was left to be done there."""
-    samples = batch.samples
-    if device.type != "cpu":
-        samples = tuple(
-            WindowSample(*(t.to(device, non_blocking=t.is_pinned()) for t in (s.image, s.target)))
-            for s in samples
-        )
+    samples = batch.samples if device.type == "cpu" else tuple(_moved(s, device) for s in batch.samples)
     finishes = batch.finishes or (None,) * len(samples)
     return tuple(s if f is None else f(s) for s, f in zip(samples, finishes, strict=True))
+
+
+def _moved(sample: WindowSample, device: torch.device) -> WindowSample:
+    image, target = (t.to(device, non_blocking=t.is_pinned()) for t in (sample.image, sample.target))
+    return WindowSample(image, target, sample.shown)

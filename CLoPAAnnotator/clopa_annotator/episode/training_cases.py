@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clopa_annotator.errors import EpisodeError, ImageError
-from clopa_annotator.geometry import BoundsKji, Kji, box_slices
+from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.session.patches import statistics
 from clopa_annotator.types import CaseRef, Image, Mask
 
@@ -54,6 +54,7 @@ class CaseFacts:
         std: for normalisation, as the session computes it.
         foreground: (n, 3) positions of target voxels, uniformly drawn; empty if the mask is.
         background: (n, 3) positions of other voxels, uniformly drawn.
+        extent_kji: sides of the smallest box around the target, in voxels.
     """
 
     shape_kji: Kji
@@ -61,6 +62,7 @@ class CaseFacts:
     std: Tensor
     foreground: npt.NDArray[np.int32]
     background: npt.NDArray[np.int32]
+    extent_kji: Kji = (0, 0, 0)
 
 
 class CaseSource:
@@ -122,7 +124,8 @@ class CaseSource:
             raise EpisodeError(f"Case {ref.case_id} cannot be trained on. {error}") from error
         rng = np.random.default_rng([self._seed, ref.sequence])
         k, j, i = mask.shape
-        facts = CaseFacts((k, j, i), mean, std, _some_voxels(mask, rng), _some_voxels(~mask, rng))
+        foreground, background = _some_voxels(mask, rng), _some_voxels(~mask, rng)
+        facts = CaseFacts((k, j, i), mean, std, foreground, background, _extent(mask))
         image -= mean
         image /= std
         self._keep(ref.record_hash, image, torch.from_numpy(mask))
@@ -141,6 +144,11 @@ class CaseSource:
 
 def _float(voxels: npt.NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(voxels).astype(np.float32))
+
+
+def _extent(mask: npt.NDArray[np.bool_]) -> Kji:
+    (a, b, c) = bounding_box(mask) or ((0, 0), (0, 0), (0, 0))
+    return (a[1] - a[0], b[1] - b[0], c[1] - c[0])
 
 
 def _some_voxels(region: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.int32]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from math import ceil, floor, gcd
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool3d
 
@@ -105,6 +106,13 @@ def previous_as_seen(previous: Tensor, centre_kji: Kji, zoom: float, patch_kji: 
     return interpolate(padded, patch_kji, mode="nearest")[0, 0]
 
 
+def mask_as_seen(mask: Tensor, centre_kji: Kji, zoom: float, patch_kji: Kji) -> Tensor:
+    """A (k, j, i) mask at this zoom: (*patch) bool, true where it fills at least half of a voxel."""
+    filled = torch.zeros(patch_kji, device=mask.device)
+    _scale_down(mask, box_of(centre_kji, sides_of(patch_kji, zoom)), filled, 1)
+    return filled >= 0.5
+
+
 def changes_at_border(answer: Tensor, before: Tensor) -> bool:
     """Whether the session looks from further away: a face of the patch changes too much.
 
@@ -139,13 +147,13 @@ def _scale_down(channel: Tensor, bounds: BoundsKji, out: Tensor, thickness: int)
         high = -(-min(size, here[axis].start + drawn[axis][1] + reach) // period)
         cuts.append((low * period, high * period))
         targets.append(slice(low * outputs, high * outputs))
-    filled = channel.new_zeros([high - low for low, high in cuts])
+    filled = out.new_zeros([high - low for low, high in cuts])
     source = tuple(slice(low, high) for low, high in drawn)
     target = tuple(
         slice(h.start + d[0] - low, h.start + d[1] - low)
         for h, d, (low, _) in zip(here, drawn, cuts, strict=True)
     )
-    filled[target] = part[source]
+    filled[target] = part[source].to(out.dtype)
     if thickness > 1:
         filled = _thickened(filled, thickness)
     out[tuple(targets)] = interpolate(filled[None, None], [t.stop - t.start for t in targets], mode="area")[
