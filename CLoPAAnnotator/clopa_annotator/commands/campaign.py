@@ -17,6 +17,7 @@ from clopa_annotator.commands.options import (
     Label,
     Limit,
     Model,
+    Order,
     Out,
     Overwrite,
     Permutations,
@@ -149,6 +150,7 @@ def simulate(
     device: Device = "auto",
     seed: Seed = 0,
     suggestions: Suggestions = True,
+    order: Order = "added",
     unprompted: Unprompted = None,
     overwrite: Overwrite = False,
     json: Json = False,
@@ -163,7 +165,7 @@ def simulate(
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        overwrite=overwrite,
+        order=order, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
     for sentence in plan.remarks():
         remark(sentence)

@@ -36,6 +36,11 @@ FOLDER = "suggestions"
 SUGGESTION, OUTCOME = "clopa-suggestion", "clopa-suggestion-outcome"
 FORMAT_VERSION = 1
 _ONE_TARGET = "target"
+FILES = (
+    rf"{names.CASE_FOLDER.pattern}/"
+    rf"\.?({names.CASE_FOLDER.pattern}|{_ONE_TARGET})-\d{{2,}}(\.outcome)?\.json(\.part)?"
+)
+"""What lies in the folder, as a regular expression; with what a killed writer leaves half done."""
 T = TypeVar("T")
 
 
