@@ -23,7 +23,7 @@ from clopa_annotator.suggestions.suggestion_folder import FOLDER, SuggestionFold
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
-    return tiny_dataset(tmp_path_factory.mktemp("dataset"), n=9)
+    return tiny_dataset(tmp_path_factory.mktemp("dataset"), n=8)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def tiny() -> Iterator[None]:
 def simulated(model: Path, dataset: MsdDataset, out: Path, **changes: object) -> Path:
     values: dict[str, object] = {"strategy": "clopa-cn", "clicks": 0, "device": "cpu", "report": False}
     settings = SimulationSettings(str(model), **{**values, **changes})  # type: ignore[arg-type]
-    run_simulation(dataset[:8], dataset[8:], settings, out, _Log(""))
+    run_simulation(dataset[:7], dataset[7:], settings, out, _Log(""))
     return out
 
 
@@ -55,7 +55,7 @@ def run(model_folder: Path, dataset: MsdDataset, tmp_path_factory: pytest.TempPa
 def test_every_case_gets_a_suggestion_and_tells_how_good_it_was(run: Path) -> None:
     rows = read_rows(run / "suggestions.csv", SuggestionRow)
     cases = [c for c in read_cases(run) if c.part == "stream"]
-    assert [r.case for r in rows] == [c.case for c in cases] and len(rows) == 8
+    assert [r.case for r in rows] == [c.case for c in cases] and len(rows) == 7
     assert [r.dice for r in rows] == pytest.approx([c.dice_zero for c in cases])
     assert all(math.isnan(r.expected) for r in rows[:5]), "not known yet"
     assert all(r.low <= r.expected <= r.high and r.cases >= 5 for r in rows[5:])
@@ -65,7 +65,7 @@ def test_every_case_gets_a_suggestion_and_tells_how_good_it_was(run: Path) -> No
 
 def test_the_summary_says_what_the_weights_give_without_a_click(run: Path) -> None:
     summary = read_summary(run)
-    assert summary.suggestions.n == 8 and summary.suggestions.known == 3
+    assert summary.suggestions.n == 7 and summary.suggestions.known == 2
     assert 0 <= summary.suggestions.dice <= 1 and 0 <= summary.suggestions.coverage <= 1
     for row in json.loads((run / "summary.json").read_text())["test"]:
         assert 0 <= row["dice_zero"] <= 1 and "nsd_zero" in row
@@ -80,16 +80,15 @@ def test_episodes_train_without_a_prompt_unless_told_not_to(
     assert not (plain / "campaign" / FOLDER).exists()
     summary = read_summary(plain)
     assert summary.suggestions.n == 0 and math.isnan(summary.test[0].dice_zero)
-    half = simulated(model_folder, dataset, tmp_path / "half", unprompted=0.5)
-    settings = json.loads((half / "campaign" / "episodes" / "0001" / "request.json").read_text())["settings"]
-    assert settings["unprompted"] == 0.5
 
 
-@pytest.mark.parametrize("order", ["least-certain", "most-certain", "random"])
+@pytest.mark.parametrize("order", ["least-certain", "random"])
 def test_an_order_takes_each_case_once(
     run: Path, model_folder: Path, dataset: MsdDataset, tmp_path: Path, order: str
 ) -> None:
-    found = simulated(model_folder, dataset, tmp_path / order, order=order)
+    found = simulated(model_folder, dataset, tmp_path / order, order=order, unprompted=0.5)
+    settings = json.loads((found / "campaign" / "episodes" / "0001" / "request.json").read_text())["settings"]
+    assert settings["unprompted"] == 0.5
     rows = read_rows(found / "suggestions.csv", SuggestionRow)
     added = [r.case for r in read_rows(run / "suggestions.csv", SuggestionRow)]
     assert sorted(r.case for r in rows) == sorted(added)
@@ -98,9 +97,8 @@ def test_an_order_takes_each_case_once(
         return
     learned = [r for r in rows if r.version > 0]
     if learned:  # the gate may refuse what two updates of a random network give
-        pick = min if order == "least-certain" else max
         same = [r.score for r in learned if r.version == learned[0].version]
-        assert same[0] == pick(same)
+        assert same[0] == min(same)
 
 
 def test_overwriting_removes_the_suggestions_of_the_run_before(run: Path) -> None:
