@@ -10,7 +10,17 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, cases, episode, experts, importing, models, services, storage
+from clopa_annotator.commands import (
+    campaign,
+    cases,
+    episode,
+    experts,
+    importing,
+    models,
+    predict,
+    services,
+    storage,
+)
 from clopa_annotator.commands.output import never_stumble, remark
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -31,6 +41,7 @@ storage.register(app)
 importing.register(app)
 experts.register(app)
 models.register(app)
+predict.register(app)
 services.register(app)
 
 

@@ -172,7 +172,7 @@ def test_settings_and_samples_are_checked() -> None:
 
 def test_a_share_of_the_samples_begins_without_a_prompt_and_clicks_correct_what_came() -> None:
     network = Reader(offset=1.5)  # sees nothing as target, so that something is left to correct
-    window(network, [a_sample(seed=n) for n in range(40)], steps=2, unprompted=0.5)
+    window(network, [a_sample((12, 14, 14), seed=n) for n in range(40)], steps=2, unprompted=0.5)
     prompts = network.seen[0][:, 2:].flatten(1).any(dim=1)
     assert 10 < int(prompts.sum()) < 30
     assert network.seen[1][:, 2:].flatten(1).any(dim=1).all(), "the second step has clicks everywhere"

@@ -1,4 +1,4 @@
-"""Looks at a whole image: they cover it, and the network is given what nnInteractive's session would give it."""
+"""Looks at a whole image: they cover it, and give the network what nnInteractive's session would."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from clopa_annotator.commands.options import (
     Label,
     Limit,
     Model,
+    Order,
     Out,
     Overwrite,
     Permutations,
@@ -149,30 +150,45 @@ def simulate(
     device: Device = "auto",
     seed: Seed = 0,
     suggestions: Suggestions = True,
+    order: Order = "added",
     unprompted: Unprompted = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
     from clopa_annotator.experiments.permutations import StreamPlan
-    from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-    volumes = str(out / "volumes")
-    plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
+    tested = str(test) if test else None
+    plan = StreamPlan(str(dataset), tested, label, limit, test_limit, str(out / "volumes"), seed)
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        overwrite=overwrite,
+        order=order, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
+    _simulate_plan(plan, settings, out, permutations, workers, cluster, json)
+
+
+def _simulate_plan(
+    plan: StreamPlan,
+    settings: SimulationSettings,
+    out: Path,
+    permutations: int,
+    workers: int,
+    cluster: bool,
+    json: bool,
+) -> None:
+    """One campaign in a folder of the user's, or several side by side."""
+    from clopa_annotator.experiments.run_folder import RunFolder
+
     for sentence in plan.remarks():
         remark(sentence)
     if permutations > 1 or cluster or workers > 1:
         _permute(plan, settings, out, permutations, workers, cluster, json)
-    else:
-        folder = RunFolder(out, "simulate")
-        folder.begin(overwrite)
-        _simulate(plan, settings, folder, json)
+        return
+    folder = RunFolder(out, "simulate")
+    folder.begin(settings.overwrite)
+    _simulate(plan, settings, folder, json)
 
 
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:

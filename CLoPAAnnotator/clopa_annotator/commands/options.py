@@ -58,6 +58,9 @@ Suggestions = Annotated[
         help="Whether episodes also train without a prompt; what that gives is measured.",
     ),
 ]
+Order = Annotated[
+    str, typer.Option("--order", help="Next case: added, least-certain, most-certain or random.")
+]
 Unprompted = Annotated[
     float | None,
     typer.Option("--unprompted", help="Share of training samples without a prompt; default: the schedule's."),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, nauc
+from clopa_annotator.evaluation.suggestion_rows import SuggestionSummary
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, WeightsVersion
 
 NAN = math.nan
@@ -141,6 +142,7 @@ class RunSummary:
         tolerance_mm: of the surface Dice; NaN if it was left out.
         seconds: wall time of the whole run.
         licence: first line of the base model's licence.
+        suggestions: about the masks before the first click.
         variant: what sets this run apart from others of its strategy; empty for nothing.
         permutation: order of the stream; 0 is that of the draw.
     """
@@ -160,6 +162,7 @@ class RunSummary:
     tolerance_mm: float = NAN
     seconds: float = NAN
     licence: str = ""
+    suggestions: SuggestionSummary = field(default_factory=SuggestionSummary)
     variant: str = ""
     permutation: int = 0
 

@@ -11,7 +11,7 @@ import math
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ from clopa_annotator.evaluation.rows import (
     summarise_stream,
     with_standing,
 )
-from clopa_annotator.evaluation.tables import to_json, write_run
+from clopa_annotator.evaluation.suggestion_rows import SuggestionRow, summarise_suggestions
+from clopa_annotator.evaluation.tables import to_json, write_rows, write_run
 from clopa_annotator.experiments.measurement import (
     Clicking,
     Progress,
@@ -43,9 +44,10 @@ from clopa_annotator.experiments.measurement import (
     measure,
 )
 from clopa_annotator.experiments.result_cache import ResultCache, episode_key
-from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
+from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, SUGGESTIONS, TABLES, RunFolder
 from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
+from clopa_annotator.experiments.suggested_stream import SuggestedStream
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import run_replay
 from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
@@ -62,6 +64,7 @@ class _Run:
     test: list[CaseCurve] = field(default_factory=list)
     episodes: list[EpisodeSummary] = field(default_factory=list)
     returns: dict[int, tuple[int, int]] = field(default_factory=dict)
+    suggested: list[SuggestionRow] = field(default_factory=list)
 
 
 def run_simulation(
@@ -141,6 +144,7 @@ def _summary(run: _Run, dataset: str, seconds: float, licence: str) -> RunSummar
         tolerance_mm=settings.tolerance_mm if settings.tolerance_mm is not None else math.nan,
         seconds=seconds,
         licence=licence,
+        suggestions=summarise_suggestions(run.suggested),
         variant=settings.variant,
         permutation=settings.permutation,
     )
@@ -152,8 +156,9 @@ def _write(folder: RunFolder, summary: RunSummary, run: _Run) -> dict[str, Any]:
     cases += [case_row(c, "test", orders[c.case_id]) for c in run.test]
     clicks = [row for c in run.stream for row in click_rows(c, "stream")]
     clicks += [row for c in run.test for row in click_rows(c, "test")]
-    with folder.making(*TABLES):
+    with folder.making(*TABLES, SUGGESTIONS):
         write_run(folder.out, summary, cases, clicks)
+        write_rows(folder.out / SUGGESTIONS, SuggestionRow, run.suggested)
     if run.settings.report:
         with folder.making(REPORT):
             write_report(folder.out)
@@ -167,8 +172,10 @@ def _walk_stream(campaign: Campaign, stream: Sequence[LabelledCase], run: _Run) 
     run.progress.begin("Annotating", len(stream))
     clicks = settings.clicks if settings.stream_clicks is None else settings.stream_clicks
     protocol = ProtocolSettings(clicks, settings.tolerance_mm, settings.threshold, keep=())
-    for number, case in enumerate(stream):
-        curve = _annotate(campaign, case, protocol, run)
+    suggested = SuggestedStream(campaign, stream, settings)
+    run.suggested = suggested.rows
+    for number, case in enumerate(suggested.cases()):
+        curve = _annotate(campaign, case, protocol, run, suggested)
         run.stream.append(curve)
         run.progress.advance(f"{case.case_id}: first {curve.dice[0]:.2f}, {curve.used} clicks")
         _prove(campaign, run)
@@ -192,13 +199,19 @@ def _prove(campaign: Campaign, run: _Run) -> None:
         run.returns[verdict.version] = (len(run.stream), verdict.in_use)
 
 
-def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: _Run) -> CaseCurve:
+def _annotate(
+    campaign: Campaign,
+    case: LabelledCase,
+    protocol: ProtocolSettings,
+    run: _Run,
+    suggested: SuggestedStream,
+) -> CaseCurve:
     seed = run.settings.seed
     image, reference = case.read()
     campaign.store.add_case(case.case_id, image, source=case.image_path.name)
     clicking = Clicking(seed, 0, run.settings.first_prompt)
     curve = annotate(campaign, case, protocol, clicking, run.recall, confirming=True)
-    campaign.confirm(
+    ref = campaign.confirm(
         Confirmation(
             confirmation_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"clopa:{seed}:{case.case_id}")),
             case_id=case.case_id,
@@ -210,7 +223,7 @@ def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings
             first_shown_dice=curve.dice[0],
         )
     )
-    return curve
+    return replace(curve, dice_zero=suggested.confirmed(case, reference, ref.sequence))
 
 
 def _learn(campaign: Campaign, run: _Run, final: bool) -> None:

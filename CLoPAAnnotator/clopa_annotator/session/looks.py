@@ -34,7 +34,7 @@ ALL_CLOSE = 8
 MARGIN = 8
 """Voxels around the coarse mask that a close look has to cover."""
 COARSE_SHARE = 0.25
-"""Share of a coarse voxel that the target fills for the voxel to belong to it: rather too much than too little."""
+"""Share of a coarse voxel that the target fills for it to belong to it: rather too much than too little."""
 
 
 @dataclass(frozen=True)

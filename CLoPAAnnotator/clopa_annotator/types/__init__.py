@@ -37,7 +37,7 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
-from clopa_annotator.types.suggestion import WholeImageAnswer
+from clopa_annotator.types.suggestion import Expectation, Outcome, Subject, Suggestion, WholeImageAnswer
 
 __all__ = [
     "BoxPrompt",
@@ -49,12 +49,14 @@ __all__ = [
     "EpisodeStatus",
     "Event",
     "EventValue",
+    "Expectation",
     "GateDecision",
     "Image",
     "Imported",
     "LassoPrompt",
     "Mask",
     "MaskPrompt",
+    "Outcome",
     "PairedCurves",
     "PointPrompt",
     "Prompt",
@@ -63,6 +65,8 @@ __all__ = [
     "ScribblePrompt",
     "Split",
     "Standing",
+    "Subject",
+    "Suggestion",
     "TimedPrompt",
     "WeightsVersion",
     "WholeImageAnswer",
