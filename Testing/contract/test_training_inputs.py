@@ -23,7 +23,7 @@ from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.patches import normalise
+from clopa_annotator.session.patches import crop_padded, normalise, patch_bounds
 from clopa_annotator.session.prompt_encoder import PromptEncoder
 from clopa_annotator.session.suggesting import LocalSuggester
 from clopa_annotator.session.zooming import zooms
@@ -157,28 +157,23 @@ def test_looks_from_further_away_and_their_refinement_train_with_what_the_sessio
     session.set_image(Image(large[0], Geometry(large[0].shape)))
     canvas = PromptCanvas(normalise(torch.from_numpy(large[0])), rules_of(model))
     target = torch.from_numpy(large[1])
-    for given in (clicks, (PointPrompt((17, 30, 150)),)):
+    for given, reaches in ((clicks, furthest), ((PointPrompt((17, 95, 120)),), 1.0)):
         session.add_prompts(given)
         seen, network.seen = network.seen, []
         for prompt in given:
             canvas.add(prompt)
-        if given is clicks:
-            whole = Shown(tuple((0, n) for n in target.shape), target.shape)  # type: ignore[arg-type]
-            assert _tour(canvas, target, whole).way() == (
-                expected := tuple(z for z in zooms() if z <= furthest)
-            )
-            canvas.zoom = 1.0
-        else:
-            expected = (1.0,)
-        for look, zoom in enumerate(expected):
+        way = tuple(zoom for zoom in zooms() if zoom <= reaches)
+        whole = Shown(((0, 36), (0, 190), (0, 230)), (36, 190, 230))
+        assert _tour(canvas, target, whole).way() == way
+        for zoom, expected in zip(way, seen, strict=False):
             canvas.zoom = zoom
-            assert torch.equal(canvas.network_input(), seen[look]), zoom
-        canvas.paste(seen[len(expected) - 1][0] > 0.5)
-        assert (len(seen) > len(expected) + 3) == (given is clicks)
-        for refined in seen[len(expected) :]:
-            canvas.look_closer(_place_of(refined, canvas))
-            assert torch.equal(canvas.network_input(), refined)
-            canvas.paste(refined[0] > 0.5)
+            assert torch.equal(canvas.network_input(), expected), f"zoom {zoom}"
+        canvas.paste(seen[len(way) - 1][0] > 0.5)
+        assert (len(seen) > len(way) + 3) == (reaches > 1)
+        for expected in seen[len(way) :]:
+            canvas.look_closer(_place_of(expected, canvas))
+            assert torch.equal(canvas.network_input(), expected), "a refining look"
+            canvas.paste(expected[0] > 0.5)
         assert torch.equal(canvas.previous, torch.from_numpy(session.proposal.mask > 0))
 
 
@@ -192,9 +187,9 @@ def _tour(canvas: PromptCanvas, target: torch.Tensor, shown: Shown) -> Tour:
 
 def _place_of(inputs: torch.Tensor, canvas: PromptCanvas) -> tuple[int, int, int]:
     """Where in the image the session refined: the noise of a patch is found nowhere else."""
-    image, sizes = canvas.image, canvas.rules.patch_kji
-    inside = inputs[0].abs().sum((1, 2)) != 0
-    first = int(torch.nonzero(inside)[0])
-    corner = inputs[0][first, 32, 32]
-    k, j, i = (int(x) for x in torch.nonzero(image == corner)[0])
-    return (k - first + sizes[0] // 2, j - 32 + sizes[1] // 2, i - 32 + sizes[2] // 2)
+    first = int(torch.nonzero(inputs[0].abs().sum((1, 2)))[0])
+    for k, j, i in torch.nonzero(canvas.image == inputs[0][first, 32, 32]).tolist():
+        place = (k - first + 32, j, i)
+        if torch.equal(crop_padded(canvas.image, patch_bounds(place, canvas.rules.patch_kji)), inputs[0]):
+            return place
+    raise AssertionError("The session refined something that is no patch of the image.")
