@@ -1,8 +1,9 @@
 """Small experiments of the arena: OAIMS' own protocol, and what EvoSAM's statistics promise.
 
 A study adapts the base model along a stream, one confirmation after another, without a gate (the paper has
-none), and is then measured on unseen cases with one localisation click and one corrective click per step in
-the largest connected error. A click is wrong where the study says so, in the stream and in the test alike.
+none). It is measured on the stream itself, each case before it is learned from (*prequential*, as the paper
+does), and then on unseen cases, with one localisation click and one corrective click per step in the largest
+connected error. A click is wrong where the study says so, in the stream and in the test alike.
 Its topic says what is asked: wrong clicks, a stream with its worst cases first, 50 clicks, two domains that
 alternate or follow one another.
 """
@@ -35,7 +36,7 @@ from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.strategies import OnlineSettings, StrategySpec
+from clopa_annotator.strategies import OAIMS_OURS, OnlineSettings, StrategySpec
 
 Order = Literal["given", "worst first", "in turn"]
 
@@ -45,6 +46,8 @@ METHODS: dict[str, OnlineSettings | None] = {
     "PI": replace(OAIMS, mid=False),
     "MI": replace(OAIMS, post=False),
     "PI + MI": OAIMS,
+    "PI, ours": replace(OAIMS_OURS, mid=False),
+    "PI + MI, ours": OAIMS_OURS,
     "PI + MI, no CCG": replace(OAIMS, loss=LossSettings(beta=0.0)),
     "IA+SA": SparseSettings("ia-sa"),
     "TSCA": SparseSettings("tsca"),
@@ -76,7 +79,9 @@ class Topic:
 
 
 TOPICS = {
-    "clicks": Topic(("static", "PI", "MI", "PI + MI", "PI + MI, no CCG")),
+    "clicks": Topic(
+        ("static", "PI", "MI", "PI + MI", "PI + MI, no CCG", "PI, ours", "PI + MI, ours"),
+    ),
     "40-percent-wrong": Topic(("static", "PI + MI"), clicking="40 % wrong"),
     "first-four-wrong": Topic(("static", "PI + MI"), clicking="first four wrong"),
     # Static learns nothing, so an order of the stream cannot change it: "clicks" has its curve.
@@ -196,10 +201,9 @@ def _online(model: LoadedModel, study: Study) -> dict[str, Any]:
         model, study, StrategySpec("study", "", online=METHODS[study.method]).start_online(model)
     )
     received: list[LabelledCase] = []
-    measured = []
+    measured, stream_curves = [], []
     for part in parts:
-        for case in part:
-            online.learn(case)
+        stream_curves += [online.learn(case) for case in part]
         received += part
         counts = {d.name: sum(names[case] == d.name for case in received) for d in study.domains}
         for domain, (_, unseen) in zip(study.domains, drawn, strict=True):
@@ -208,6 +212,10 @@ def _online(model: LoadedModel, study: Study) -> dict[str, Any]:
                 measured.append(_measured(domain.name, counts, curves))
     return {
         "stream": [case.case_id for case in received],
+        "prequential": {
+            "dice": [fmean(values) for values in zip(*(c.dice for c in stream_curves), strict=True)],
+            "cases": {c.case_id: c.dice for c in stream_curves},
+        },
         "measured": measured,
         "seconds_per_click": fmean(s for m in measured for s in m.pop("seconds")),
         "backward_passes": online.backward_passes,
@@ -243,14 +251,15 @@ class _Annotating:
         """A case of the stream with the base."""
         return self._base(case, self._study.stream_clicks, self._study.seed)
 
-    def learn(self, case: LabelledCase) -> None:
-        """Annotate and confirm a case of the stream; without a strategy there is nothing to do."""
+    def learn(self, case: LabelledCase) -> CaseCurve:
+        """Annotate and confirm a case of the stream: its curve is from before it was learned from."""
         if self._strategy is None:
-            return
+            return self.in_stream(case)
         session = AdaptingSession(self._plain(), self._strategy)
-        self._curve(session, case, self._study.stream_clicks, self._study.seed)
+        curve = self._curve(session, case, self._study.stream_clicks, self._study.seed)
         session.after_confirm(case.read()[1])
         session.close()
+        return curve
 
     def unseen(self, case: LabelledCase) -> CaseCurve:
         """An unseen case; it is not confirmed."""

@@ -1,14 +1,14 @@
-"""What a click costs on a structure larger than the patch, `LocalSession` beside nnInteractive's own session.
+"""What a click costs on a structure larger than the patch, `LocalSession` beside nnInteractive's session.
 
-    python benchmarks/large_structures.py [--dataset DIR --label 1] [--model FOLDER] [--clicks 2] [--json FILE]
+    python benchmarks/large_structures.py [--dataset DIR --label 1] [--clicks 2] [--json FILE]
 
 Both sessions have the same network and get the same clicks in turn. Without ``--dataset`` the image is a
 generated organ of 36 x 256 x 256 voxels. The network runs for its cost, and what is answered is the reference
-as far as it shows at the look's own resolution (``--answers network`` takes the network's own answers instead:
-right for a network that knows the organ, while one that does not never zooms out). So every look and every
-refinement that the organ needs is made, whatever the network has learned. Counted are passes of the network,
-seconds of wall and of processor time, without the network too; "x of nnInteractive" is the ratio of the
-processor times. On a busy machine the wall time is an upper bound, passes and ratios hold.
+as far as it shows at the look's own resolution, so that every look and every refinement that the organ needs
+is made, whatever the network has learned. (``--answers network`` takes the network's own answers: right for
+one that knows the organ, while one that does not never looks further.) Counted are passes of the network and
+seconds of wall and of processor time, the latter without the network too; "ratio" is that of the processor
+times to nnInteractive's. On a busy machine the wall time is an upper bound; passes and ratios hold.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ STRATEGIES = (
     "pi-then-clopa",
     "oaims-pi",
     "oaims",
+    "oaims-pi-ours",
+    "oaims-ours",
     "evosam",
     "ia-sa",
     "tsca",

@@ -48,6 +48,9 @@ Change = tuple[str, str | int | float | bool]
 """One setting of `EpisodeSettings` with another value than the schedule's."""
 
 
+OAIMS_OURS = OaimsSettings(mid_persists=False, generated_at="deepest", second_stage="all")
+"""Our variant of OAIMS: a click teaches for its case only, and PI clicks into the middle of an error."""
+
 ALL_PARAMETERS: tuple[Change, ...] = (("learning_rate", 3e-3), ("gradient_clip", 1.0))
 """What an episode on every parameter needs: a smaller step than the last layers take, and no leaps."""
 
@@ -224,10 +227,16 @@ SPECS: tuple[StrategySpec, ...] = (
         "OAIMS' PI after each confirmation, episodes on all parameters from what it learned",
         group="all",
         changes=ALL_PARAMETERS,
-        online=OaimsSettings(mid=False),
+        online=replace(OAIMS_OURS, mid=False),
     ),
     StrategySpec("oaims-pi", "OAIMS: learns from each confirmation", online=OaimsSettings(mid=False)),
     StrategySpec("oaims", "OAIMS: learns from each click and each confirmation", online=OaimsSettings()),
+    StrategySpec(
+        "oaims-pi-ours", "ours after OAIMS: from each confirmation", online=replace(OAIMS_OURS, mid=False)
+    ),
+    StrategySpec(
+        "oaims-ours", "ours after OAIMS: what a click teaches ends with its case", online=OAIMS_OURS
+    ),
     StrategySpec(
         "evosam",
         "EvoSAM: a closed-form last layer from each confirmation, on a frozen base",

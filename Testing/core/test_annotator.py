@@ -76,9 +76,11 @@ def test_points_are_uniform_over_the_errors():
     assert all(abs(count - 1000) < 142 for count in counts.values())
 
 
-def test_oaims_localises_inside_and_clicks_in_the_largest_error_component():
+def test_oaims_localises_inside_and_clicks_at_random_in_the_largest_error_component():
     reference = reference_block()
-    (start,) = annotator("oaims").initial(reference)
+    starts = {annotator("oaims", seed).initial(reference) for seed in range(30)}
+    assert len(starts) > 10 and all(p.positive and reference[p.position_kji] for (p,) in starts)
+    (start,) = annotator("oaims", placement="deepest").initial(reference)
     assert start == PointPrompt((2, 3, 4), True), "the middle of a 3x3x3 block lies deepest"
     large_extra = mask((5, 5, 5), (5, 5, 6), (5, 5, 7))
     proposal = reference & (1 - mask((1, 2, 3), (1, 2, 4))) | large_extra
@@ -97,11 +99,26 @@ def test_parts_that_touch_at_a_corner_are_one_component():
     assert click.position_kji in chain
 
 
-def test_wrong_clicks_keep_their_place_and_carry_the_opposite_sign():
+def test_wrong_clicks_hit_where_the_model_was_right():
+    reference, proposal = reference_block(), mask((1, 2, 3), (1, 2, 4), (0, 0, 0), (0, 0, 1))
+    for seed in range(20):
+        (wrong,) = annotator("oaims", seed, wrong_click_probability=1.0).correct(proposal, reference)
+        place = wrong.position_kji
+        assert wrong.positive and not reference[place] and not proposal[place]
+        only_extra = reference | proposal
+        (wrong,) = annotator("oaims", seed, wrong_click_probability=1.0).correct(only_extra, reference)
+        assert not wrong.positive and reference[wrong.position_kji], "a negative one on target that was found"
+    everywhere = np.ones_like(reference)
+    (wrong,) = annotator("oaims", wrong_click_probability=1.0).correct(0 * everywhere, everywhere)
+    assert not wrong.positive, "where nothing is right, the sign alone is wrong"
+
+
+def test_wrong_clicks_can_keep_their_place_and_carry_the_opposite_sign():
     reference = mask((1, 1, 1))
-    (wrong,) = annotator("oaims", wrong_click_probability=1.0).correct(mask(), reference)
+    ours = {"wrong_where": "error"}
+    (wrong,) = annotator("oaims", wrong_click_probability=1.0, **ours).correct(mask(), reference)
     assert wrong == PointPrompt((1, 1, 1), False)
-    clicker = annotator("oaims", wrong_first=2)
+    clicker = annotator("oaims", wrong_first=2, **ours)
     signs = [clicker.correct(mask(), reference)[0].positive for _ in range(4)]
     assert signs == [False, False, True, True]
     clicker.initial(reference)
@@ -109,7 +126,7 @@ def test_wrong_clicks_keep_their_place_and_carry_the_opposite_sign():
 
 
 def test_forty_percent_wrong_clicks_are_about_forty_percent():
-    clicker = annotator("oaims", wrong_click_probability=0.4)
+    clicker = annotator("oaims", wrong_click_probability=0.4, wrong_where="error")
     wrong = sum(not clicker.correct(mask(), mask((1, 1, 1)))[0].positive for _ in range(2000))
     assert abs(wrong - 800) < 110  # five standard deviations
 

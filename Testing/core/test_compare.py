@@ -10,7 +10,7 @@ import pytest
 from report_support import NAN, write_run
 
 from clopa_annotator.errors import DatasetError, InputError
-from clopa_annotator.evaluation.compare import compare_runs
+from clopa_annotator.evaluation.compare import compare_runs, read_thresholds
 
 
 @pytest.fixture
@@ -36,12 +36,49 @@ def test_the_trajectory_follows_the_versions_in_use(folders, tmp_path):
     options = {"with_pictures": False, "threshold": 0.78}
     folder = write_run(tmp_path / "low", (0.2, 0.5, 0.6), **options)
     (first,) = compare_runs([folder], tmp_path / "out").tasks[0].rows
-    # Dice nAUC is the level + 0.04 (mean over cases) + 0.15 (mean over the corrections).
-    values = [0.39, 0.69, 0.69, 0.79, 0.79, 0.79]
-    assert first.trajectory.values == pytest.approx(values)
-    assert first.nos == 4, "0.79 is the first to reach 0.78"
-    assert compare_runs(folders, tmp_path / "out").tasks[0].rows[0].nos is None, "0.855 is never reached"
-    assert first.trajectory_area == pytest.approx((sum(values) - (values[0] + values[-1]) / 2) / 5)
+    # The first Dice is the level + 0.04 (mean over cases), and the corrections add 0.3, in the mean 0.15.
+    first_dice = [0.24, 0.54, 0.54, 0.64, 0.64, 0.64]
+    for metric, more in (("dice_init", 0), ("dice_nauc", 0.15), ("dice_final", 0.3)):
+        values = [value + more for value in first_dice]
+        assert first.trajectories[metric].values == pytest.approx(values)
+        assert first.area(metric) == pytest.approx((sum(values) - (values[0] + values[-1]) / 2) / 5)
+    assert first.trajectory == first.trajectories["dice_final"]
+    assert first.nos == 2, "a mean final Dice of 0.84 is the first to reach 0.78"
+    assert compare_runs(folders, tmp_path / "out").tasks[0].rows[0].nos == 4, "0.94 is the first above 0.9"
+
+
+def test_areas_of_all_numbers_are_ranked_over_the_case_counts(folders, tmp_path):
+    rows = compare_runs(folders, tmp_path / "out").tasks[0].rows
+    assert set(rows[0].area_ranks) == set(rows[0].trajectories) >= {"dice_init", "dice_final", "noi", "nof"}
+    # The first version comes after two of six cases; with five differing counts the smallest p is 2 / 2^5.
+    assert [row.area_ranks["dice_init"].place for row in rows] == [1, 1, 1]
+    text = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "trajectory over the cases received" in text and text.count("| clopa-cn |") == 2
+    with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8") as file:
+        table = {row["method"]: row for row in csv.DictReader(file)}
+    assert float(table["static"]["dice_init_area"]) == pytest.approx(0.24)
+    assert table["static"]["dice_init_area_place"] == "1"
+
+
+def test_the_threshold_can_be_set_for_a_dataset(folders, tmp_path):
+    rows = compare_runs(folders, tmp_path / "out", {"Blocks": 0.5}).tasks[0].rows
+    assert all(row.values["nof"] == 0 for row in rows[:2]) and rows[0].nos == 0
+    with pytest.raises(InputError, match="no run on Tubes"):
+        compare_runs(folders, tmp_path / "out", {"Tubes": 0.5})
+    assert read_thresholds(["a=b=0.91", "c=1"]) == {"a=b": 0.91, "c": 1.0}
+    for text in ("0.9", "=0.9", "a=good", "a=1.2"):
+        with pytest.raises(InputError, match="NAME=DICE"):
+            read_thresholds([text])
+
+
+def test_runs_average_numbers_and_not_curves(tmp_path):
+    """One run gets there and one does not: their mean curve would get there late, no run did."""
+    folders = [
+        write_run(tmp_path / "a1", (0.2, 0.7), with_pictures=False),
+        write_run(tmp_path / "a2", (0.2, 0.3), with_pictures=False),
+    ]
+    (row,) = compare_runs(folders, tmp_path / "out").tasks[0].rows
+    assert row.values["nof"] == 50
 
 
 def test_all_files_are_written_and_hold_the_same_numbers(folders, tmp_path):
@@ -51,7 +88,7 @@ def test_all_files_are_written_and_hold_the_same_numbers(folders, tmp_path):
     assert written["comparison.md"] == comparison.markdown
     (row,) = [r for r in csv.DictReader(io.StringIO(written["comparison.csv"])) if r["method"] == "clopa-cn"]
     assert float(row["dice_init"]) == pytest.approx(0.64)
-    assert (row["dice_init_place"], row["dice_init_wins"], row["nos"]) == ("1", "2", "")
+    assert (row["dice_init_place"], row["dice_init_wins"], row["nos"]) == ("1", "2", "4")
     assert "| clopa-cn | 1 | **0.640 (1)** |" in comparison.markdown
     assert "| static | 1 | 0.240 (3) |" in comparison.markdown
     assert 'class="best">0.640 (1)' in written["comparison.html"] and "<svg" in written["comparison.html"]
@@ -68,7 +105,7 @@ def test_runs_of_one_strategy_are_permutations_and_averaged_before_ranking(tmp_p
     (row,) = compare_runs(folders, tmp_path / "out").tasks[0].rows
     assert (row.runs, row.n) == (2, 9)
     assert row.values["dice_init"] == pytest.approx(0.5 + 0.04)
-    assert row.trajectory.values[1] == pytest.approx(0.5 + 0.19)
+    assert row.trajectories["dice_nauc"].values[1] == pytest.approx(0.5 + 0.19)
 
 
 def test_runs_on_different_datasets_are_different_tasks(tmp_path):

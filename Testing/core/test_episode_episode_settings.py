@@ -18,6 +18,8 @@ def test_the_papers_values_are_the_papers() -> None:
     assert (s.epochs, s.updates, s.batch, s.steps) == (10, 50, 2, 6)
     assert (s.patch_centre, s.foreground, s.augmentation) == ("paper", 0.5, 1.0)
     assert (s.group, s.val_smoothing) == ("in", 0.9)
+    assert (s.val_samples, s.val_foreground) == (30, 0.5), "thirty patches, target and background one to one"
+    assert (s.augmentation_as, s.zoomed) == ("paper", 0.0)
     assert not any((s.anchor, s.averaging, s.replay, s.emphasis, s.patience)), "the paper has none of these"
 
 

@@ -205,6 +205,42 @@ def test_augmentation_is_decided_by_its_seed_and_keeps_the_target(seed: int) -> 
     assert torch.equal(image, kept)
 
 
+def test_the_authors_code_mirrors_all_axes_or_none_and_turns_in_one_plane() -> None:
+    image, target = torch.arange(8.0 * 8 * 8).reshape(8, 8, 8), torch.ones(8, 8, 8, dtype=torch.bool)
+    image = (image - image.mean()) / image.std()
+    mirrored = [image, image.flip(0, 1, 2)]
+    expected = [m.rot90(k, (0, 2)) for m in mirrored for k in range(4)]
+    expected += [-e for e in expected]  # the sign inversion is in both lists
+    seen, paper = set(), 0
+    for seed in range(300):
+        changed, moved = augment(image, target, seed, 0.5, "code")
+        assert moved.any() and changed.shape == image.shape
+        seen |= {n for n, e in enumerate(expected) if torch.allclose(changed, e, atol=1e-5)}
+        plain = augment(image, target, seed, 0.5)[0]
+        paper += any(torch.allclose(plain, image.flip(axis), atol=1e-5) for axis in range(3))
+    assert set(range(8)) <= seen and paper > 0, "one axis alone is mirrored in the paper's list only"
+
+
+def test_the_authors_code_keeps_the_shape_of_a_sample_that_is_no_cube() -> None:
+    image, target = a_sample()
+    for seed in range(30):
+        changed, moved = augment(image, target, seed, 1.0, "code")
+        assert changed.shape == moved.shape == image.shape and bool(torch.isfinite(changed).all())
+
+
+def test_the_papers_validation_windows_lie_around_target_and_background_by_turns() -> None:
+    paper = replace(QUICK, patch_centre="paper", val_samples=8, val_foreground=0.5)
+    reader = MemoryReader({n: (40, 40, 40) for n in range(1, 5)})
+    sampler = Sampler(CaseSource(reader, 1 << 20, 0), reader.refs[:2], reader.refs[2:], paper, PATCH, 0)
+    batches = [sampler.batch(Place(0, n, True)) for n in range(sampler.val_batches)]
+    middles = [bool(s.target[8, 8, 8]) for batch in batches for s in batch.samples]
+    assert sum(middles) == 4 and len(middles) == 8
+    assert len(set(middles[0::2])) == len(set(middles[1::2])) == 2, "each of the two cases gets both kinds"
+    always = replace(paper, val_foreground=1.0)
+    sampler = Sampler(CaseSource(reader, 1 << 20, 0), reader.refs[:2], reader.refs[2:], always, PATCH, 0)
+    assert all(bool(s.target[8, 8, 8]) for s in sampler.batch(Place(0, 0, True)).samples)
+
+
 def test_augmentation_changes_most_samples_and_none_without_strength() -> None:
     image, target = a_sample()
     changed = [not torch.equal(augment(image, target, seed, 1.0)[0], image) for seed in range(40)]

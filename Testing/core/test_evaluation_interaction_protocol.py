@@ -167,8 +167,8 @@ def test_cases_without_a_surface_are_left_out_of_the_mean_nsd():
 def test_the_two_ways_of_averaging_runs_differ_as_in_the_paper():
     # Run 0 gets above 0.5 at once, run 1 only at the second click; their mean (0.5, 0.5, 0.7) at click 2.
     runs = [curve((0.6, 0.6, 0.6), run=0), curve((0.4, 0.4, 0.8), run=1)]
-    assert summarise(runs, 0.5).noi == 3.0
-    assert summarise(runs, 0.5, "per-run").noi == (1 + 3) / 2
+    assert summarise(runs, 0.5, "curves-first").noi == 3.0
+    assert summarise(runs, 0.5).noi == summarise(runs, 0.5, "per-run").noi == (1 + 3) / 2
     assert summarise(runs, 0.5).n == summarise(runs, 0.5, "per-run").n == 1
     (mean,) = average_runs(runs)
     assert mean.dice == pytest.approx((0.5, 0.5, 0.7)) and mean.run == -1

@@ -27,6 +27,20 @@ def test_error_clicks_take_the_largest_component_first_and_the_sign_of_the_error
     assert error_clicks(reference, reference, 10) == ()
 
 
+def test_random_error_clicks_lie_anywhere_in_their_component_in_the_same_order() -> None:
+    reference, prediction = np.zeros((2, 12, 12, 12), np.uint8)
+    reference[0:3, 0:3, 0:3] = 1
+    prediction[6:11, 6:11, 6:11] = 1
+    places: list[set[object]] = [set(), set()]
+    for seed in range(60):
+        clicks = error_clicks(prediction, reference, 10, np.random.default_rng(seed))
+        assert [c.positive for c in clicks] == [False, True]
+        assert prediction[clicks[0].position_kji] and reference[clicks[1].position_kji]
+        for found, click in zip(places, clicks, strict=True):
+            found.add(click.position_kji)
+    assert len(places[0]) > 40 and len(places[1]) > 15
+
+
 def test_the_deepest_voxel_of_a_cube_is_its_middle() -> None:
     region = np.zeros((7, 7, 7), bool)
     region[1:6, 1:6, 1:6] = True

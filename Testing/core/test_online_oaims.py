@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,13 +21,15 @@ from tiny_online import (
     values,
 )
 
-from clopa_annotator.errors import NonFiniteLoss
-from clopa_annotator.online.inputs import paste
+from clopa_annotator.episode.prompt_canvas import EncodingRules
+from clopa_annotator.errors import ConfigError, NonFiniteLoss
+from clopa_annotator.geometry import Kji
+from clopa_annotator.online.inputs import CanvasEncoder, paste
 from clopa_annotator.online.oaims import Oaims
 from clopa_annotator.online.online_settings import OaimsSettings, StepSettings
 from clopa_annotator.online.strategy import Interaction, OnlineStrategy
 from clopa_annotator.session.protocol import Session
-from clopa_annotator.types import PointPrompt
+from clopa_annotator.types import Mask, PointPrompt, Prompt
 
 
 def test_confirming_the_same_case_again_and_again_lowers_the_loss() -> None:
@@ -153,9 +158,12 @@ def test_after_undo_another_click_learns_from_the_state_that_was_returned_to() -
     assert not session.can_redo
 
 
-def test_mid_updates_end_with_the_case_and_post_updates_start_from_its_beginning() -> None:
+@pytest.mark.parametrize("persists", [False, True])
+def test_mid_updates_end_with_the_case_only_in_our_variant(persists: bool) -> None:
+    """In ours, PI starts from the case's beginning; as published, from what its clicks have taught."""
+
     def post_weights(clicks: int) -> list[torch.Tensor]:
-        model, session, _ = an_adapting_session(BOTH)
+        model, session, _ = an_adapting_session(replace(BOTH, mid_persists=persists))
         image, mask = a_case()
         session.set_image(image)
         session.add_prompt(PointPrompt((8, 8, 8)))
@@ -165,7 +173,43 @@ def test_mid_updates_end_with_the_case_and_post_updates_start_from_its_beginning
         session.set_image(image)
         return values(model)
 
-    assert same(post_weights(0), post_weights(2))
+    assert same(post_weights(0), post_weights(2)) is not persists
+
+
+@pytest.mark.parametrize("second_stage", ["generated", "all"])
+def test_the_second_stage_sees_the_generated_clicks_alone_unless_ours_is_asked_for(second_stage: str) -> None:
+    given: list[tuple[Prompt, ...]] = []
+
+    class Noting(CanvasEncoder):
+        def encode(self, prompts: Sequence[Prompt], prev_seg: Mask, center: Kji) -> torch.Tensor:
+            given.append(tuple(prompts))
+            return super().encode(prompts, prev_seg, center)
+
+    image, mask = a_case()
+    first = PointPrompt((8, 8, 8))
+    settings = replace(BOTH, second_stage=second_stage)
+    Oaims(a_model(), Noting(EncodingRules((SIDE, SIDE, SIDE))), settings).after_confirm(image, (first,), mask)
+    assert given[0] == (first,) and len(given[1]) >= 1
+    assert (first in given[1]) is (second_stage == "all")
+
+
+def test_generated_clicks_are_random_voxels_and_the_same_for_the_same_mask() -> None:
+    image, mask = a_case()
+
+    def learned(generated_at: str, of: Mask) -> list[torch.Tensor]:
+        model = a_model()
+        settings = replace(BOTH, generated_at=generated_at)
+        Oaims(model, an_encoder(), settings).after_confirm(image, (PointPrompt((8, 8, 8)),), of)
+        return values(model)
+
+    assert same(learned("random", mask), learned("random", mask))
+    assert not same(learned("random", mask), learned("deepest", mask))
+
+
+def test_settings_that_no_variant_has_are_refused() -> None:
+    for wrong in ({"generated_at": "border"}, {"second_stage": "both"}):
+        with pytest.raises(ConfigError, match="second stage"):
+            replace(BOTH, **wrong)
 
 
 def test_a_reset_starts_a_new_localisation_and_can_be_undone() -> None:

@@ -101,6 +101,11 @@ def test_settings_of_the_online_part_follow_the_paper_where_it_states_them() -> 
     assert oaims.post and oaims.mid and alone.post and not alone.mid
     assert (oaims.loss.alpha, oaims.loss.beta, oaims.loss.sigma_voxels) == (0.7, 200, 3)
     assert oaims.group == "all" and oaims.generated_clicks == 10
+    assert oaims.mid_persists and (oaims.generated_at, oaims.second_stage) == ("random", "generated")
+    assert alone == replace(oaims, mid=False)
+    ours, pi = get_strategy("oaims-ours").online, get_strategy("pi-then-clopa").online
+    assert ours == replace(oaims, mid_persists=False, generated_at="deepest", second_stage="all")
+    assert pi == get_strategy("oaims-pi-ours").online == replace(ours, mid=False)
     sparse = get_strategy("ia-sa").online
     assert isinstance(sparse, SparseSettings) and sparse.updates >= 10
 
@@ -116,4 +121,4 @@ def test_a_strategy_says_what_it_tunes_between_clicks_and_whether_a_case_changes
     assert groups["oaims"] == groups["oaims-pi"] == groups["ia-sa"] == "all"
     assert groups["clopa-cn"] == groups["static"] == ""
     within = {name for name in strategy_names() if get_strategy(name).learns_within_case}
-    assert within == {"oaims", "ia-sa", "tsca"}
+    assert within == {"oaims", "oaims-ours", "ia-sa", "tsca"}

@@ -13,6 +13,8 @@ from clopa_annotator.commands.options import (
     Cluster,
     Dataset,
     Device,
+    ExpertDice,
+    ExpertDiceOf,
     Json,
     Label,
     Limit,
@@ -147,6 +149,7 @@ def simulate(
     test_limit: TestLimit = None,
     label: Label = None,
     tolerance_mm: Tolerance = 1.0,
+    expert_dice: ExpertDice = 0.9,
     device: Device = "auto",
     seed: Seed = 0,
     suggestions: Suggestions = True,
@@ -164,7 +167,7 @@ def simulate(
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        order=order, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
+        order=order, threshold=expert_dice, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
     _simulate_plan(plan, settings, out, permutations, workers, cluster, json)
 
@@ -241,6 +244,7 @@ def evaluate(
     limit: Limit = None,
     label: Label = None,
     tolerance_mm: Tolerance = 1.0,
+    expert_dice: ExpertDice = 0.9,
     device: Device = "auto",
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -261,6 +265,7 @@ def evaluate(
         runs=runs,
         seed=seed,
         tolerance_mm=tolerance_mm,
+        threshold=expert_dice,
         device=device,
         overwrite=overwrite,
     )
@@ -273,13 +278,14 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Results of simulate or evaluate.")],
     out: Out,
     json: Json = False,
+    expert_dice: ExpertDiceOf = None,
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
-    from clopa_annotator.evaluation.compare import compare_runs, result_files
+    from clopa_annotator.evaluation.compare import compare_runs, read_thresholds, result_files
     from clopa_annotator.experiments.run_folder import RunFolder
 
     with RunFolder(out, "compare").making(*result_files(len(runs))):
-        comparison = compare_runs(runs, out)
+        comparison = compare_runs(runs, out, read_thresholds(expert_dice or ()))
     if json:
         print_json(comparison.to_dict())
         return

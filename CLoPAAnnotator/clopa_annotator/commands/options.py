@@ -65,5 +65,16 @@ Unprompted = Annotated[
     float | None,
     typer.Option("--unprompted", help="Share of training samples without a prompt; default: the schedule's."),
 ]
+ExpertDice = Annotated[
+    float,
+    typer.Option(
+        "--expert-dice",
+        help="Dice that NoI and NoF count to: the mean of a fully trained nnU-Net on the task.",
+    ),
+]
+ExpertDiceOf = Annotated[
+    list[str] | None,
+    typer.Option("--expert-dice", help="NAME=DICE: the threshold on a dataset instead of its runs' own."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Number of cases to annotate.")]
 TestLimit = Annotated[int | None, typer.Option("--test-limit", help="Number of test cases.")]

@@ -4,6 +4,12 @@ The paper's list of transforms and probabilities; where it gives no range, nnU-N
 and shrinking equally often. Applied to the part of a patch that lies in the image, after normalisation and
 before the zero padding, so that padding stays exactly zero as in the session.
 
+The authors' program differs from their paper, because its table of transforms repeats three keys and a later
+entry replaces an earlier one: the sign inversion stands where the brightness was, the gamma of the inverted
+image is gone, and of three turns by right angles one is left. It also mirrors all axes or none, and scales
+axes apart in 60 of 100 scalings. `augment` does so on request. Deviations that remain: the ranges of the
+transforms are nnU-Net's, and a turn by a right angle that would change a sample's shape turns by two.
+
 batchgeneratorsv2 draws from numpy's and torch's global generators. They are seeded for each sample and put
 back afterwards, under a lock, so that a sample depends on its own seed and nothing else.
 """
@@ -14,7 +20,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,12 +36,15 @@ from torch import Tensor
 
 from clopa_annotator.geometry import Kji
 
+Variant = Literal["paper", "code"]
 _SMALLEST_SIDE = 8
 """Blurring and lower resolution need some voxels along each axis; thinner samples go without."""
 _global_generators = threading.Lock()
 
 
-def augment(image: Tensor, target: Tensor, seed: int, strength: float) -> tuple[Tensor, Tensor]:
+def augment(
+    image: Tensor, target: Tensor, seed: int, strength: float, variant: Variant = "paper"
+) -> tuple[Tensor, Tensor]:
     """A random variant of a sample.
 
     Args:
@@ -43,6 +52,7 @@ def augment(image: Tensor, target: Tensor, seed: int, strength: float) -> tuple[
         target: (k, j, i) bool.
         seed: decides everything, below 2**32.
         strength: factor on every probability; 0 returns the sample as it is.
+        variant: "paper" as it is written, "code" as the authors' program does it.
 
     Returns:
         Image and target of the same shapes. The target is never augmented away: where turning and scaling
@@ -53,16 +63,31 @@ def augment(image: Tensor, target: Tensor, seed: int, strength: float) -> tuple[
     k, j, i = image.shape
     with _seeded(seed):
         data: dict[str, Any] = {"image": image[None].clone(), "segmentation": target[None].to(torch.int16)}
-        turned = _shape_transforms((k, j, i), strength)(**data)
+        turned = _shape_transforms((k, j, i), strength, variant)(**data)
         if bool(target.any()) and not bool((turned["segmentation"] > 0).any()):
             turned = {"image": image[None].clone(), "segmentation": target[None]}
         changed = turned["image"].contiguous()
-        for transform in _intensity_transforms(strength, min(k, j, i) >= _SMALLEST_SIDE):
+        for transform in _intensity_transforms(strength, min(k, j, i) >= _SMALLEST_SIDE, variant):
             changed = transform(image=changed)["image"]
-        for axis in np.flatnonzero(np.random.random(3) < 0.5 * strength):
-            changed = changed.flip(int(axis) + 1)
-            turned["segmentation"] = turned["segmentation"].flip(int(axis) + 1)
-    return changed[0].contiguous(), (turned["segmentation"][0] > 0).contiguous()
+        mask = turned["segmentation"]
+        if variant == "code":
+            changed, mask = _as_in_the_code(changed, mask, strength)
+        else:
+            for axis in np.flatnonzero(np.random.random(3) < 0.5 * strength):
+                changed, mask = changed.flip(int(axis) + 1), mask.flip(int(axis) + 1)
+    return changed[0].contiguous(), (mask[0] > 0).contiguous()
+
+
+def _as_in_the_code(image: Tensor, mask: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Mirror all axes or none; turn by right angles between the first and the last axis."""
+    if np.random.random() < 0.5 * strength:
+        image, mask = image.flip(1, 2, 3), mask.flip(1, 2, 3)
+    if np.random.random() < 0.5 * strength:
+        quarters = int(np.random.randint(1, 4))
+        if image.shape[1] != image.shape[3] and quarters % 2:
+            quarters = 2
+        image, mask = image.rot90(quarters, (1, 3)), mask.rot90(quarters, (1, 3))
+    return image, mask
 
 
 @contextmanager
@@ -80,7 +105,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @lru_cache(maxsize=64)
-def _shape_transforms(shape: Kji, strength: float) -> SpatialTransform:
+def _shape_transforms(shape: Kji, strength: float, variant: Variant) -> SpatialTransform:
     return SpatialTransform(
         patch_size=shape,
         patch_center_dist_from_border=0,
@@ -89,13 +114,13 @@ def _shape_transforms(shape: Kji, strength: float) -> SpatialTransform:
         rotation=(-np.pi / 12, np.pi / 12),
         p_scaling=0.3 * strength,
         scaling=BGContrast((0.5, 2.0)),
-        p_synchronize_scaling_across_axes=1,
+        p_synchronize_scaling_across_axes=1 if variant == "paper" else 0.4,
         border_mode_seg="zeros",
     )
 
 
 @lru_cache(maxsize=4)
-def _intensity_transforms(strength: float, thick: bool) -> tuple[RandomTransform, ...]:
+def _intensity_transforms(strength: float, thick: bool, variant: Variant) -> tuple[RandomTransform, ...]:
     quarter = BGContrast((0.75, 1.25))
     noise = GaussianNoiseTransform(noise_variance=(0, 0.1), p_per_channel=1, synchronize_channels=True)
     # benchmark=True would choose between two convolutions by the clock, and results would not repeat.
@@ -112,14 +137,15 @@ def _intensity_transforms(strength: float, thick: bool) -> tuple[RandomTransform
         p_per_channel=1,
         p_retain_stats=1,
     )
+    sign = (_SignInversion(), 0.1)
     listed = (
         (noise, 0.15),
         (blur, 0.2 if thick else 0.0),
-        (brightness, 0.15),
+        (brightness, 0.15) if variant == "paper" else sign,
         (contrast, 0.15),
         (coarse, 0.1 if thick else 0.0),
         (gamma, 0.3),
-        (_SignInversion(), 0.1),
+        *((sign,) if variant == "paper" else ()),
     )
     return tuple(RandomTransform(t, apply_probability=p * strength) for t, p in listed)
 

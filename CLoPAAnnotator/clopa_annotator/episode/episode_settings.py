@@ -21,6 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "delta_dtype": ("fp32", "fp16"),
     "keep": ("last", "best"),
     "augment_on": ("auto", "cpu", "device"),
+    "augmentation_as": ("paper", "code"),
 }
 _AT_LEAST_0 = (
     "micro_batch",
@@ -71,8 +72,8 @@ class EpisodeSettings:
         unprompted: share of the training samples that begin without any prompt, so that the model can segment
             an image before the first click, see `loop.WindowSettings`; 0 for none (paper).
         zoomed: share of the samples of a structure larger than the patch that train as the session looks at
-            it, from further away and then closer, see `tour`; the others see one patch after another of a part
-            of the image, as all samples of smaller structures do. Only where ``patch_centre`` is "session".
+            it, from further away and then closer, see `tour`; the others see one patch after another of a
+            part of the image, as all samples of smaller structures do. For ``patch_centre`` "session" only.
         keep: which epoch's weights the episode hands over. "last" looks at no score; "best" takes the epoch
             with the best validation score, the incoming weights among them, as the paper does, but judged on
             windows of the *training* cases: what is chosen on the held-out ones cannot be judged by them.
@@ -90,6 +91,10 @@ class EpisodeSettings:
         region: side of the part of a large image that "session" reads, in patches.
         foreground: share of the samples that are centred on a foreground voxel.
         augmentation: factor on the probability of every augmentation; 1 is the paper's, 0 none.
+        augmentation_as: "paper" augments as the paper lists it, "code" as the authors' program does, which
+            repeats some keys and so loses what stood under them first, see `augmentation`.
+        val_foreground: share of the validation windows around a target voxel, by turns; the rest lie around a
+            background voxel (paper: one to one).
         val_samples: validation windows per epoch, spread evenly over the held-out cases (the training cases
             where the best epoch is kept); the same ones with the same prompts every epoch.
         val_smoothing: weight of the current score in the smoothed one; the rest is the last smoothed score.
@@ -130,7 +135,9 @@ class EpisodeSettings:
     region: float = 2.0
     foreground: float = 0.5
     augmentation: float = 1.0
-    val_samples: int = 20
+    augmentation_as: Literal["paper", "code"] = "paper"
+    val_samples: int = 30
+    val_foreground: float = 0.5
     val_smoothing: float = 0.9
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     micro_batch: int = 0
@@ -150,7 +157,15 @@ class EpisodeSettings:
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in _AT_LEAST_0:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("foreground", "augmentation", "val_smoothing", "replay", "unprompted", "zoomed"):
+        for name in (
+            "foreground",
+            "augmentation",
+            "val_smoothing",
+            "replay",
+            "unprompted",
+            "zoomed",
+            "val_foreground",
+        ):
             _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
         _require("averaging", self.averaging, 0 <= self.averaging < 1, "at least 0 and below 1")
@@ -181,6 +196,7 @@ class EpisodeSettings:
             step_after="pass",
             patch_centre="session",
             val_samples=4,
+            val_foreground=1.0,
             zoomed=0.75,
         )
 

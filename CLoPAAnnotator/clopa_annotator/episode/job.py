@@ -171,7 +171,7 @@ def _fitted(
 
 def augments_there(settings: EpisodeSettings, model: LoadedModel) -> bool:
     """Whether samples are augmented on the device that trains instead of by a thread of the CPU."""
-    where = settings.augment_on
+    where = "cpu" if settings.augmentation_as == "code" else settings.augment_on
     return model.device.type == "cuda" if where == "auto" else where == "device"
 
 

@@ -170,8 +170,10 @@ class Sampler:
         return self._sample(ref, rng, s.foreground, s.augmentation, s.zoomed)
 
     def _val_sample(self, number: int) -> tuple[WindowSample, Finish | None]:
-        # Always around a target voxel: in a patch without target one voxel decides between Dice 0 and 1.
-        return self._sample(self._val[number % len(self._val)], self._rng(_VALIDATION, number), 1.0, 0.0, 0.0)
+        # In a patch without target one voxel decides between Dice 0 and 1: only "paper" takes such.
+        turn, n = divmod(number, len(self._val))
+        due = [int((turn + n + ahead) * self._settings.val_foreground) for ahead in (0, 1)]
+        return self._sample(self._val[n], self._rng(_VALIDATION, number), float(due[1] > due[0]), 0.0, 0.0)
 
     def _sample(
         self, ref: CaseRef, rng: np.random.Generator, foreground: float, augmentation: float, zoomed: float
@@ -189,7 +191,7 @@ class Sampler:
         seed, around = int(rng.integers(2**32)), _relative(patch, bounds) if fixed else None
         if self._later:
             return _pinned(WindowSample(image, target, shown)), Finish(seed, augmentation, around)
-        image, target = augment(image, target, seed, augmentation)
+        image, target = augment(image, target, seed, augmentation, self._settings.augmentation_as)
         if around is None:
             return WindowSample(image, target, shown), None
         return WindowSample(crop_padded(image, around), crop_padded(target, around)), None

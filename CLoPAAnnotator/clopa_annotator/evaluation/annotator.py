@@ -2,8 +2,8 @@
 
 Two ways of clicking. ``paper`` (CLoPA): one positive and one negative point, uniform in the reference and
 outside of it, then in each iteration one uniform voxel of the false negatives and one of the false positives.
-``oaims`` (You Point, I Learn): one click inside the target, then one click per iteration in the largest
-connected error.
+``oaims`` (You Point, I Learn): one random click inside the target, then one random click per iteration in the
+largest connected error. Its wrong clicks, which test robustness, hit where the model was right.
 
 Of two points the negative comes first and the positive last, because the session centres its patch on the
 newest prompt and the target should be in view. The paper does not say; training (`episode.prompting`) does
@@ -36,17 +36,22 @@ class AnnotatorOptions:
     """How a simulated annotator departs from its scheme.
 
     Attributes:
-        wrong_click_probability: chance that a correction carries the opposite sign at the right place.
-        wrong_first: this many first corrections carry the opposite sign for certain.
+        wrong_click_probability: chance that a correction is a wrong click.
+        wrong_first: this many first corrections are wrong clicks for certain.
+        wrong_where: "right" puts a wrong click where the proposal is right, as the paper does: a positive one
+            on background that was left out, a negative one on target that was found, of the sign that the
+            right click would have had. "error" leaves it where the right click was and turns its sign
+            (*ours*).
         box_first: start with a flat box around the target's largest k slice instead of points.
-        placement: where in an error to click: "uniform", "deepest" (farthest from the error's border), or
-            "scheme" for what the scheme does: uniform for ``paper``, deepest for ``oaims``.
+        placement: where in an error to click: "uniform", as both papers do, or "deepest" (*ours*): farthest
+            from the error's border.
     """
 
     wrong_click_probability: float = 0.0
     wrong_first: int = 0
     box_first: bool = False
-    placement: Literal["scheme", "uniform", "deepest"] = "scheme"
+    placement: Literal["uniform", "deepest"] = "uniform"
+    wrong_where: Literal["right", "error"] = "right"
 
     def __post_init__(self) -> None:
         if not 0 <= self.wrong_click_probability <= 1 or self.wrong_first < 0:
@@ -82,9 +87,7 @@ class SimulatedAnnotator:
         self._rng = rng
         self._scheme = scheme
         self._options = options
-        self._deepest = options.placement == "deepest" or (
-            options.placement == "scheme" and scheme == "oaims"
-        )
+        self._deepest = options.placement == "deepest"
         self._corrections = 0
 
     def initial(self, reference: Mask) -> tuple[Prompt, ...]:
@@ -118,7 +121,7 @@ class SimulatedAnnotator:
         inside, proposed = reference.astype(bool, copy=False), proposal_mask.astype(bool, copy=False)
         missed, extra = inside & ~proposed, proposed & ~inside
         click = self._one_click if self._scheme == "oaims" else self._two_clicks
-        return tuple(self._perhaps_wrong(point) for point in click(missed, extra))
+        return tuple(self._perhaps_wrong(point, inside, proposed) for point in click(missed, extra))
 
     def _two_clicks(self, missed: Flags, extra: Flags) -> list[PointPrompt]:
         places = ((self._place(extra), False), (self._place(missed), True))
@@ -131,12 +134,19 @@ class SimulatedAnnotator:
         place = self._place(errors)
         return [] if place is None else [PointPrompt(place, sign)]
 
-    def _perhaps_wrong(self, point: PointPrompt) -> PointPrompt:
+    def _perhaps_wrong(self, point: PointPrompt, inside: Flags, proposed: Flags) -> PointPrompt:
         self._corrections += 1
         unlucky = self._rng.random() < self._options.wrong_click_probability
-        if unlucky or self._corrections <= self._options.wrong_first:
+        if not unlucky and self._corrections > self._options.wrong_first:
+            return point
+        if self._options.wrong_where == "error":
             return PointPrompt(point.position_kji, not point.positive)
-        return point
+        for positive in (point.positive, not point.positive):
+            right = ~inside & ~proposed if positive else inside & proposed
+            place = self._sample(right)
+            if place is not None:
+                return PointPrompt(place, positive)
+        return PointPrompt(point.position_kji, not point.positive)  # nothing was right
 
     def _place(self, errors: Flags) -> Kji | None:
         return self._sample(_deepest(errors) if self._deepest else errors)

@@ -1,9 +1,10 @@
 """``clopa compare``: several runs against each other, as the papers' tables and the trajectory figure.
 
 Runs on the same dataset form one table (a task). Runs of one strategy with the same base model and clicks
-are permutations of the stream: their curves are averaged case by case before anything is ranked, as in the
-paper's table of the final episode. A method's row is that of its newest version in use. A trajectory is
-computed per run and then averaged, case count by case count.
+are permutations of the stream. Each run's numbers are computed first and then averaged, as in the paper; the
+tests pair the cases, each with its mean over the runs. A method's row is that of its newest version in use. A
+trajectory is computed per run for every metric and then averaged, case count by case count; its area is
+tested over the case counts. NoS is the first case count at which the mean final Dice reaches the threshold.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from clopa_annotator.errors import InputError
 from clopa_annotator.evaluation import comparison_page
 from clopa_annotator.evaluation.curves import (
     CaseCurve,
-    average_runs,
     interactions_to,
     nauc,
     summarise,
@@ -63,7 +64,8 @@ def _task_dict(task: Task) -> dict[str, Any]:
             "n": row.n,
             **{metric: to_json(value) for metric, value in row.values.items()},
             "ranks": {metric: to_json(place) for metric, place in row.ranks.items()},
-            "trajectory_auc": to_json(row.trajectory_area),
+            "trajectory_auc": {metric: to_json(row.area(metric)) for metric in row.trajectories},
+            "trajectory_ranks": {metric: to_json(place) for metric, place in row.area_ranks.items()},
             "nos": row.nos,
         }
         for row in task.rows
@@ -71,12 +73,15 @@ def _task_dict(task: Task) -> dict[str, Any]:
     return {"task": task.name, "clicks": task.clicks, "threshold": to_json(task.threshold), "methods": rows}
 
 
-def compare_runs(folders: Sequence[Path], out: Path) -> Comparison:
+def compare_runs(
+    folders: Sequence[Path], out: Path, expert_dice: Mapping[str, float] | None = None
+) -> Comparison:
     """Compare finished runs; write ``comparison.md``, ``.csv``, ``.html`` and one figure per task.
 
     Args:
         folders: outputs of simulate or evaluate.
         out: folder for the results; made if missing.
+        expert_dice: threshold per dataset's name, for instance nnU-Net's mean on it; others keep their runs'.
 
     Raises:
         DatasetError: a folder that holds no finished run.
@@ -87,7 +92,13 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Comparison:
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in map(_read, folders):
         groups[run.summary.dataset or "unnamed dataset"].append(run)
-    tasks = tuple(_task(name, runs) for name, runs in sorted(groups.items()))
+    known = dict(expert_dice or {})
+    if strange := sorted(known.keys() - groups.keys()):
+        raise InputError(
+            f"There is no run on {strange[0]}, so it needs no threshold; there are runs on "
+            f"{', '.join(sorted(groups))}."
+        )
+    tasks = tuple(_task(name, runs, known.get(name)) for name, runs in sorted(groups.items()))
     markdown = comparison_page.markdown(tasks)
     replace_text(out / "comparison.md", markdown)
     replace_text(out / "comparison.csv", comparison_page.csv_text(tasks))
@@ -97,6 +108,24 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Comparison:
         if figure:
             replace_text(out / f"trajectory-{number}.svg", comparison_page.standalone_svg(figure))
     return Comparison(tasks, markdown)
+
+
+def read_thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """Thresholds by dataset from ``NAME=DICE``.
+
+    Raises:
+        InputError: a text is no such pair, or the Dice lies outside 0 to 1.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign or not name or not 0 <= found[name] <= 1:
+            raise InputError(f"{text!r} is no threshold: give NAME=DICE, for instance Hippocampus=0.903.")
+    return found
 
 
 def result_files(n_runs: int) -> tuple[str, ...]:
@@ -113,23 +142,26 @@ def _read(folder: Path) -> Run:
     return Run(folder, summary, curves)
 
 
-def _task(name: str, runs: Sequence[Run]) -> Task:
+def _task(name: str, runs: Sequence[Run], expert_dice: float | None) -> Task:
     clicks = {run.summary.clicks for run in runs}
     if len(clicks) != 1:
         raise InputError(
             f"The runs on {name} have {sorted(clicks)} corrections per case; compare runs with equally many."
         )
-    threshold = runs[0].summary.threshold
+    threshold = runs[0].summary.threshold if expert_dice is None else expert_dice
     methods: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         methods[_method(run, runs)].append(run)
     final = {method: _final_curves(members) for method, members in methods.items()}
     _check_same_cases(name, final)
     ranks = {metric: _rank(metric, final, threshold) for metric in METRICS}
-    rows = [
-        _row(m, methods[m], final[m], {k: ranks[k][m] for k in METRICS if ranks[k]}, threshold)
-        for m in methods
-    ]
+    moving = {method: _trajectories(members, threshold) for method, members in methods.items()}
+    areas = _area_ranks(moving)
+    rows = []
+    for m, members in methods.items():
+        places = {metric: found[m] for metric, found in ranks.items() if found}
+        area_places = {metric: found[m] for metric, found in areas.items() if m in found}
+        rows.append(_row(m, members, final[m], places, threshold, moving[m], area_places))
     rows.sort(key=lambda row: (sum(r.place for r in row.ranks.values()), -row.values["dice_nauc"]))
     return Task(name, clicks.pop(), threshold, tuple(rows))
 
@@ -153,9 +185,13 @@ def newest_version(run: Run) -> int:
 
 
 def _final_curves(runs: Sequence[Run]) -> tuple[CaseCurve, ...]:
-    """One curve per case: the mean over all runs and permutations of the final version's curves."""
-    final = [replace(c, version=0) for run in runs for c in run.curves if c.version == newest_version(run)]
-    return average_runs(final)
+    """The final version's curves of all runs and permutations, each run with a number of its own."""
+    return tuple(
+        replace(c, version=0, run=1000 * number + c.run)
+        for number, run in enumerate(runs)
+        for c in run.curves
+        if c.version == newest_version(run)
+    )
 
 
 def _check_same_cases(name: str, final: Mapping[str, Sequence[CaseCurve]]) -> None:
@@ -168,44 +204,74 @@ def _check_same_cases(name: str, final: Mapping[str, Sequence[CaseCurve]]) -> No
 
 
 def _values(metric: str, curves: Sequence[CaseCurve], threshold: float) -> list[float]:
-    if metric == "noi":
-        return [interactions_to(c.dice, threshold)[0] for c in curves]
+    """The metric of each case, in the order of their names: the mean over its runs."""
+    cases: dict[str, list[float]] = defaultdict(list)
+    for curve in curves:
+        cases[curve.case_id].append(_value(metric, curve, threshold))
+    return [fmean(cases[name]) for name in sorted(cases)]
+
+
+def _value(metric: str, curve: CaseCurve, threshold: float) -> float:
+    if metric in LOWER_IS_BETTER:
+        return float(interactions_to(curve.dice, threshold)[int(metric == "nof")])
     kind, part = metric.split("_")
-    scores = [c.dice if kind == "dice" else c.nsd for c in curves]
-    return [nauc(s) if part == "nauc" else s[0 if part == "init" else -1] for s in scores]
+    scores = curve.dice if kind == "dice" else curve.nsd
+    return nauc(scores) if part == "nauc" else scores[0 if part == "init" else -1]
 
 
 def _rank(metric: str, final: Mapping[str, Sequence[CaseCurve]], threshold: float) -> dict[str, Rank]:
     """Places of all methods in one metric; none if the metric was not measured."""
     if metric in LOWER_IS_BETTER and math.isnan(threshold):
         return {}
-    if metric == "nof":
-        return rank_failures(
-            {m: [interactions_to(c.dice, threshold)[1] for c in cs] for m, cs in final.items()}
-        )
     values = {method: _values(metric, curves, threshold) for method, curves in final.items()}
+    if metric == "nof":  # a case fails if it fails in more than half of its runs
+        return rank_failures({m: [share > 0.5 for share in shares] for m, shares in values.items()})
     if all(math.isnan(v) for column in values.values() for v in column):
         return {}
     return rank(values, higher_is_better=metric not in LOWER_IS_BETTER)
 
 
+def _area_ranks(trajectories: Mapping[str, Mapping[str, Trajectory]]) -> dict[str, dict[str, Rank]]:
+    """Places per metric: the trajectories' values paired over the case counts, as in the paper."""
+    found: dict[str, dict[str, Rank]] = {}
+    for metric in METRICS:
+        moving = {m: own[metric] for m, own in trajectories.items() if metric in own}
+        if len({t.n_cases for t in moving.values()}) == 1:
+            values = {method: trajectory.values for method, trajectory in moving.items()}
+            found[metric] = rank(values, higher_is_better=metric not in LOWER_IS_BETTER)
+    return found
+
+
 def _row(
-    method: str, runs: Sequence[Run], final: Sequence[CaseCurve], ranks: Mapping[str, Rank], threshold: float
+    method: str,
+    runs: Sequence[Run],
+    final: Sequence[CaseCurve],
+    ranks: Mapping[str, Rank],
+    threshold: float,
+    trajectories: Mapping[str, Trajectory],
+    area_ranks: Mapping[str, Rank],
 ) -> MethodRow:
     summary = summarise(final, None if math.isnan(threshold) else threshold)
-    moving = [_trajectory(run) for run in runs if _has_trajectory(run)]
-    lengths = {t.n_cases for t in moving}
-    trajectory = average(moving) if len(lengths) == 1 else None
+    last = trajectories.get("dice_final")
     return MethodRow(
         method=method,
         runs=len(runs),
         n=summary.n,
         values={metric: float(getattr(summary, metric)) for metric in METRICS},
         ranks=ranks,
-        trajectory_area=trajectory.area if trajectory else math.nan,
-        nos=trajectory.cases_to(threshold) if trajectory and not math.isnan(threshold) else None,
-        trajectory=trajectory,
+        trajectories=trajectories,
+        area_ranks=area_ranks,
+        nos=None if last is None or math.isnan(threshold) else last.cases_to(threshold),
     )
+
+
+def _trajectories(runs: Sequence[Run], threshold: float) -> dict[str, Trajectory]:
+    """Of each metric that was measured: the mean over the runs that tested every version that was in use."""
+    moving = [run for run in runs if _has_trajectory(run)]
+    if len({run.summary.stream.n for run in moving}) != 1:
+        return {}
+    found = {metric: average([_trajectory(run, metric, threshold) for run in moving]) for metric in METRICS}
+    return {metric: t for metric, t in found.items() if not any(map(math.isnan, t.values))}
 
 
 def _has_trajectory(run: Run) -> bool:
@@ -215,8 +281,9 @@ def _has_trajectory(run: Run) -> bool:
     return run.summary.command == "simulate" and run.summary.stream.n > 0 and used <= tested
 
 
-def _trajectory(run: Run) -> Trajectory:
-    """Dice nAUC of the tested versions over the cases received; per run, as the paper averages."""
-    rows = {row.version: row.dice_nauc for row in summarise_versions(run.curves, None, "per-run")}
+def _trajectory(run: Run, metric: str, threshold: float) -> Trajectory:
+    """A metric of the tested versions over the cases received."""
+    expert = None if math.isnan(threshold) else threshold
+    rows = {row.version: float(getattr(row, metric)) for row in summarise_versions(run.curves, expert)}
     base = rows.get(0, next(iter(rows.values())))
     return make_trajectory(run.summary.stream.n, {0: base, **rows}, versions_in_use(run.summary.episodes))

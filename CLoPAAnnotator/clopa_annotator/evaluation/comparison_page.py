@@ -25,9 +25,10 @@ COLUMNS = {
 _FEWER = ("noi", "nof")
 NOTE = (
     "Numbers are means over the same unseen cases with the weights in use at the end. In brackets: place by "
-    "the number of methods beaten significantly (paired two-sided Wilcoxon, exact McNemar for NoF, p < 0.05, "
-    "no correction); methods with equally many wins share a place. The trajectory is the Dice nAUC over "
-    "cases received; NoS is the first case count at which it reaches the threshold."
+    "the number of methods beaten significantly (paired two-sided Wilcoxon over the cases, exact McNemar for "
+    "NoF, p < 0.05, no correction); methods with equally many wins share a place. Areas are those of each "
+    "number's trajectory over the cases received, ranked over the case counts; NoS is the first case count "
+    "at which the mean final Dice reaches the threshold."
 )
 
 
@@ -35,13 +36,23 @@ def markdown(tasks: Sequence[Task]) -> str:
     """Tables for a README or an issue."""
     parts = ["# Comparison", NOTE]
     for task in tasks:
-        header, body, best = _table(task)
-        lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
-        for r, cells in enumerate(body):
-            texts = [str(cell).replace("|", "\\|") for cell in cells]
-            lines.append(_line([f"**{t}**" if (r, c) in best else t for c, t in enumerate(texts)]))
-        parts += [f"## {task.name}", _about(task), "\n".join(lines)]
+        parts += [f"## {task.name}", _about(task), _markdown_table(*_table(task))]
+        if any(row.trajectories for row in task.rows):
+            parts += [
+                "Area of each number's trajectory over the cases received:",
+                _markdown_table(*_areas(task)),
+            ]
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(
+    header: Sequence[str], body: Sequence[Sequence[page.Cell]], best: set[tuple[int, int]]
+) -> str:
+    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    for r, cells in enumerate(body):
+        texts = [str(cell).replace("|", "\\|") for cell in cells]
+        lines.append(_line([f"**{t}**" if (r, c) in best else t for c, t in enumerate(texts)]))
+    return "\n".join(lines)
 
 
 def csv_text(tasks: Sequence[Task]) -> str:
@@ -49,16 +60,22 @@ def csv_text(tasks: Sequence[Task]) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     ranks = [f"{metric}_{kind}" for metric in COLUMNS for kind in ("place", "wins")]
-    writer.writerow(["task", "method", "runs", "n", *COLUMNS, *ranks, "trajectory_auc", "nos"])
+    areas = [f"{metric}_area{kind}" for metric in COLUMNS for kind in ("", "_place", "_wins")]
+    writer.writerow(["task", "method", "runs", "n", *COLUMNS, *ranks, *areas, "nos"])
     for task in tasks:
         for row in task.rows:
             places = [row.ranks.get(metric) for metric in COLUMNS]
             cells = [text for r in places for text in ((r.place, r.wins) if r else ("", ""))]
             values = [_plain(row.values[metric]) for metric in COLUMNS]
             nos = "" if row.nos is None else row.nos
-            area = _plain(row.trajectory_area)
-            writer.writerow([task.name, row.method, row.runs, row.n, *values, *cells, area, nos])
+            moving = [cell for metric in COLUMNS for cell in _area_cells(row, metric)]
+            writer.writerow([task.name, row.method, row.runs, row.n, *values, *cells, *moving, nos])
     return buffer.getvalue()
+
+
+def _area_cells(row: MethodRow, metric: str) -> tuple[object, object, object]:
+    place = row.area_ranks.get(metric)
+    return (_plain(row.area(metric)), *((place.place, place.wins) if place else ("", "")))
 
 
 def html(tasks: Sequence[Task]) -> str:
@@ -70,6 +87,10 @@ def html(tasks: Sequence[Task]) -> str:
         plot = page.Plot(svg, f"Trajectories on {task.name}") if svg else None
         about = {"name": task.name, "about": _about(task)}
         shown.append({**about, "header": header, "rows": rows, "best": best, "plot": plot})
+        if svg:
+            header, rows, best = _areas(task)
+            about = {"name": f"{task.name}: trajectories", "about": "Areas over the cases received."}
+            shown.append({**about, "header": header, "rows": rows, "best": best, "plot": None})
     return page.render(
         "comparison.html",
         title="CLoPA Annotator comparison",
@@ -85,7 +106,9 @@ def trajectory_figure(task: Task) -> str:
     named: list[tuple[str, Trajectory]] = [(r.method, r.trajectory) for r in task.rows if r.trajectory]
     if not named:
         return ""
-    return figures.trajectories(named, task.threshold, "Dice nAUC on unseen cases", f"trajectory-{task.name}")
+    return figures.trajectories(
+        named, task.threshold, "Final Dice on unseen cases", f"trajectory-{task.name}"
+    )
 
 
 def standalone_svg(svg: str) -> str:
@@ -120,14 +143,32 @@ def _about(task: Task) -> str:
 
 
 def _table(task: Task) -> tuple[list[str], list[list[page.Cell]], set[tuple[int, int]]]:
-    header = ["method", "runs", *(name for name, _ in COLUMNS.values()), "trajectory", "NoS"]
+    header = ["method", "runs", *(name for name, _ in COLUMNS.values()), "NoS"]
     body: list[list[page.Cell]] = []
     for row in task.rows:
         nos = ("–" if row.trajectory is None else "never") if row.nos is None else str(row.nos)
         cells = [_cell(row, metric) for metric in COLUMNS]
-        body.append([row.method, str(row.runs), *cells, number(row.trajectory_area), nos])
+        body.append([row.method, str(row.runs), *cells, nos])
     best = {(r, c) for c, metric in enumerate(COLUMNS, start=2) for r in _best_rows(task, metric)}
     return header, body, best
+
+
+def _areas(task: Task) -> tuple[list[str], list[list[page.Cell]], set[tuple[int, int]]]:
+    """Areas of the trajectories, best first for each number."""
+    measured = [metric for metric in COLUMNS if any(metric in row.trajectories for row in task.rows)]
+    rows = [row for row in task.rows if row.trajectories]
+    body: list[list[page.Cell]] = [[r.method, *(_area_cell(r, metric) for metric in measured)] for r in rows]
+    best = set()
+    for c, metric in enumerate(measured, start=1):
+        heights = [round(r.area(metric), COLUMNS[metric][1]) for r in rows]
+        target = min(heights) if metric in _FEWER else max(heights)
+        best |= {(r, c) for r, height in enumerate(heights) if height == target and len(rows) > 1}
+    return ["method", *(COLUMNS[metric][0] for metric in measured)], body, best
+
+
+def _area_cell(row: MethodRow, metric: str) -> str:
+    text = number(row.area(metric), COLUMNS[metric][1])
+    return f"{text} ({row.area_ranks[metric].place})" if metric in row.area_ranks else text
 
 
 def _cell(row: MethodRow, metric: str) -> str:

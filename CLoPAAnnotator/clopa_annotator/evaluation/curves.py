@@ -152,16 +152,16 @@ Averaging = Literal["curves-first", "per-run"]
 
 
 def summarise(
-    curves: Iterable[CaseCurve], threshold: float | None = None, averaging: Averaging = "curves-first"
+    curves: Iterable[CaseCurve], threshold: float | None = None, averaging: Averaging = "per-run"
 ) -> TestSummary:
     """The table row of one weights version.
 
     Args:
         curves: of one version, any number of runs and permutations.
         threshold: the expert's Dice; None leaves NoI, nNoI and NoF out (NaN).
-        averaging: "curves-first" averages the runs of each case click by click and then computes the numbers
-            (the paper's table of the final episode); "per-run" computes the numbers for each run and averages
-            those (the paper's trajectories).
+        averaging: "per-run" computes the numbers for each run and averages those (the paper's); for
+            "curves-first" the runs of each case are averaged click by click before, which can make NoI and
+            NoF look better or worse than in any run (*ours*).
 
     Raises:
         InputError: no curves, several versions, or curves of different lengths.
@@ -183,7 +183,7 @@ def summarise(
 
 
 def summarise_versions(
-    curves: Iterable[CaseCurve], threshold: float | None = None, averaging: Averaging = "curves-first"
+    curves: Iterable[CaseCurve], threshold: float | None = None, averaging: Averaging = "per-run"
 ) -> tuple[TestSummary, ...]:
     """One table row per weights version, lowest first."""
     groups: dict[int, list[CaseCurve]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,9 +22,9 @@ class MethodRow:
         n: number of test cases.
         values: mean per metric of `METRICS`.
         ranks: place and wins per metric.
-        trajectory_area: of the Dice at the initial prompt over cases received; NaN for an evaluation.
-        nos: case count at which that trajectory reaches the threshold; None if it never does.
-        trajectory: the trajectory itself; None for an evaluation.
+        trajectories: of each metric over the cases received; empty for an evaluation.
+        area_ranks: place and wins per metric of `trajectories`, paired over the case counts.
+        nos: case count at which the mean final Dice reaches the threshold; None if it never does.
     """
 
     method: str
@@ -31,9 +32,18 @@ class MethodRow:
     n: int
     values: Mapping[str, float]
     ranks: Mapping[str, Rank]
-    trajectory_area: float
+    trajectories: Mapping[str, Trajectory]
+    area_ranks: Mapping[str, Rank]
     nos: int | None
-    trajectory: Trajectory | None
+
+    def area(self, metric: str) -> float:
+        """Mean height of a metric's trajectory; NaN if there is none."""
+        return self.trajectories[metric].area if metric in self.trajectories else math.nan
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """Of the mean final Dice, which NoS is about; None for an evaluation."""
+        return self.trajectories.get("dice_final")
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,11 +119,26 @@ def deepest_voxel(region: Flags) -> Kji:
     return (k, j, i)
 
 
-def error_clicks(prediction: Mask, reference: Mask, limit: int) -> tuple[PointPrompt, ...]:
+def any_voxel(region: Flags, rng: np.random.Generator) -> Kji:
+    """A voxel of a (k, j, i) region, which has one, each as likely as any other."""
+    voxels = np.argwhere(region)
+    k, j, i = (int(x) for x in voxels[rng.integers(len(voxels))])
+    return (k, j, i)
+
+
+def error_clicks(
+    prediction: Mask, reference: Mask, limit: int, rng: np.random.Generator | None = None
+) -> tuple[PointPrompt, ...]:
     """One click into each connected error, the largest first, at most ``limit``.
 
-    Components touch by faces, edges or corners; the click lies at the deepest voxel (the paper says only "in"
-    the component). Missed parts get a positive click, wrong ones a negative; a tie goes to the missed part.
+    Components touch by faces, edges or corners. Missed parts get a positive click, wrong ones a negative; a
+    tie goes to the missed part.
+
+    Args:
+        prediction: (k, j, i).
+        reference: of the same shape.
+        limit: most clicks.
+        rng: draws the voxel of each component; None takes the deepest one.
     """
     found: list[tuple[int, int, PointPrompt]] = []
     for rank, (errors, positive) in enumerate(
@@ -132,7 +147,8 @@ def error_clicks(prediction: Mask, reference: Mask, limit: int) -> tuple[PointPr
         labels, _ = ndimage.label(errors, structure=np.ones((3, 3, 3)))
         for number, window in enumerate(ndimage.find_objects(labels), start=1):
             part = labels[window] == number
-            (k, j, i) = (p + s.start for p, s in zip(deepest_voxel(part), window, strict=True))
+            place = deepest_voxel(part) if rng is None else any_voxel(part, rng)
+            (k, j, i) = (p + s.start for p, s in zip(place, window, strict=True))
             found.append((-int(part.sum()), rank, PointPrompt((k, j, i), positive)))
     found.sort(key=lambda item: item[:2])
     return tuple(click for _, _, click in found[:limit])

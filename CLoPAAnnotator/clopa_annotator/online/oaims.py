@@ -13,13 +13,15 @@ PI, after the confirmation of P_final
     stage 2: a click into each wrong component of stage 1's output, the largest first, up to T;
     one update of DF + beta CCG with those clicks.
 
-MI's updates last within the case, PI's start from the weights that the case started with and outlive it. With
-``mid_persists`` the confirmation lets MI's updates stay, and PI goes on from them.
+As published, nothing is taken back: MI's updates stay once the case is confirmed, PI goes on from them, and
+its second stage sees the generated clicks alone, at random voxels. `OaimsSettings` has what we had before
+beside it: updates that end with the case, clicks at the deepest voxels, the first prompts in both stages.
 """
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -125,16 +127,23 @@ class Oaims(OnlineLearner):
         value = self._post.step(loss)
         return value, paste(output[0].cpu().numpy(), nothing, center)
 
+    def _random(self, mask: Mask) -> np.random.Generator | None:
+        """Chooses the generated clicks: a function of the confirmed mask, so that a repetition is one."""
+        if self._settings.generated_at == "deepest":
+            return None
+        return np.random.default_rng(zlib.crc32(np.ascontiguousarray(mask).tobytes()))
+
     def _stage_two(self, first: Sequence[Prompt], mask: Mask, output: Mask, center: Kji) -> float | None:
         """One update of DF + beta CCG with generated clicks; None if stage 1's output had no error."""
         patch = self.encoder.patch_kji
         seen = paste(cut(mask, center, patch).numpy().astype(np.uint8), np.zeros_like(mask), center)
-        generated = error_clicks(output, seen, self._settings.generated_clicks)
+        generated = error_clicks(output, seen, self._settings.generated_clicks, self._random(mask))
         if not generated:
             return None
         target = cut(mask, center, patch).to(self.weights.model.device)
         clicks = patch_clicks(generated, center, patch)
-        network_input = self.encoder.encode((*first, *generated), output, center)
+        shown = generated if self._settings.second_stage == "generated" else (*first, *generated)
+        network_input = self.encoder.encode(shown, output, center)
         return self._post.step(
             lambda: adaptation_loss(self._post.forward(network_input), target, clicks, self._settings.loss)
         )

@@ -68,7 +68,13 @@ class OaimsSettings:
         group: tuned parameters, a name of `episode.parameters`; the paper tunes all.
         post: learn after confirmations (PI).
         mid: learn after clicks (MI).
-        mid_persists: let MI's updates outlive the case, once it is confirmed.
+        mid_persists: MI's updates outlive the case, as in the paper's Algorithm 1, which never takes them
+            back. Here they do once the case is confirmed: one that is only measured teaches nothing that
+            stays. False ends them with the case (*ours*).
+        generated_at: where PI's second stage clicks in an error: "random", as in the paper, or at its
+            "deepest" voxel (*ours*).
+        second_stage: prompts that PI's second stage is given: the "generated" clicks alone, as in the paper,
+            or "all": the case's first ones too (*ours*).
         post_step: optimiser of PI; its moments live from case to case.
         mid_step: optimiser of MI; fresh in each case.
         generated_clicks: T, the most clicks generated in PI's second stage.
@@ -78,7 +84,9 @@ class OaimsSettings:
     group: str = "all"
     post: bool = True
     mid: bool = True
-    mid_persists: bool = False
+    mid_persists: bool = True
+    generated_at: Literal["random", "deepest"] = "random"
+    second_stage: Literal["generated", "all"] = "generated"
     post_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-3))
     mid_step: StepSettings = field(default_factory=lambda: StepSettings(learning_rate=1e-4))
     generated_clicks: int = 10
@@ -86,6 +94,11 @@ class OaimsSettings:
 
     def __post_init__(self) -> None:
         check_group(self.group)
+        if self.generated_at not in ("random", "deepest") or self.second_stage not in ("generated", "all"):
+            raise ConfigError(
+                'PI clicks at "random" or "deepest" voxels, and its second stage sees the "generated" clicks '
+                'or "all".'
+            )
         if self.generated_clicks < 0:
             raise ConfigError("The number of generated clicks must not be negative.")
         if not (self.post or self.mid):

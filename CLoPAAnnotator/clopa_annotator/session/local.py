@@ -39,10 +39,10 @@ class LocalSession:
     """Interactive segmentation with a `LoadedModel`; fulfils `Session`.
 
     The same prompts give the same voxels as nnInteractive's own session, except where a look from further
-    away is refined with a patch of less than 192 voxels: there fewer boxes do (`session.refinement`). A session belongs to one thread at
-    a time; several sessions may share one model, whose lock is held while the network is used, so that a
-    weights version never changes within a prediction. On a GPU, predict on one persistent thread: cuDNN's
-    plans are kept per thread.
+    away is refined with a patch of less than 192 voxels: there fewer boxes do (`refinement`). A session
+    belongs to one thread at a time; several sessions may share one model, whose lock is held while the
+    network is used, so that a weights version never changes within a prediction. On a GPU, predict on one
+    persistent thread: cuDNN's plans are kept per thread.
     """
 
     def __init__(
