@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 import tiny_campaign
 import tiny_episode
-from tiny_campaign import confirm_case, confirm_five
+import torch
+from tiny_campaign import confirm_case, confirm_five, tiny_config
 from tiny_episode import PATCH, QUICK, run, tiny_job, tiny_reader
 
 from clopa_annotator.campaign.composition import Campaign
@@ -17,13 +18,15 @@ from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.episode.sampling import Sampler, plan
 from clopa_annotator.episode.training_cases import CaseSource
+from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings
+from clopa_annotator.experiments.measurement import Clicking, annotate
 from clopa_annotator.scheduler import SchedulerSettings
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.training import job_runner as trainer_module
 from clopa_annotator.training.candidate_evaluation import Comparing
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.roles import ROLES, RoleBook
-from clopa_annotator.types import CaseRef, EpisodeResult
+from clopa_annotator.types import CaseRef, EpisodeResult, PointPrompt
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 loaded = tiny_episode.loaded
@@ -133,3 +136,37 @@ def test_asking_for_a_role_again_decides_and_writes_nothing(tmp_path: Path) -> N
     written = path.read_bytes()
     assert [book.decide(name, "another image", {"a", "b", "c"}) for name in "abc"] == given
     assert path.read_bytes() == written
+
+
+@pytest.mark.parametrize("what", ["measured", "held out", "confirmed"])
+def test_what_clicks_teach_in_a_case_stays_only_with_the_confirmation_of_a_training_case(
+    tmp_path: Path,
+    model_folder: Path,
+    dataset: MsdDataset,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OAIMS as published keeps what its clicks taught; a test case or a held-out one may teach nothing."""
+    config = tiny_config(model_folder, strategy="oaims")
+    with Campaign.create(tmp_path / "campaign", config, device="cpu") as campaign:
+        assert campaign.online is not None
+        before = {name: value.clone() for name, value in campaign.online.persisted().items()}
+        case = dataset[0]
+        monkeypatch.setattr(campaign.roles, "of", lambda _: what if what == "held out" else "train")
+        if what == "measured":
+            curve = annotate(campaign, case, ProtocolSettings(clicks=3), Clicking(seed=1, run=0))
+            assert len(curve.dice) == 4
+        else:
+            image, mask = case.read()
+            with campaign.annotating() as session:
+                session.set_image(image)
+                for place in ((9, 10, 11), (2, 2, 2), (5, 6, 7)):
+                    session.add_prompt(PointPrompt(place))
+                campaign.learn_from(session, case.case_id, mask)
+        assert len(campaign.online.history) >= 2, "within the case it learned"
+        after = campaign.online.persisted()
+        kept = all(torch.equal(value, after[name]) for name, value in before.items())
+        assert kept is (what != "confirmed")
+        campaign.online.start_case()
+        live = dict(campaign.model.network.named_parameters())
+        assert all(torch.equal(value, live[name]) for name, value in before.items()) is kept
