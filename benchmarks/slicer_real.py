@@ -22,6 +22,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "Testing" / "slicer"), str(REPOSITORY / "Testing" / "slicer" / "real")]
+sys.path.append(str(REPOSITORY / "Testing" / "host"))  # behind: ``qt`` is Slicer's own
 TICK_MS = 5
 PATIENCE_S = 300
 
