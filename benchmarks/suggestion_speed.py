@@ -5,8 +5,9 @@
 Two images: 64x64x64, one look of four passes; and 150x256x256 (k, j, i), coarse looks and then close ones
 where the coarse mask has voxels. How many close looks that makes depends on the weights and the image, so the
 CT is timed three times: as it comes, with a target as large as a liver, and with close looks everywhere, the
-most that there can be. Each runs in a process of its own, whose peak memory is that of the whole program: interpreter,
-torch, model and image. ``pass`` is the time of one pass of the network: what a click waits for at most.
+most that there can be. Each runs in a process of its own, whose peak memory is that of the whole program:
+interpreter, torch, model and image. ``pass`` is one pass of the network: what a click waits for at
+most.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import tiny_campaign
-from tiny_campaign import tiny_config, tiny_dataset
+from tiny_campaign import confirm_five, make_episodes_tiny, scores, tiny_config, tiny_dataset
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.datasets import MsdDataset
+from clopa_annotator.training.job_runner import run_episode_job
 
 model_folder = tiny_campaign.model_folder
 
@@ -107,3 +108,34 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         given[place] = value.format(campaign=campaign_folder, empty=tmp_path)
     assert main(given) != 0
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_batch_that_was_stopped_goes_on_with_the_version_that_it_began_with(
+    data: MsdDataset,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_episodes_tiny(monkeypatch)
+    scores(monkeypatch, before=0.4, after=0.6)
+    folder, five = tmp_path / "campaign", tiny_dataset(tmp_path / "five", 5)
+    with Campaign.create(folder, tiny_config(model_folder), device="cpu") as campaign:
+        confirm_five(campaign, five)
+        request = campaign.next_episode()
+        assert request is not None
+        job = campaign.prepare_job(request)
+        run_episode_job(job, device="cpu")
+        assert campaign.adopt(job) is not None
+    out = tmp_path / "out"
+    assert main(command(folder, data, out)) == 0
+    journal = (out / "predict.jsonl").read_text().splitlines()
+    assert json.loads(journal[0])["about"]["version"] == 1
+    (out / "predict.jsonl").write_text("\n".join(journal[:2]) + "\n")
+    with Campaign.open(folder, device="cpu") as campaign:
+        campaign.roll_back(0, "Ann")
+    capsys.readouterr()
+    assert main(command(folder, data, out)) == 0
+    assert "begun with version 1" in " ".join(capsys.readouterr().err.split())
+    assert len((out / "predict.jsonl").read_text().splitlines()) == 4
+    assert main(command(f"{folder}@0", data, out)) == 2, "other weights are never mixed in"

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_campaign import make_episodes_tiny, tiny_dataset, tiny_model_folder
@@ -18,6 +19,8 @@ from clopa_annotator.experiments.permutations import _Log
 from clopa_annotator.experiments.run_folder import RunFolder
 from clopa_annotator.experiments.simulation import run_simulation
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
+from clopa_annotator.experiments.suggested_stream import SuggestedStream
+from clopa_annotator.suggestions.scores import CHOSEN
 from clopa_annotator.suggestions.suggestion_folder import FOLDER, SuggestionFolder
 
 
@@ -117,3 +120,26 @@ def test_overwriting_removes_the_suggestions_of_the_run_before(run: Path) -> Non
 def test_an_order_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         SimulationSettings(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("order", "version", "taken"),
+    [
+        ("least-certain", 1, ["b", "c", "a"]),
+        ("most-certain", 1, ["a", "c", "b"]),
+        ("most-certain", 0, ["a", "b", "c"]),
+        ("added", 1, ["a", "b", "c"]),
+    ],
+)
+def test_the_next_case_is_the_surest_or_the_least_sure_once_something_is_learned(
+    order: str, version: int, taken: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = {"a": 0.9, "b": 0.2, "c": 0.5}
+    campaign = SimpleNamespace(folder=tmp_path, model=SimpleNamespace(version=version))
+    cases = [SimpleNamespace(case_id=name) for name in "abc"]
+    settings = SimulationSettings(order=order)  # type: ignore[arg-type]
+    stream = SuggestedStream(campaign, cases, settings)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        stream, "_suggestion", lambda case: SimpleNamespace(scores={CHOSEN: sure[case.case_id]})
+    )
+    assert [case.case_id for case in stream.cases()] == taken
