@@ -1,6 +1,6 @@
 """What a click costs on a structure larger than the patch, `LocalSession` beside nnInteractive's session.
 
-    python benchmarks/large_structures.py [--dataset DIR --label 1] [--clicks 2] [--json FILE]
+    python benchmarks/large_structures.py [--dataset DIR --label 1] [--cases 1] [--clicks 2] [--json FILE]
 
 Both sessions have the same network and get the same clicks in turn. Without ``--dataset`` the image is a
 generated organ of 36 x 256 x 256 voxels. The network runs for its cost, and what is answered is the reference
@@ -13,29 +13,27 @@ times to nnInteractive's. On a busy machine the wall time is an upper bound; pas
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bench
 import numpy as np
 import torch
-from click_overhead import bare_session, find_model, machine
+from click_overhead import bare_session
 from scipy import ndimage
 from torch import nn
 
 from clopa_annotator.datasets.msd import MsdDataset
 from clopa_annotator.datasets.organs import OrganSpec, make_organ
+from clopa_annotator.evaluation.metrics import dice
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.types import Image, Mask, PointPrompt
 
-SESSIONS = ("nnInteractive", "LocalSession")
+THEIRS, OURS = "nnInteractive", "LocalSession"
 
 
 @dataclass
@@ -94,107 +92,67 @@ def next_click(mask: Mask, proposal: Mask) -> PointPrompt | None:
     return None if where is None else PointPrompt(where, positive)
 
 
-def annotate(
-    model: LoadedModel, image: Image, mask: Mask, clicks: int, own_answers: bool
-) -> dict[str, list[Cost]]:
+def annotate(model: LoadedModel, image: Image, mask: Mask, given: bench.Options) -> dict[str, list[Cost]]:
     """Each session's costs of the same clicks, which are placed by what `LocalSession` answered."""
-    network = Counting(model.network, own_answers)
+    network = Counting(model.network, given.answers == "network")
     counted = replace(model, network=network, artifacts={**model.artifacts, "network": network})
     bare, buffer = bare_session(counted, image, network)
     session = LocalSession(counted)
     session.set_image(image)
     arms: dict[str, tuple[Callable[[PointPrompt], object], Callable[[], Mask]]] = {
-        SESSIONS[0]: (bare, lambda: buffer),
-        SESSIONS[1]: (session.add_prompt, lambda: session.proposal.mask),
+        THEIRS: (bare, lambda: buffer),
+        OURS: (session.add_prompt, lambda: session.proposal.mask),
     }
     costs: dict[str, list[Cost]] = {name: [] for name in arms}
-    for number in range(clicks):
+    for number in range(given.clicks):
         point = next_click(mask, session.proposal.mask)
         if point is None:
             break
-        for name in SESSIONS[:: 1 if number % 2 else -1]:
+        for name in (THEIRS, OURS) if number % 2 else (OURS, THEIRS):
             click, answer = arms[name]
             network.cost = Cost()
             wall, processor = time.perf_counter(), time.process_time()
             click(point)
             network.cost.wall_s = time.perf_counter() - wall
             network.cost.processor_s = time.process_time() - processor
-            found = answer()
-            sizes = int(found.sum()) + int(mask.sum())
-            network.cost.dice = 2 * int((found & mask).sum()) / max(1, sizes)
+            network.cost.dice = dice(answer(), mask)
             costs[name].append(network.cost)
     return costs
 
 
-def row(title: str, click: int, name: str, costs: list[Cost], theirs: list[Cost]) -> str:
-    """One line of the table: medians over the cases."""
-
-    def middle(of: list[Cost], attribute: str) -> float:
-        return statistics.median(getattr(cost, attribute) for cost in of)
-
-    without = statistics.median(cost.processor_s - cost.network_s for cost in costs)
-    ratio = middle(costs, "processor_s") / middle(theirs, "processor_s")
-    numbers = (middle(costs, "passes"), middle(costs, "wall_s"), middle(costs, "processor_s"), without)
-    cells = " ".join(f"{n:9.2f}" for n in numbers)
-    return f"{title:28} {click:5} {name:14} {cells} {ratio:8.3f} {middle(costs, 'dice'):7.4f}"
-
-
-def volumes(given: argparse.Namespace) -> list[tuple[str, Image, Mask]]:
+def volumes(given: bench.Options) -> list[tuple[Image, Mask]]:
     """The images to click on, with their reference."""
     if given.dataset is None:
-        image, mask = make_organ(OrganSpec((36, 256, 256)), 0)
-        return [("generated organ", image, mask)]
-    cases = list(MsdDataset(given.dataset, given.label))[: given.cases]
-    return [(case.case_id, *case.read()) for case in cases]
+        return [make_organ(OrganSpec((36, 256, 256)), 0)]
+    return [case.read() for case in list(MsdDataset(given.dataset, given.label))[: given.cases]]
 
 
-def run(given: argparse.Namespace) -> dict[str, object]:
-    """Measure, print, and return the numbers."""
-    torch.set_num_threads(given.threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        model, name = find_model(given.model, Path(scratch))
-    about = machine(model, name)
-    print(" ".join(f"{key}={value}" for key, value in about.items()))
-    rows: dict[tuple[int, str], list[Cost]] = {}
-    own = given.answers == "network"
-    shape = ""
-    for _, image, mask in volumes(given):
-        shape = "x".join(map(str, mask.shape))
-        seen = image if own else shown(image, mask)
-        for session, costs in annotate(model, seen, mask, given.clicks, own).items():
+def measure(given: bench.Options, scratch: Path) -> bench.Figures:
+    """Medians over the cases, click by click."""
+    model, about = bench.a_model(given.model, "cpu", scratch, (16, 32, 64, 128, 160))
+    found: dict[tuple[int, str], list[Cost]] = {}
+    images = volumes(given)
+    for image, mask in images:
+        seen = image if given.answers == "network" else shown(image, mask)
+        for session, costs in annotate(model, seen, mask, given).items():
             for click, cost in enumerate(costs, start=1):
-                rows.setdefault((click, session), []).append(cost)
-    columns = f"{'passes':>9} {'wall s':>9} {'CPU s':>9} {'no net':>9} {'ratio':>8} {'Dice':>7}"
-    print(f"\n{'image':28} click {'session':14} {columns}")
-    for (click, session), costs in sorted(rows.items()):
-        print(row(f"{len(costs)} x {shape}", click, session, costs, rows[click, SESSIONS[0]]))
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"load average at the end: {load:.1f}")
-    about["load_at_end"] = round(load, 2)
-    return {
-        "machine": about,
-        "clicks": [
-            {"click": c, "session": s, "costs": [vars(x) for x in costs]} for (c, s), costs in rows.items()
-        ],
-    }
-
-
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dataset", type=Path, help="folder in MSD layout; default: a generated organ")
-    parser.add_argument("--label", type=int, help="the target's label in the dataset")
-    parser.add_argument("--cases", type=int, default=1, help="of the dataset, the first ones")
-    parser.add_argument("--model", help="folder or name; default: the bundled model, else a generated one")
-    parser.add_argument("--answers", choices=("reference", "network"), default="reference")
-    parser.add_argument("--clicks", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write all numbers there")
-    given = parser.parse_args()
-    result = run(given)
-    if given.json:
-        given.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+                found.setdefault((click, session), []).append(cost)
+    rows = []
+    for (click, session), costs in sorted(found.items()):
+        theirs = found[click, THEIRS]
+        middle = {name: statistics.median(getattr(c, name) for c in costs) for name in vars(costs[0])}
+        without = statistics.median(c.processor_s - c.network_s for c in costs)
+        ratio = middle["processor_s"] / statistics.median(c.processor_s for c in theirs)
+        rows.append(
+            {"click": click, "session": session, "cases": len(costs), **middle, "without_network_s": without}
+            | {"ratio": ratio}
+        )
+    return {**about, "image": "x".join(map(str, images[0][1].shape)), "clicks": rows}
 
 
 if __name__ == "__main__":
-    main()
+    where = {"--dataset": (Path, "folder in MSD layout; default: a generated organ"), "--label": int}
+    sizes = {"--cases": (1, "of the dataset, the first ones"), "--clicks": 2, "--threads": 2}
+    answers = {"choices": ("reference", "network"), "default": "reference"}
+    options = {**where, "--model": (str, "name or folder"), **sizes, "--answers": answers}
+    bench.main(__doc__, measure, options)

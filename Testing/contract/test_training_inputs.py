@@ -14,12 +14,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from tiny_episode import QUICK, MemoryReader
 
 from clopa_annotator.episode.job import rules_of
-from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
+from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.prompt_canvas import PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Place, Sampler
 from clopa_annotator.episode.tour import Shown, Tour
 from clopa_annotator.episode.training_cases import CaseSource
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model

@@ -71,6 +71,17 @@ def test_the_threshold_can_be_set_for_a_dataset(folders, tmp_path):
             read_thresholds([text])
 
 
+def test_significance_can_be_corrected_for_the_number_of_pairs(folders, tmp_path):
+    plain, corrected = (compare_runs(folders, tmp_path / "out", corrected=c).tasks[0] for c in (False, True))
+    assert (plain.alpha, corrected.alpha) == (0.05, pytest.approx(0.05 / 3))
+    # Nine cases that all differ: p = 2 / 2^9 = .004 stays significant.
+    assert [r.ranks["dice_init"].place for r in corrected.rows] == [1, 2, 3]
+    assert "p < 0.0167, corrected" in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    many = [write_run(tmp_path / str(n), (0.2 + n / 100,), f"m{n}", with_pictures=False) for n in range(8)]
+    best = compare_runs(many, tmp_path / "out", corrected=True).tasks[0].rows[0]
+    assert best.ranks["dice_init"].wins == 0, "28 pairs: a level of .0018"
+
+
 def test_runs_average_numbers_and_not_curves(tmp_path):
     """One run gets there and one does not: their mean curve would get there late, no run did."""
     folders = [

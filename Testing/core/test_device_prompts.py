@@ -11,9 +11,10 @@ from scipy.stats import chisquare
 
 from clopa_annotator.episode import loop
 from clopa_annotator.episode.hardware.device_prompts import draw_both, look
-from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
+from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.types import PointPrompt
 
 

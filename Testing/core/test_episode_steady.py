@@ -14,9 +14,9 @@ from torch import nn
 
 from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.episode.job import run_job
-from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.parameters import select
 from clopa_annotator.episode.steady import Anchor, Average
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.training.job_runner import generated_sample
 from clopa_annotator.types import EpisodeResult

@@ -10,12 +10,13 @@ import torch
 from tiny_episode import PATCH, QUICK, MemoryReader
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
+from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import MixedPrompter, PointPrompter
 from clopa_annotator.episode.sampling import Place, Sampler
 from clopa_annotator.episode.tour import Shown, Tour, reaches_far
 from clopa_annotator.episode.training_cases import CaseSource
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.session.zooming import box_of, sides_of
 

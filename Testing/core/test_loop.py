@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
+from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.loss import dice_and_cross_entropy
 from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ConfigError, EpisodeCancelled, GeometryError, NonFiniteLoss
 from clopa_annotator.session.patches import crop_padded
 

@@ -128,6 +128,12 @@ ELSEWHERE = (
         "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases",
     ),
     Elsewhere(
+        "test_episode_tour.py",
+        "a sample is what a window makes of it",
+        "clopa_annotator.episode.window_sample",
+        "clopa_annotator.episode.loop",
+    ),
+    Elsewhere(
         "test_episode_job.py",
         "a job is what its epochs lead to",
         "clopa_annotator.episode.epochs",

@@ -11,6 +11,7 @@ from clopa_annotator.commands.options import (
     CampaignStrategy,
     Clicks,
     Cluster,
+    Corrected,
     Dataset,
     Device,
     ExpertDice,
@@ -259,16 +260,9 @@ def evaluate(
         remark(sentence)
     cases = list(opened)[:limit]
     settings = EvaluationSettings(
-        model=model,
-        campaign=campaign,
-        clicks=clicks,
-        runs=runs,
-        seed=seed,
-        tolerance_mm=tolerance_mm,
-        threshold=expert_dice,
-        device=device,
-        overwrite=overwrite,
-    )
+        model=model, campaign=campaign, clicks=clicks, runs=runs, seed=seed, device=device,
+        tolerance_mm=tolerance_mm, threshold=expert_dice, overwrite=overwrite,
+    )  # fmt: skip
     with Steps(quiet=json) as steps:
         summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
     _show(summary, out, json)
@@ -279,13 +273,14 @@ def compare(
     out: Out,
     json: Json = False,
     expert_dice: ExpertDiceOf = None,
+    corrected: Corrected = False,
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
     from clopa_annotator.evaluation.compare import compare_runs, read_thresholds, result_files
     from clopa_annotator.experiments.run_folder import RunFolder
 
     with RunFolder(out, "compare").making(*result_files(len(runs))):
-        comparison = compare_runs(runs, out, read_thresholds(expert_dice or ()))
+        comparison = compare_runs(runs, out, read_thresholds(expert_dice or ()), corrected)
     if json:
         print_json(comparison.to_dict())
         return

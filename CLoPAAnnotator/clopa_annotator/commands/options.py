@@ -76,5 +76,8 @@ ExpertDiceOf = Annotated[
     list[str] | None,
     typer.Option("--expert-dice", help="NAME=DICE: the threshold on a dataset instead of its runs' own."),
 ]
+Corrected = Annotated[
+    bool, typer.Option("--corrected", help="Correct significance for the number of pairs of methods.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Number of cases to annotate.")]
 TestLimit = Annotated[int | None, typer.Option("--test-limit", help="Number of test cases.")]

@@ -25,33 +25,13 @@ from clopa_annotator.episode.hardware.device_prompts import Look, draw_both, loo
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region, uniform_voxel
-from clopa_annotator.episode.tour import Shown, Tour
-from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
+from clopa_annotator.episode.tour import Tour
+from clopa_annotator.episode.window_sample import WindowSample
+from clopa_annotator.errors import ConfigError, NonFiniteLoss
 from clopa_annotator.types import Prompt
 
 Criterion = Callable[[Any, Tensor], Tensor]
 """Network output and (batch, k, j, i) target to one loss per sample."""
-
-
-@dataclass(frozen=True, eq=False)
-class WindowSample:
-    """One image with its target.
-
-    Attributes:
-        image: (k, j, i) float32, normalised as the session does, on the device that trains; any shape.
-        target: (k, j, i) bool or uint8 on the same grid.
-        shown: how much of an image this is, where looks from further away are to train, see `tour`.
-    """
-
-    image: Tensor
-    target: Tensor
-    shown: Shown | None = None
-
-    def __post_init__(self) -> None:
-        if self.image.shape != self.target.shape:
-            raise GeometryError(
-                f"Image {tuple(self.image.shape)} and target {tuple(self.target.shape)} are not on one grid."
-            )
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import torch
 from clopa_annotator.episode.augmentation import augment
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.hardware.device_augmentation import augment_here
-from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.tour import Shown, reaches_far
 from clopa_annotator.episode.training_cases import CaseFacts, CaseSource
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds

@@ -28,7 +28,7 @@ from clopa_annotator.evaluation.curves import (
 )
 from clopa_annotator.evaluation.method_rows import METRICS, MethodRow, Task
 from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks, versions_in_use
-from clopa_annotator.evaluation.statistics import Rank, rank, rank_failures
+from clopa_annotator.evaluation.statistics import ALPHA, Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
 
@@ -74,7 +74,10 @@ def _task_dict(task: Task) -> dict[str, Any]:
 
 
 def compare_runs(
-    folders: Sequence[Path], out: Path, expert_dice: Mapping[str, float] | None = None
+    folders: Sequence[Path],
+    out: Path,
+    expert_dice: Mapping[str, float] | None = None,
+    corrected: bool = False,
 ) -> Comparison:
     """Compare finished runs; write ``comparison.md``, ``.csv``, ``.html`` and one figure per task.
 
@@ -82,6 +85,8 @@ def compare_runs(
         folders: outputs of simulate or evaluate.
         out: folder for the results; made if missing.
         expert_dice: threshold per dataset's name, for instance nnU-Net's mean on it; others keep their runs'.
+        corrected: divide the level of significance by the number of pairs of methods (Bonferroni); the paper
+            corrects nothing.
 
     Raises:
         DatasetError: a folder that holds no finished run.
@@ -98,7 +103,7 @@ def compare_runs(
             f"There is no run on {strange[0]}, so it needs no threshold; there are runs on "
             f"{', '.join(sorted(groups))}."
         )
-    tasks = tuple(_task(name, runs, known.get(name)) for name, runs in sorted(groups.items()))
+    tasks = tuple(_task(name, runs, known.get(name), corrected) for name, runs in sorted(groups.items()))
     markdown = comparison_page.markdown(tasks)
     replace_text(out / "comparison.md", markdown)
     replace_text(out / "comparison.csv", comparison_page.csv_text(tasks))
@@ -142,7 +147,7 @@ def _read(folder: Path) -> Run:
     return Run(folder, summary, curves)
 
 
-def _task(name: str, runs: Sequence[Run], expert_dice: float | None) -> Task:
+def _task(name: str, runs: Sequence[Run], expert_dice: float | None, corrected: bool) -> Task:
     clicks = {run.summary.clicks for run in runs}
     if len(clicks) != 1:
         raise InputError(
@@ -154,16 +159,18 @@ def _task(name: str, runs: Sequence[Run], expert_dice: float | None) -> Task:
         methods[_method(run, runs)].append(run)
     final = {method: _final_curves(members) for method, members in methods.items()}
     _check_same_cases(name, final)
-    ranks = {metric: _rank(metric, final, threshold) for metric in METRICS}
+    pairs = len(methods) * (len(methods) - 1) // 2
+    alpha = ALPHA / max(1, pairs) if corrected else ALPHA
+    ranks = {metric: _rank(metric, final, threshold, alpha) for metric in METRICS}
     moving = {method: _trajectories(members, threshold) for method, members in methods.items()}
-    areas = _area_ranks(moving)
+    areas = _area_ranks(moving, alpha)
     rows = []
     for m, members in methods.items():
         places = {metric: found[m] for metric, found in ranks.items() if found}
         area_places = {metric: found[m] for metric, found in areas.items() if m in found}
         rows.append(_row(m, members, final[m], places, threshold, moving[m], area_places))
     rows.sort(key=lambda row: (sum(r.place for r in row.ranks.values()), -row.values["dice_nauc"]))
-    return Task(name, clicks.pop(), threshold, tuple(rows))
+    return Task(name, clicks.pop(), threshold, tuple(rows), alpha)
 
 
 def _method(run: Run, runs: Sequence[Run]) -> str:
@@ -219,26 +226,30 @@ def _value(metric: str, curve: CaseCurve, threshold: float) -> float:
     return nauc(scores) if part == "nauc" else scores[0 if part == "init" else -1]
 
 
-def _rank(metric: str, final: Mapping[str, Sequence[CaseCurve]], threshold: float) -> dict[str, Rank]:
+def _rank(
+    metric: str, final: Mapping[str, Sequence[CaseCurve]], threshold: float, alpha: float
+) -> dict[str, Rank]:
     """Places of all methods in one metric; none if the metric was not measured."""
     if metric in LOWER_IS_BETTER and math.isnan(threshold):
         return {}
     values = {method: _values(metric, curves, threshold) for method, curves in final.items()}
     if metric == "nof":  # a case fails if it fails in more than half of its runs
-        return rank_failures({m: [share > 0.5 for share in shares] for m, shares in values.items()})
+        return rank_failures({m: [share > 0.5 for share in shares] for m, shares in values.items()}, alpha)
     if all(math.isnan(v) for column in values.values() for v in column):
         return {}
-    return rank(values, higher_is_better=metric not in LOWER_IS_BETTER)
+    return rank(values, higher_is_better=metric not in LOWER_IS_BETTER, alpha=alpha)
 
 
-def _area_ranks(trajectories: Mapping[str, Mapping[str, Trajectory]]) -> dict[str, dict[str, Rank]]:
+def _area_ranks(
+    trajectories: Mapping[str, Mapping[str, Trajectory]], alpha: float
+) -> dict[str, dict[str, Rank]]:
     """Places per metric: the trajectories' values paired over the case counts, as in the paper."""
     found: dict[str, dict[str, Rank]] = {}
     for metric in METRICS:
         moving = {m: own[metric] for m, own in trajectories.items() if metric in own}
         if len({t.n_cases for t in moving.values()}) == 1:
             values = {method: trajectory.values for method, trajectory in moving.items()}
-            found[metric] = rank(values, higher_is_better=metric not in LOWER_IS_BETTER)
+            found[metric] = rank(values, higher_is_better=metric not in LOWER_IS_BETTER, alpha=alpha)
     return found
 
 

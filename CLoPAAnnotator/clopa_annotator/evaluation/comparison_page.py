@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from clopa_annotator.evaluation import figures, page
 from clopa_annotator.evaluation.method_rows import MethodRow, Task
 from clopa_annotator.evaluation.page import number
+from clopa_annotator.evaluation.statistics import ALPHA
 from clopa_annotator.evaluation.trajectory import Trajectory
 
 COLUMNS = {
@@ -26,9 +27,9 @@ _FEWER = ("noi", "nof")
 NOTE = (
     "Numbers are means over the same unseen cases with the weights in use at the end. In brackets: place by "
     "the number of methods beaten significantly (paired two-sided Wilcoxon over the cases, exact McNemar for "
-    "NoF, p < 0.05, no correction); methods with equally many wins share a place. Areas are those of each "
-    "number's trajectory over the cases received, ranked over the case counts; NoS is the first case count "
-    "at which the mean final Dice reaches the threshold."
+    "NoF, at the level that each table names); methods with equally many wins share a place. Areas are those "
+    "of each number's trajectory over the cases received, ranked over the case counts; NoS is the first case "
+    "count at which the mean final Dice reaches the threshold."
 )
 
 
@@ -139,7 +140,9 @@ def _places(row: MethodRow) -> int:
 def _about(task: Task) -> str:
     threshold = "none" if math.isnan(task.threshold) else f"Dice {task.threshold:g}"
     n = task.rows[0].n
-    return f"{n} unseen cases, {task.clicks} corrections per case, expert threshold: {threshold}."
+    level = f"p < {task.alpha:.3g}" + (", corrected for the pairs of methods" if task.alpha < ALPHA else "")
+    cases = f"{n} unseen cases, {task.clicks} corrections per case"
+    return f"{cases}, expert threshold: {threshold}; significant is {level}."
 
 
 def _table(task: Task) -> tuple[list[str], list[list[page.Cell]], set[tuple[int, int]]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clopa_annotator.evaluation.statistics import Rank
+from clopa_annotator.evaluation.statistics import ALPHA, Rank
 from clopa_annotator.evaluation.trajectory import Trajectory
 
 METRICS = ("dice_init", "dice_final", "dice_nauc", "nsd_init", "nsd_final", "nsd_nauc", "noi", "nof")
@@ -55,9 +55,11 @@ class Task:
         clicks: corrections per case.
         threshold: expert's Dice.
         rows: by mean place over the metrics, best first.
+        alpha: level of significance.
     """
 
     name: str
     clicks: int
     threshold: float
     rows: tuple[MethodRow, ...]
+    alpha: float = ALPHA

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from clopa_annotator.episode.loop import WindowSample
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
 from clopa_annotator.pretrain.appearance import AppearanceSettings, draw_image

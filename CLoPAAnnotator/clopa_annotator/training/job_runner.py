@@ -21,8 +21,8 @@ from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import PROGRESS, EpisodeJob, read_job, read_result, write_result
 from clopa_annotator.episode.hardware.aside import Aside
 from clopa_annotator.episode.job import run_job
-from clopa_annotator.episode.loop import WindowSample
 from clopa_annotator.episode.progress import Progress, ProgressFile
+from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
 from clopa_annotator.session.model import load_model
