@@ -125,13 +125,8 @@ ELSEWHERE = (
     Elsewhere(
         "test_episode_sampling.py",
         "what happens to a sample on its way to the network",
-        "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases",
-    ),
-    Elsewhere(
-        "test_episode_tour.py",
-        "a sample is what a window makes of it",
+        "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases "
         "clopa_annotator.episode.window_sample",
-        "clopa_annotator.episode.loop",
     ),
     Elsewhere(
         "test_episode_job.py",

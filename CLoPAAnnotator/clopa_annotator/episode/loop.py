@@ -6,7 +6,8 @@ predictions detached in between (no back-propagation through time), the next pre
 argmax. A sample whose prediction equals its target drops out of the later steps.
 
 Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour
-drops out, and by default the patch follows the newest prompt across the image, as the session's does.
+drops out, and by default the patch follows the newest prompt across the whole image, as the session's does,
+so that training sees the padding that inference sees.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from clopa_annotator.episode.hardware.device_prompts import Look, draw_both, look
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
-from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region, uniform_voxel
+from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region
 from clopa_annotator.episode.tour import Tour
 from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ConfigError, NonFiniteLoss
@@ -43,13 +44,16 @@ class WindowSettings:
         rules: patch, decay and point radius of the model.
         autocast: lower precision for the forward pass (``torch.bfloat16`` on CPUs with AMX or AVX512-BF16,
             ``torch.float16`` on CUDA, then with a ``scaler``); None computes in float32.
-        micro_batch: most samples in one forward pass; 0 takes all. The gradient is the same.
+        micro_batch: most samples in one forward pass; 0 takes all at once. Smaller costs less memory and
+            gives the same gradient.
         criterion: loss per sample, see `loss`.
-        follow: centre the patch on the newest prompt, as the session does; False for samples of one patch.
+        follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
+            the image, for samples that already are one patch.
         emphasis: see `EpisodeSettings`.
         reach: how far from a prompt, in voxels, the emphasis reaches.
         unprompted: share of the samples that begin without any prompt, as a suggestion does: with a look at
-            all of the image, then a close one if it is larger than a patch. Clicks correct what these gave.
+            the whole of the image, then a close one where it is larger than a patch. Clicks correct what
+            these gave, as they correct a suggestion.
     """
 
     steps: int = 6
@@ -190,8 +194,8 @@ def _start(
 
 
 def _looks_first(r: _Running, prompter: Prompter, rng: np.random.Generator, settings: WindowSettings) -> bool:
-    """Whether a sample begins without a prompt, or with looks from further away; then it has begun."""
-    if settings.unprompted and rng.random() < settings.unprompted:
+    """Whether the sample has begun: by chance without a prompt, or with looks from further away."""
+    if settings.unprompted > 0 and rng.random() < settings.unprompted:
         r.looks = int(r.canvas.look_around())
         return True
     if r.sample.shown is not None:
@@ -209,29 +213,22 @@ def _correct(
     """Add the next corrections; the samples with something left to correct, or to look at."""
     left = []
     for n, r in enumerate(running):
-        if r.looks or r.tour is not None:
-            goes_on = _look_closer(r, rng) if r.tour is None else r.tour.go_on()
+        if r.looks:
+            r.looks -= 1
+            r.canvas.look_at_a_find(r.target, rng)
+            left.append(r)
+            continue
+        if r.tour is not None:
+            left += [r] if r.tour.go_on() else []
+            continue
+        if found.clicks is not None:
+            prompts = found.clicks[n]
         else:
-            clicks = found.clicks
-            prompts = (
-                prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng)
-                if clicks is None
-                else clicks[n]
-            )
-            _add(r, prompts, settings)
-            goes_on = bool(prompts)
-        if goes_on:
+            prompts = prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng)
+        _add(r, prompts, settings)
+        if prompts:
             left.append(r)
     return left
-
-
-def _look_closer(r: _Running, rng: np.random.Generator) -> bool:
-    """A close look where the first one found something, or should have."""
-    r.looks -= 1
-    k, j, i = r.target.shape
-    found = uniform_voxel(r.canvas.previous.cpu().numpy() | r.target, rng)
-    r.canvas.look_closer(found or (k // 2, j // 2, i // 2))
-    return True
 
 
 def _draws_there(prompter: Prompter, target: Tensor) -> bool:

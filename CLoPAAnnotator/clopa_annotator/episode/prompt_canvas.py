@@ -18,6 +18,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from clopa_annotator.episode.hardware.hand_over import hand_over
+from clopa_annotator.episode.prompting import Region, uniform_voxel
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.session.looks import CHANNELS, Look, as_seen, at_full_size, look_input, overview_zoom
@@ -115,6 +116,12 @@ class PromptCanvas:
     def look_closer(self, centre_kji: Kji) -> None:
         """Look at one patch without a prompt, with the mask that the first look gave."""
         self.centre_kji, self.zoom = centre_kji, 1.0
+
+    def look_at_a_find(self, target: Region, rng: np.random.Generator) -> None:
+        """`look_closer` at a voxel that the first look found, or should have; (k, j, i) bool ``target``."""
+        k, j, i = self.image.shape
+        place = uniform_voxel(self.previous.cpu().numpy() | target, rng)
+        self.look_closer(place or (k // 2, j // 2, i // 2))
 
     def add(self, prompt: Prompt) -> None:
         """Draw one prompt; it becomes the centre of the next patch.
