@@ -125,8 +125,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_episode_sampling.py",
         "what happens to a sample on its way to the network",
-        "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases "
-        "clopa_annotator.episode.window_sample",
+        "clopa_annotator.episode.augmentation clopa_annotator.episode.training_cases",
     ),
     Elsewhere(
         "test_episode_job.py",
