@@ -1,14 +1,17 @@
 """What a click costs on a structure larger than the patch, `LocalSession` beside nnInteractive's session.
 
-    python benchmarks/large_structures.py [--dataset DIR --label 1] [--cases 1] [--clicks 2] [--json FILE]
+    python benchmarks/large_structures.py [--dataset DIR --label 1] [--cases 1] [--clicks 2]
+                                          [--no-network] [--json FILE]
 
 Both sessions have the same network and get the same clicks in turn. Without ``--dataset`` the image is a
 generated organ of 36 x 256 x 256 voxels. The network runs for its cost, and what is answered is the reference
 as far as it shows at the look's own resolution, so that every look and every refinement that the organ needs
 is made, whatever the network has learned. (``--answers network`` takes the network's own answers: right for
 one that knows the organ, while one that does not never looks further.) Counted are passes of the network and
-seconds of wall and of processor time, the latter without the network too; "ratio" is that of the processor
-times to nnInteractive's. On a busy machine the wall time is an upper bound; passes and ratios hold.
+seconds of wall and of processor time, the latter without the network too; ``pass_cpu_s`` is a pass alone.
+``cpu_s`` is what the click takes of the processor: measured, or with ``--no-network``, which leaves the
+passes out because nnInteractive makes hundreds, the sum of its parts. ``ratio`` is to nnInteractive's. On a
+busy machine the wall time is an upper bound; passes and ratios hold.
 """
 
 from __future__ import annotations
@@ -50,15 +53,15 @@ class Cost:
 class Counting(nn.Module):
     """The network, counted; what is answered is its own, or the bright voxels of `shown`'s image."""
 
-    def __init__(self, network: nn.Module, own_answers: bool) -> None:
+    def __init__(self, network: nn.Module, given: bench.Options) -> None:
         super().__init__()
-        self.network, self.own_answers = network, own_answers
+        self.network, self.runs, self.own_answers = network, given.network, given.answers == "network"
         self.cost = Cost()
 
     def forward(self, patch: torch.Tensor) -> torch.Tensor:
         """Two channels for a (1, 8, k, j, i) patch."""
         started = time.process_time()
-        answer: torch.Tensor = self.network(patch)
+        answer: torch.Tensor = self.network(patch) if self.runs else patch[:, :2]
         self.cost.network_s += time.process_time() - started
         self.cost.passes += 1
         if self.own_answers:
@@ -94,7 +97,7 @@ def next_click(mask: Mask, proposal: Mask) -> PointPrompt | None:
 
 def annotate(model: LoadedModel, image: Image, mask: Mask, given: bench.Options) -> dict[str, list[Cost]]:
     """Each session's costs of the same clicks, which are placed by what `LocalSession` answered."""
-    network = Counting(model.network, given.answers == "network")
+    network = Counting(model.network, given)
     counted = replace(model, network=network, artifacts={**model.artifacts, "network": network})
     bare, buffer = bare_session(counted, image, network)
     session = LocalSession(counted)
@@ -120,6 +123,17 @@ def annotate(model: LoadedModel, image: Image, mask: Mask, given: bench.Options)
     return costs
 
 
+def a_pass(model: LoadedModel) -> float:
+    """Processor time of one pass of the network, the median of three."""
+    patch, seconds = torch.randn(1, 8, *model.patch_size_kji), []
+    with torch.inference_mode():
+        for _ in range(4):
+            started = time.process_time()
+            model.network(patch)
+            seconds.append(time.process_time() - started)
+    return statistics.median(seconds[1:])
+
+
 def volumes(given: bench.Options) -> list[tuple[Image, Mask]]:
     """The images to click on, with their reference."""
     if given.dataset is None:
@@ -137,22 +151,29 @@ def measure(given: bench.Options, scratch: Path) -> bench.Figures:
         for session, costs in annotate(model, seen, mask, given).items():
             for click, cost in enumerate(costs, start=1):
                 found.setdefault((click, session), []).append(cost)
-    rows = []
+    rows, one = [], a_pass(model)
     for (click, session), costs in sorted(found.items()):
-        theirs = found[click, THEIRS]
-        middle = {name: statistics.median(getattr(c, name) for c in costs) for name in vars(costs[0])}
-        without = statistics.median(c.processor_s - c.network_s for c in costs)
-        ratio = middle["processor_s"] / statistics.median(c.processor_s for c in theirs)
-        rows.append(
-            {"click": click, "session": session, "cases": len(costs), **middle, "without_network_s": without}
-            | {"ratio": ratio}
-        )
-    return {**about, "image": "x".join(map(str, images[0][1].shape)), "clicks": rows}
+        taken = total(costs, one, given)
+        row = {"click": click, "session": session, "cases": len(costs)}
+        row |= {
+            name: statistics.median(getattr(c, name) for c in costs) for name in ("passes", "wall_s", "dice")
+        }
+        row["own_cpu_s"] = statistics.median(c.processor_s - c.network_s for c in costs)
+        rows.append({**row, "cpu_s": taken, "ratio": taken / total(found[click, THEIRS], one, given)})
+    shape = "x".join(map(str, images[0][1].shape))
+    return {**about, "image": shape, "network": given.network, "pass_cpu_s": one, "clicks": rows}
+
+
+def total(costs: list[Cost], a_pass_s: float, given: bench.Options) -> float:
+    """Median processor time of a click; the passes that were left out are counted."""
+    left_out = 0.0 if given.network else a_pass_s
+    return statistics.median(c.processor_s + c.passes * left_out for c in costs)
 
 
 if __name__ == "__main__":
     where = {"--dataset": (Path, "folder in MSD layout; default: a generated organ"), "--label": int}
     sizes = {"--cases": (1, "of the dataset, the first ones"), "--clicks": 2, "--threads": 2}
     answers = {"choices": ("reference", "network"), "default": "reference"}
-    options = {**where, "--model": (str, "name or folder"), **sizes, "--answers": answers}
+    network = {"--network": (True, "run the network")}
+    options = {**where, "--model": (str, "name or folder"), **sizes, "--answers": answers, **network}
     bench.main(__doc__, measure, options)

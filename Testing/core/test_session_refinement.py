@@ -9,14 +9,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnInteractive.utils.bboxes import generate_bounding_boxes
-from tiny_session import a_walk
+from scipy import ndimage
+from tiny_session import a_walk, an_image
 
 from clopa_annotator.datasets.organs import OrganSpec, make_organ
-from clopa_annotator.session.refinement import is_upstreams, refinement_boxes
+from clopa_annotator.session.refinement import is_upstreams, refinement_boxes, worth_refining
 from clopa_annotator.session.upstream import Core
 
 folder, loaded, session = tiny_session.folder, tiny_session.loaded, tiny_session.session
 PATCH = (64, 64, 64)
+
+
+@pytest.fixture
+def drawn_core(loaded) -> Core:
+    core = Core(loaded.artifacts, torch.device("cpu"), None)
+    core.prepare(an_image().voxels)
+    return core
 
 
 def seen_well(boxes, shape, patch=PATCH) -> np.ndarray:
@@ -51,6 +59,28 @@ def test_every_changed_voxel_is_seen_with_a_margin(shape, patch, seed):
     for box in boxes:
         for (low, high), n, p in zip(box, shape, patch, strict=True):
             assert (low >= 0 and high <= n) if n > p else (low <= 0 and high >= n)
+
+
+def test_what_is_thin_is_refined_only_beside_what_is_thick():
+    change = np.zeros((40, 60, 60), bool)
+    change[10:25, 10:30, 10:30] = True
+    change[16:18, 30:36, 18:20] = True  # a spur of the thick part
+    change[5, 50:58, 50] = True  # alone
+    worth = worth_refining(change)
+    assert worth[10:25, 10:30, 10:30].all() and worth[16:18, 30:36, 18:20].all()
+    assert not worth[5, 50:58, 50].any() and not (worth & ~change).any()
+
+
+def test_thick_parts_are_those_of_nninteractive(drawn_core):
+    rng = np.random.default_rng(0)
+    pred = torch.from_numpy((ndimage.uniform_filter(rng.random((64, 64, 64)), 7) > 0.5).astype(np.uint8))
+    box = [[0, 64], [0, 64], [-20, 44]]
+    whole = [[0, 64], [0, 64], [0, 40]]
+    theirs = drawn_core._compute_local_diff_map(pred, box, whole).numpy() > 0
+    ours = worth_refining(drawn_core._change(pred, box, whole))
+    assert theirs.any() and ours[theirs].all()
+    near = ndimage.maximum_filter(theirs, 17)
+    assert not (ours & ~near).any()
 
 
 def test_nothing_changed_nothing_to_refine():

@@ -15,6 +15,20 @@ ROLES = (
         ("test_training_reads_no_held_out_case_and_validation_nothing_else",),
     ),
     Mutant(
+        "a held-out case teaches what its clicks and its confirmation show",
+        "Campaign.learn_from",
+        '== "train"',
+        'in ("train", "held out")',
+        ("test_what_clicks_teach_in_a_case_stays_only_with_the_confirmation_of_a_training_case",),
+    ),
+    Mutant(
+        "a look that the session throws away becomes the mask",
+        "_one_step",
+        "if r.tour is None or r.tour.keeps:",
+        "if True:",
+        ("test_a_window_looks_from_afar_then_refines_with_the_coarse_mask_then_clicks",),
+    ),
+    Mutant(
         "an episode's roles are mixed",
         "_train",
         "source, job.train, shown, settings",

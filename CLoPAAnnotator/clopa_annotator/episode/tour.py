@@ -16,20 +16,17 @@ from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
-from torch.nn.functional import max_pool3d
 
 from clopa_annotator.episode.prompt_canvas import PromptCanvas
 from clopa_annotator.episode.prompting import Prompter, Region
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji, box_slices
-from clopa_annotator.session.refinement import refinement_boxes
+from clopa_annotator.session.refinement import refinement_boxes, worth_refining
 from clopa_annotator.session.zooming import box_of, changes_at_border, previous_as_seen, sides_of, zooms
 from clopa_annotator.types import PointPrompt, Prompt
 
 FROM_AFAR = 0.5
 """Share of the tours that begin with the look that counts; the others begin with an earlier one."""
-_OPENING = 5
-"""Changes thinner than this are not refined, as in the session; voxels."""
 
 
 class Tour:
@@ -107,8 +104,8 @@ class Tour:
     def _refined(self) -> Kji:
         """The middle of a patch that the session would refine; the click's, if it would none."""
         patch = self._canvas.rules.patch_kji
-        change = _opened((self._canvas.previous ^ self._before).float())
-        boxes = refinement_boxes(change.cpu().numpy() > 0, patch)
+        change = (self._canvas.previous ^ self._before).cpu().numpy()
+        boxes = refinement_boxes(worth_refining(change), patch)
         if not boxes:
             return self._canvas.centre_kji
         chosen = boxes[int(self._rng.integers(len(boxes)))]
@@ -161,14 +158,3 @@ def reaches_far(extent_kji: Kji, patch_kji: Kji) -> bool:
     One of up to three quarters of the patch is seen whole from most clicks in it, and trains at one zoom.
     """
     return any(4 * n > 3 * p for n, p in zip(extent_kji, patch_kji, strict=True))
-
-
-def _opened(change: Tensor) -> Tensor:
-    """What is left of (k, j, i) changes when those thinner than a few voxels are gone."""
-    wide, half = change[None, None], _OPENING // 2
-    for sign in (-1, 1):
-        for axis in range(3):
-            size = [_OPENING if a == axis else 1 for a in range(3)]
-            padding = [half if a == axis else 0 for a in range(3)]
-            wide = sign * max_pool3d(sign * wide, size, stride=1, padding=padding)
-    return wide[0, 0]

@@ -1,7 +1,7 @@
 """From a case and its prompts to the network's input, and from a mask to the clicks it would take.
 
 Everything that the session does by itself (normalisation, drawing of prompts, decay of older ones, padding)
-comes from `episode.encoding`, which is proven bit-equal to the session's own encoder at zoom 1.
+comes from `episode.prompt_canvas`, proven bit-equal to the session's own encoder; one look, at zoom 1.
 """
 
 from __future__ import annotations

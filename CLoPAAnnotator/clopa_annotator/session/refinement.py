@@ -14,11 +14,13 @@ from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 
 MARGIN_SHARE = 8
 """A margin is the patch's side divided by this."""
+_THICK, _RIM = 5, 8
 UPSTREAM_MARGIN = 24
 """nnInteractive's own margin; where ours would be the same, its own boxes are taken."""
 
@@ -29,6 +31,19 @@ Sides = Mapping[int, tuple[int, int]]
 def is_upstreams(patch_kji: Kji) -> bool:
     """Whether nnInteractive's own boxes are right for a patch: it has the size that they were made for."""
     return all(p // MARGIN_SHARE >= UPSTREAM_MARGIN for p in patch_kji)
+
+
+def worth_refining(change: Change) -> Change:
+    """What of a change is refined: thick parts, as in nnInteractive, and what is thin close to them.
+
+    nnInteractive drops what is thinner than five voxels. Its many boxes see the thin rim of a thick part all
+    the same; few boxes would leave it as it was before.
+    """
+    thin = ndimage.minimum_filter(change.view(np.uint8), _THICK, mode="nearest")
+    thick = ndimage.maximum_filter(thin, _THICK, mode="nearest")
+    near = ndimage.maximum_filter(thick, 2 * _RIM + 1, mode="nearest")
+    found: Change = (thick > 0) | ((near > 0) & change)
+    return found
 
 
 def refinement_boxes(

@@ -28,7 +28,7 @@ from clopa_annotator.errors import ImageError
 from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.session.checks import binary_mask
 from clopa_annotator.session.lean import inference_session, nnInteractiveInferenceSession
-from clopa_annotator.session.refinement import is_upstreams, refinement_boxes
+from clopa_annotator.session.refinement import is_upstreams, refinement_boxes, worth_refining
 from clopa_annotator.session.zooming import PREVIOUS, box_of, previous_as_seen, sides_of, zoomed_input
 from clopa_annotator.types import (
     BoxPrompt,
@@ -46,6 +46,7 @@ REFINEMENT_SEED = 0
 """Seed under which upstream's random choice of refinement boxes is made, in every step anew."""
 
 Network = Callable[[torch.Tensor], Any]
+Boxes = list[list[list[int]]]
 Record = tuple[str, int | None, tuple[slice, ...] | None, Any]
 """One overwritten region: kind, channel, where, and its compressed content before."""
 
@@ -128,40 +129,47 @@ class Core(nnInteractiveInferenceSession):  # type: ignore[misc]
             answer: tuple[torch.Tensor, list[int], list[list[int]], torch.Tensor]
             answer = super()._build_network_input(prediction_center, zoom_out_factor)
             return answer
-        thin = self._get_dilation_channels_for_resample()
+        image, thin = self.preprocessed_image[0], self._get_dilation_channels_for_resample()
+        channels, intensity = range(self.num_interaction_channels), float(self.current_interaction_intensity)
         seen = zoomed_input(
-            self.preprocessed_image[0],
-            self.interactions,
-            range(self.num_interaction_channels),
-            float(self.current_interaction_intensity),
-            centre,
-            zoom_out_factor,
-            patch,
-            thin,
-        )
+            image, self.interactions, channels, intensity, centre, zoom_out_factor, patch, thin
+        )  # fmt: skip
         before = previous_as_seen(self.interactions[PREVIOUS], centre, zoom_out_factor, patch)
         return seen, list(sides), [list(side) for side in box_of(centre, sides)], before
 
     def _plan_refinement_bboxes(
         self, pred: torch.Tensor, scaled_bbox: list[list[int]], force_full_refine: bool
-    ) -> list[list[list[int]]]:
+    ) -> Boxes:
         """Upstream's boxes for a patch like its own, else those of `refinement`."""
         planned = self._clip_bbox_to_shape(scaled_bbox, self.buffer.shape)
         if is_upstreams(self._patch) or planned is None:
-            boxes: list[list[list[int]]] = super()._plan_refinement_bboxes(
-                pred, scaled_bbox, force_full_refine
-            )
+            boxes: Boxes = super()._plan_refinement_bboxes(pred, scaled_bbox, force_full_refine)
             return boxes
         if force_full_refine:
             planned = self._union_bboxes(planned, self._compute_prev_seg_positive_bbox())
-        change = self._compute_local_diff_map(pred, scaled_bbox, planned)
-        if force_full_refine:
-            self._mark_prev_seg_in_local_diff(change, planned)
         (k, j, i), (a, b, c) = self.buffer.shape, (low for low, _ in planned)
-        found = refinement_boxes(change.cpu().numpy() > 0, self._patch, (k, j, i), (a, b, c))
+        change = worth_refining(self._change(pred, scaled_bbox, planned))
+        if force_full_refine:
+            change |= self._before(planned)
+        found = refinement_boxes(change, self._patch, (k, j, i), (a, b, c))
         if not found:  # as upstream: the annotator clicked there, so something is wrong there
             found = (box_of(tuple(self.new_interaction_centers[-1]), self._patch),)
         return [[list(side) for side in box] for box in found]
+
+    def _change(
+        self, pred: torch.Tensor, seen: list[list[int]], planned: list[list[int]]
+    ) -> npt.NDArray[np.bool_]:
+        """Where a look's answer, on the voxels of ``seen``, differs from the mask before, in ``planned``."""
+        inside = self._clip_bbox_to_shape(seen, self.buffer.shape)
+        part = tuple(slice(lo - s[0], hi - s[0]) for (lo, hi), s in zip(inside, seen, strict=True))
+        here = tuple(slice(lo - p[0], hi - p[0]) for (lo, hi), p in zip(inside, planned, strict=True))
+        change = np.zeros([high - low for low, high in planned], dtype=np.bool_)
+        change[here] = (pred[part].cpu().numpy() > 0) != self._before(inside)
+        return change
+
+    def _before(self, box: list[list[int]]) -> npt.NDArray[np.bool_]:
+        where = tuple(slice(low, high) for low, high in box)
+        return np.asarray(self.interactions[(PREVIOUS, *where)]) > 0.5
 
     @property
     def _patch(self) -> Kji:
