@@ -77,9 +77,10 @@ WITH_DATA = (
         "clopa_annotator.importers.import_run",
     ),
     Elsewhere(
-        "test_round_trips.py",
-        "a grid is what comes back through another program's library",
+        "test_importers.py",
+        "a label volume is what every kind of label map is read as",
         "clopa_annotator.importers.label_volumes",
+        "clopa_annotator.importers.detect",
     ),
     Elsewhere(
         "test_cli_import.py",
