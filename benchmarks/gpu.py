@@ -6,9 +6,10 @@
 
 Parts: (a) rate of multiplying matrices and of copying, the card's limits; (b) forward and backward passes of
 the official-size network, eager, channels last and compiled, with their peak memory beside the plan's;
-(c) an episode of 60 windows for each of in, cn and all; (d) clicks while nothing else happens and while an
-episode runs in another process; (e) swapping a delta; (f) pretraining with generation on the device; (g) the
-same episode on the CPU and on the device; (h) clicks while memory is short. The weights are random.
+(c) an episode of 60 windows for each of in, cn and all, and for in channels last and compiled; (d) clicks
+while nothing else happens and while an episode runs in another process; (e) swapping a delta; (f) pretraining
+with generation on the device; (g) the same episode on the CPU and on the device; (h) clicks while memory is
+short. The weights are random.
 
 Each part runs in a process of its own within its time slot; a part that is killed keeps the rows it has
 written, and so does the file when the whole run is. With --small they run in this process.

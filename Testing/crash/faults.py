@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clopa_annotator.cache.format.disk import Disk
@@ -89,6 +90,12 @@ class PowerCutDisk(KillingDisk):
         super().write_new(path, data)
         self._unflushed.discard(path)
 
+    def write_together(self, files: Mapping[Path, bytes]) -> None:
+        self._unflushed |= files.keys()
+        self._entries |= files.keys()
+        super().write_together(files)
+        self._unflushed -= files.keys()
+
     def rename(self, source: Path, target: Path) -> None:
         super().rename(source, target)
         self._moved(source, target, None)
@@ -108,6 +115,14 @@ class PowerCutDisk(KillingDisk):
 
     def sync_folder(self, path: Path) -> None:
         super().sync_folder(path)
+        self._synced(path)
+
+    def sync_folders(self, paths: Sequence[Path]) -> None:
+        super().sync_folders(paths)
+        for path in paths:
+            self._synced(path)
+
+    def _synced(self, path: Path) -> None:
         self._entries = {p for p in self._entries if p.parent != path}
         self._moves = [move for move in self._moves if move[1].parent != path]
 

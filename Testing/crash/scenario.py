@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt
@@ -94,6 +95,21 @@ def confirm(store: CampaignStore, log: AckLog, confirmation_id: str, case_id: st
     )
 
 
+def confirm_several(store: CampaignStore, log: AckLog, sent: dict[str, str]) -> None:
+    """Send confirmations (case by id) together and note the acknowledgements."""
+    for confirmation_id, case_id in sent.items():
+        log.note(what="sent", id=confirmation_id, case=case_id)
+    refs = confirm_together(store, [a_confirmation(*pair) for pair in sent.items()])
+    for (confirmation_id, case_id), ref in zip(sent.items(), refs, strict=True):
+        log.note(
+            what="confirmed",
+            id=confirmation_id,
+            case=case_id,
+            sequence=ref.sequence,
+            record_hash=ref.record_hash,
+        )
+
+
 def _withdraw(store: CampaignStore, case_id: str) -> None:
     """Withdraw, unless an earlier attempt that could not be taken back has done so."""
     try:
@@ -115,6 +131,11 @@ OPERATIONS: tuple[Operation, ...] = (
     lambda store, log: store.reopen("Fall A", "harness"),
     lambda store, log: confirm(store, log, "three", "Fall A"),
     lambda store, log: store.skip("fall a", "harness", "no target"),
+    lambda store, log: store.add_case("Fall B", an_image("c")) and None,
+    lambda store, log: confirm_several(store, log, {"four": "Fall B", "five": "Fall A"}),
+    lambda store, log: save_drafts_together(
+        store, [CaseDraft(c, a_confirmation("d", c).mask) for c in ("Fall A", "Fall B")]
+    ),
     lambda store, log: store.update_manifest(MANIFEST),
 )
 

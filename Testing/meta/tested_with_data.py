@@ -77,10 +77,10 @@ WITH_DATA = (
         "clopa_annotator.importers.import_run",
     ),
     Elsewhere(
-        "test_importers.py",
-        "a label volume is what every kind of label map is read as",
+        "test_importers_run.py",
+        "files and values are told apart where labels of every kind arrive",
         "clopa_annotator.importers.label_volumes",
-        "clopa_annotator.importers.detect",
+        way="clopa_annotator.importers.import_run",
     ),
     Elsewhere(
         "test_cli_import.py",

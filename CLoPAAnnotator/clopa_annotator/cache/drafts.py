@@ -55,6 +55,11 @@ def draft_path(case_id: str) -> str:
 
 def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     """Write a draft over the one before."""
+    layout.publish_document(draft_path(draft.case_id), document(draft, shape_kji), overwrite=True)
+
+
+def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
+    """A draft's file, saved now; raises what `checked_mask` raises."""
     mask = checked_mask(draft.mask, shape_kji)
     values = {
         "format": DRAFT,
@@ -66,7 +71,7 @@ def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     }
     del values["imported"]
     values |= imported_to_json(draft.imported)
-    layout.publish_document(draft_path(draft.case_id), seal(values), overwrite=True)
+    return seal(values)
 
 
 def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +18,22 @@ from clopa_annotator.importers.grids import Placed, place
 from clopa_annotator.importers.label_files import Content, LabelFile
 from clopa_annotator.importers.label_volumes import stem, volumes_in, without_tail
 from clopa_annotator.importers.matching import Matcher, check_identity, identities_in
-from clopa_annotator.importers.receiver import KnownCase, LabelReceiver
+from clopa_annotator.importers.receiver import Kept, KnownCase, LabelReceiver, TakesSeveral
 from clopa_annotator.importers.target_choice import NotThere, Target, listed
 from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import Image, Imported, Mask
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = (InputError, CorruptRecord, ConfirmationConflict, CaseTaken)
+"""What concerns one label; everything else ends the import."""
+TOGETHER = 32
+"""Most labels that are taken in together ..."""
+TOGETHER_VOXELS = 64 << 20
+"""... and most voxels, about as many bytes ..."""
+TOGETHER_S = 3.0
+"""... and how long one waits for others, so that a person sees it go on."""
 
 
 def images_in(folder: Path) -> dict[str, Path]:
@@ -65,13 +78,23 @@ def run_import(
     work = _Import(order, receiver)
     found = find_labels(order.path, order.confirmed, order.format)
     stopped = False
-    for number, label in enumerate(found.labels, 1):
+    done = 0
+
+    def tell(outcomes: Iterable[Outcome]) -> None:
+        nonlocal done
+        for outcome in outcomes:
+            done += 1
+            if on_step is not None:
+                on_step(done, len(found.labels), outcome)
+
+    for label in found.labels:
         if stop is not None and stop():
             stopped = True
             break
-        outcome = work.one(label)
-        if outcome is not None and on_step is not None:
-            on_step(number, len(found.labels), outcome)
+        work.one(label)
+        tell(work.settled())
+    work.take_in()
+    tell(work.settled())
     outcomes = work.finish()
     if not order.dry_run and any(o.became == "imported" for o in outcomes):
         receiver.done()
@@ -97,20 +120,53 @@ class _Import:
         self._sources = dict(receiver.sources())
         self._matcher = Matcher(self._sources)
         self._outcomes: list[Outcome] = []
+        self._told, self._since = 0, 0.0
+        self._waiting: list[tuple[int, Kept]] = []
+        """Masks to be taken in together, with the place of their outcome."""
         self._taken: dict[str, str] = {}
         self._absent: list[tuple[LabelFile, _Case, Imported, str]] = []
         """Labels without the target: imported as empty only if others have it."""
 
-    def one(self, label: LabelFile) -> Outcome | None:
-        """One label; None if it is decided at the end."""
+    def one(self, label: LabelFile) -> None:
+        """One label: decided, waiting to be taken in with others, or left to the end."""
         case_id = self._matcher.case_of(label) or without_tail(label.name)
         try:
             outcome = self._take(label, case_id)
-        except (InputError, CorruptRecord, ConfirmationConflict, CaseTaken) as error:
+        except REFUSALS as error:
             outcome = Outcome(case_id, str(label.path), "left out", str(error))
         if outcome is not None:
             self._outcomes.append(outcome)
-        return outcome
+        if self._waiting and self._enough():
+            self.take_in()
+
+    def _enough(self) -> bool:
+        waiting = [kept for _, kept in self._waiting]
+        most = TOGETHER if isinstance(self._receiver, TakesSeveral) else 1
+        voxels = sum(kept.mask.size for kept in waiting)
+        return len(waiting) >= most or voxels > TOGETHER_VOXELS or time.monotonic() > self._since + TOGETHER_S
+
+    def settled(self) -> list[Outcome]:
+        """What was decided since the last call, in the order of the labels."""
+        until = self._waiting[0][0] if self._waiting else len(self._outcomes)
+        told, self._told = self._told, max(self._told, until)
+        return self._outcomes[told : self._told]
+
+    def take_in(self) -> None:
+        """Hand the waiting masks on; one that is refused is left out by itself."""
+        waiting, self._waiting = self._waiting, []
+        confirmed, receiver = self._order.confirmed, self._receiver
+        if len(waiting) > 1 and isinstance(receiver, TakesSeveral):
+            try:
+                receiver.keep_together([kept for _, kept in waiting], confirmed)
+                return
+            except REFUSALS as error:
+                logger.info("One of %d labels is refused, each goes by itself: %s", len(waiting), error)
+        for at, kept in waiting:
+            try:
+                receiver.keep(kept.case_id, kept.mask, kept.imported, confirmed)
+            except REFUSALS as error:
+                source = self._outcomes[at].source
+                self._outcomes[at] = Outcome(kept.case_id, source, "left out", str(error))
 
     def _take(self, label: LabelFile, case_id: str) -> Outcome | None:
         if case_id in self._taken:
@@ -156,7 +212,9 @@ class _Import:
             if case.image is not None:
                 self._receiver.add(case_id, case.image, case.source)
             marked = replace(imported, resampled=placed.resampled)
-            self._receiver.keep(case_id, placed.mask, marked, self._order.confirmed)
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting.append((len(self._outcomes), Kept(case_id, placed.mask, marked)))
         voxels = int(np.count_nonzero(placed.mask))
         is_new = case.image is not None
         return Outcome(case_id, str(label.path), "imported", "", voxels, placed.resampled, is_new)
@@ -175,6 +233,7 @@ class _Import:
         for label, case, imported, _ in self._absent:
             empty = Placed(np.zeros(case.known.geometry.shape_kji, np.uint8))
             self._outcomes.append(self._keep(label, case, empty, imported))
+        self.take_in()
         return tuple(self._outcomes)
 
     # -- the case ------------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseState, Confirmation, Image, Imported, Mask
 
@@ -32,6 +33,21 @@ class KnownCase:
     suggestion: str = ""
     was_imported: bool = False
     skipped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A mask that is to be taken in.
+
+    Attributes:
+        case_id: its case, which is there.
+        mask: (k, j, i) 0 or 1 on the case's grid.
+        imported: where it came from.
+    """
+
+    case_id: str
+    mask: Mask
+    imported: Imported
 
 
 class LabelReceiver(Protocol):
@@ -60,6 +76,15 @@ class LabelReceiver(Protocol):
 
     def done(self) -> None:
         """Nothing more comes."""
+        ...
+
+
+@runtime_checkable
+class TakesSeveral(Protocol):
+    """A receiver that takes masks of different cases in together, which is faster; all of them or none."""
+
+    def keep_together(self, masks: Sequence[Kept], confirmed: bool) -> None:
+        """Take masks in as `LabelReceiver.keep` does; when it raises, try them one by one."""
         ...
 
 
@@ -110,10 +135,17 @@ class StoreReceiver:
 
     def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
         """Confirm a mask durably, or keep it as a suggestion."""
+        self.keep_together([Kept(case_id, mask, imported)], confirmed)
+
+    def keep_together(self, masks: Sequence[Kept], confirmed: bool) -> None:
+        """Confirm masks durably, or keep them as suggestions; all or none."""
+        who = self._annotator
         if confirmed:
-            self._store.confirm(confirmation_of(case_id, mask, imported, self._annotator))
+            sent = [confirmation_of(m.case_id, m.mask, m.imported, who) for m in masks]
+            confirm_together(self._store, sent)
         else:
-            self._store.save_draft(CaseDraft(case_id, mask, annotator=self._annotator, imported=imported))
+            drafts = [CaseDraft(m.case_id, m.mask, annotator=who, imported=m.imported) for m in masks]
+            save_drafts_together(self._store, drafts)
 
     def done(self) -> None:
         """Nothing has to be told to a folder."""
