@@ -13,7 +13,7 @@ from clopa_annotator.datasets.volumes import read_image, write_volume
 from clopa_annotator.geometry import Geometry
 
 SHARE = 2.0**-22
-"""Of the sizes that are added up to a voxel's position: four roundings to single precision, of 2**-24 each."""
+"""Of the sizes that are added up to a position: four roundings to single precision, 2**-24 each."""
 SHAPE = (5, 6, 7)
 FAR_KJI = (400, 511, 511)
 
@@ -32,7 +32,7 @@ def a_grid(seed: int, kind: str) -> Geometry:
 
 
 def off_by(found: np.ndarray, meant: np.ndarray) -> float:
-    """Largest distance along an axis at any corner of a large volume, as a share of what is added up there."""
+    """Largest distance along an axis at a corner of a large volume, as a share of what is added up there."""
     k, j, i = FAR_KJI
     corners = np.array([[x, y, z, 1] for x in (0, i) for y in (0, j) for z in (0, k)]).T
     return float((np.abs(found @ corners - meant @ corners) / (np.abs(meant) @ corners))[:3].max())
