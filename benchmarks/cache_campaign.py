@@ -7,19 +7,14 @@ The cases are tiny; what counts here is their number. They are made on the quick
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, Disk, rebuild_index
@@ -43,9 +38,8 @@ class HastyDisk(Disk):
         """Trust the operating system."""
 
 
-def fill(folder: Path, cases: int) -> float:
-    """Make the campaign; returns the seconds per case."""
-    started = time.perf_counter()
+def fill(folder: Path, cases: int) -> None:
+    """Make the campaign."""
     with CampaignStore.create(folder, CampaignManifest("benchmark", cases), HastyDisk()) as store:
         for number in range(cases):
             case_id = f"patient {number:05d}"
@@ -54,17 +48,11 @@ def fill(folder: Path, cases: int) -> float:
             store.confirm(
                 Confirmation(case_id, case_id, (voxels % 2).astype(np.uint8), annotator="benchmark")
             )
-    return (time.perf_counter() - started) / cases
 
 
 def median_s(action: Callable[[], object], repeats: int = 5) -> float:
     """Median seconds of an action."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.median(bench.timed(action) for _ in range(repeats))
 
 
 def new_process_s(folder: Path) -> float:
@@ -74,11 +62,12 @@ def new_process_s(folder: Path) -> float:
     return float(answer.stdout.split()[0])
 
 
-def measure(folder: Path, cases: int) -> dict[str, object]:
+def measure(given: bench.Options, scratch: Path) -> bench.Figures:
     """Times in seconds, sizes in MB."""
-    per_case = fill(folder, cases)
+    folder, cases = scratch / "campaign", given.cases
+    per_case = bench.timed(lambda: fill(folder, cases)) / cases
     with CampaignStore.open(folder, writer=True) as store:
-        values: dict[str, object] = {
+        values: bench.Figures = {
             "cases": cases,
             "list_s": median_s(store.cases),
             "confirmed_s": median_s(store.confirmed),
@@ -93,20 +82,7 @@ def measure(folder: Path, cases: int) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        values = measure(Path(folder) / "campaign", given.cases)
-    values |= {"machine": platform.platform(), "date": datetime.now(timezone.utc).date().isoformat()}
-    print(json.dumps(values, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(values, indent=1), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__, measure, {"--cases": 10_000, "--folder": (Path, "a folder on the disk to be measured")}
+    )

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from clopa_annotator.datasets.volumes import read_image
+from clopa_annotator.datasets.volumes import read_image, right_handed
 from clopa_annotator.errors import CaseTaken, ConfirmationConflict, CorruptRecord, DatasetError, InputError
 from clopa_annotator.importers.detect import find_labels
 from clopa_annotator.importers.grids import Placed, place
 from clopa_annotator.importers.label_files import Content, LabelFile
-from clopa_annotator.importers.label_volumes import right_handed, stem, volumes_in, without_tail
+from clopa_annotator.importers.label_volumes import stem, volumes_in, without_tail
 from clopa_annotator.importers.matching import Matcher, check_identity, identities_in
 from clopa_annotator.importers.receiver import Kept, KnownCase, LabelReceiver, TakesSeveral
 from clopa_annotator.importers.target_choice import NotThere, Target, listed
