@@ -24,6 +24,8 @@ from clopa_annotator.types import Expectation, Outcome
 Floats = npt.NDArray[np.float64]
 _NEAREST = 0.01
 """Scores and Dice are kept so far from 0 and 1 before their logit is taken."""
+_PRIOR_SHAPE = 0.5
+"""Half the degrees of freedom that the prior's spread is worth: one case's."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class CalibrationSettings:
     newest: int = 60
     older: float = 0.5
     trust: float = 1.0
-    spread: float = 0.5
+    spread: float = 0.4
 
     def __post_init__(self) -> None:
         if self.least < 1 or self.newest < self.least:
@@ -102,10 +104,10 @@ class Calibration:
         prior = np.array([0.0, 1.0])
         after = precision + rows.T @ (weights[:, None] * rows)
         coefficients = np.linalg.solve(after, precision @ prior + rows.T @ (weights * found))
-        shape = 1.0 + weights.sum() / 2
+        shape = _PRIOR_SHAPE + weights.sum() / 2
         away = found - rows @ coefficients
         drift = coefficients - prior
-        rate = s.spread**2 + (float(weights @ away**2) + float(drift @ precision @ drift)) / 2
+        rate = _PRIOR_SHAPE * s.spread**2 + (float(weights @ away**2) + float(drift @ precision @ drift)) / 2
         scale = math.sqrt(rate / shape * (1 + float(x @ np.linalg.solve(after, x))))
         return float(x @ coefficients), scale, 2 * shape
 
