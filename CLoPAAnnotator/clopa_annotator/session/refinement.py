@@ -20,10 +20,10 @@ from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 
 MARGIN_SHARE = 8
 """A margin is the patch's side divided by this."""
-_THICK, _RIM = 5, 8
 UPSTREAM_MARGIN = 24
 """nnInteractive's own margin; where ours would be the same, its own boxes are taken."""
 
+_THICK = 5
 Change = npt.NDArray[np.bool_]
 Sides = Mapping[int, tuple[int, int]]
 
@@ -36,12 +36,12 @@ def is_upstreams(patch_kji: Kji) -> bool:
 def worth_refining(change: Change) -> Change:
     """What of a change is refined: thick parts, as in nnInteractive, and what is thin close to them.
 
-    nnInteractive drops what is thinner than five voxels. Its many boxes see the thin rim of a thick part all
-    the same; few boxes would leave it as it was before.
+    nnInteractive drops what is thinner than five voxels, which in thick slices can be the end of an organ.
+    Its boxes see 24 voxels beyond what they cover, and so the thin parts there; few boxes would not.
     """
     thin = ndimage.minimum_filter(change.view(np.uint8), _THICK, mode="nearest")
     thick = ndimage.maximum_filter(thin, _THICK, mode="nearest")
-    near = ndimage.maximum_filter(thick, 2 * _RIM + 1, mode="nearest")
+    near = ndimage.maximum_filter(thick, 2 * UPSTREAM_MARGIN + 1, mode="nearest")
     found: Change = (thick > 0) | ((near > 0) & change)
     return found
 

@@ -1,10 +1,9 @@
 """The one place that touches nnInteractive's private parts.
 
 `Core` is nnInteractive 2.6's own inference session with these things changed: what it prints goes to our
-logger, its answer is checked and compared instead of arg-maxed (see `logits`), the log of overwritten regions
-that it keeps for its single-level undo is left to the caller, who can then keep many, looks from further away
-are prepared at less cost on CPUs (`zooming`), and with a patch that is smaller than nnInteractive's own fewer
-boxes are refined (`refinement`). Only the last of these changes answers.
+logger, its answer is checked and compared instead of arg-maxed (see `logits`), the undo log is left to the
+caller, who can keep many levels, looks from further away cost less on CPUs (`zooming`), and a patch smaller
+than its own refines fewer boxes (`refinement`). Only the last of these changes answers.
 
 The underscore names used here are private to nnInteractive; ``nninteractive==2.6.*`` is pinned for that
 reason and a contract test holds them.
