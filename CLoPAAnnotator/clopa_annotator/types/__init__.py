@@ -37,11 +37,13 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
+from clopa_annotator.types.targets import CodedTerm, Slot, Target, Targets
 
 __all__ = [
     "BoxPrompt",
     "CaseRef",
     "CaseState",
+    "CodedTerm",
     "Confirmation",
     "EpisodeRequest",
     "EpisodeResult",
@@ -60,8 +62,11 @@ __all__ = [
     "PromptKind",
     "Proposal",
     "ScribblePrompt",
+    "Slot",
     "Split",
     "Standing",
+    "Target",
+    "Targets",
     "TimedPrompt",
     "WeightsVersion",
 ]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from clopa_annotator.geometry import BoundsKji, Geometry
 from clopa_annotator.types.prompts import Mask, TimedPrompt
+from clopa_annotator.types.targets import FIRST, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,7 @@ class Confirmation:
         first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
         note: free text.
         imported: where the mask came from; None if it was made here.
+        slot: which target the mask is of, and which of several of a kind.
     """
 
     confirmation_id: str
@@ -94,6 +96,7 @@ class Confirmation:
     first_shown_dice: float | None = None
     note: str = ""
     imported: Imported | None = None
+    slot: Slot = FIRST
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class CaseRef:
         mask_hash: SHA-256 of the mask's voxels, hexadecimal.
         record_hash: SHA-256 of the record file; it is what a client is told when "confirmed".
         folder: the version's folder, relative to the campaign folder, with forward slashes.
+        slot: which target it is of, and which of several of a kind.
     """
 
     case_id: str
@@ -117,6 +121,7 @@ class CaseRef:
     mask_hash: str
     record_hash: str
     folder: str
+    slot: Slot = FIRST
 
 
 class CaseState(str, Enum):
