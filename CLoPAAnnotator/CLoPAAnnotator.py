@@ -50,6 +50,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
+        self._isBuilt = False  # Slicer goes on to enter, exit and clean up a panel whose setup failed
 
     def setup(self) -> None:
         """Build the panel."""
@@ -77,14 +78,17 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneLoaded)
+        self._isBuilt = True
 
     def enter(self) -> None:
         """The module is shown."""
-        self.annotatePanel.enter()
+        if self._isBuilt:
+            self.annotatePanel.enter()
 
     def exit(self) -> None:
         """Another module is shown."""
-        self.annotatePanel.exit()
+        if self._isBuilt:
+            self.annotatePanel.exit()
 
     def onReload(self) -> None:
         """Take in the library's changed files too, and listen: Slicer does not enter a reloaded module."""
@@ -95,11 +99,13 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The module goes away."""
+        self.removeObservers()
+        if not self._isBuilt:
+            return
         self.annotatePanel.exit()
         self.annotatePanel.surface.close()
         self.workspace.closeCase()
         self.campaignPanel.close()
-        self.removeObservers()
 
     def _onSceneStartsClosing(self, _caller, _event) -> None:
         self.workspace.session.drafts.save()

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import MODULE
 from driving import Driver, a_ball
 
 CENTRE = (15, 20, 25)
@@ -143,6 +144,34 @@ def test_saving_and_reloading_the_scene_restores_everything(driver, folder, tmp_
     driver.click(driver.workspace.case.grid.worldOf(np.array([[15, 5, 5]], float))[0])
     driver.settle()
     assert len(driver.session.prompts) == 2
+
+
+@pytest.mark.parametrize("isConfirmed", [True, False])
+def test_after_the_scene_was_closed_the_panel_says_what_became_of_the_case(driver, folder, isConfirmed):
+    import slicer
+
+    open_folder(driver, folder)
+    click_centre(driver)
+    if isConfirmed:
+        driver.ui.confirmButton.click()
+        driver.until(lambda: driver.session.isConfirmed, "the confirmation")
+    slicer.mrmlScene.Clear(False)
+    driver.host.spin(0.1)
+    said = "case 0 is confirmed" if isConfirmed else "Unfinished work is kept: choose case 0"
+    assert said in driver.ui.statusLabel.text
+
+
+def test_a_panel_that_could_not_be_built_is_entered_left_and_cleaned_up_without_a_second_error(
+    host, home, monkeypatch
+):
+    module = host.loadModule(MODULE)
+    monkeypatch.setattr(module.CLoPAAnnotatorWidget, "resourcePath", lambda *_: "/no/such/panel.ui")
+    widget = module.CLoPAAnnotatorWidget(host.mainWindow)
+    with pytest.raises(Exception, match=r"panel\.ui"):
+        widget.setup()
+    widget.enter()
+    widget.exit()
+    widget.cleanup()
 
 
 def test_closing_the_scene_in_the_middle_of_an_answer_is_harmless(driver, folder):

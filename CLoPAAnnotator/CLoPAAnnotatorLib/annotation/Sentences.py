@@ -30,6 +30,14 @@ def confirmed(ref: CaseRef) -> Said:
     return said.format(case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]), "good"
 
 
+def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
+    """Slicer's scene was emptied while a case was open."""
+    if isConfirmed:
+        return tr("The scene was closed. {case} is confirmed.").format(case=caseId), "calm"
+    said = tr("The scene was closed. Unfinished work is kept: choose {case} to go on.")
+    return said.format(case=caseId), "calm"
+
+
 def opened(case: OpenedCase, newWeights: int | None) -> Said:
     """A case was opened; ``newWeights`` is their version if they are others than in the case before."""
     if case.draft is not None and case.draft.imported is not None:

@@ -193,6 +193,8 @@ class Workspace:
 
     def sceneClosed(self) -> None:
         """The scene was emptied: the case is left, its draft kept."""
+        if self.session.image is not None:
+            self.say(*Sentences.sceneClosed(self.session.caseId, self.session.isConfirmed))
         self.case.forget()
         self._prefetch.forget()
         self._segmentation = None
