@@ -24,18 +24,30 @@ def whatNext(step: Step, answer: Answer) -> str:
     return tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much.")
 
 
-def confirmed(ref: CaseRef) -> Said:
-    """The engine has answered with the record's hash."""
+def confirmed(ref: CaseRef, target: str = "", *, isAbsent: bool = False) -> Said:
+    """The engine has answered with the record's hash; ``target`` is named where there are several."""
     said = tr("Confirmed: {case}, version {v}, record {hash}.")
-    return said.format(case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]), "good"
+    what = f"{ref.case_id}, {target}" if target else ref.case_id
+    if isAbsent:
+        said = tr("Confirmed: {case} is not present in this image, version {v}, record {hash}.")
+        what = target
+    return said.format(case=what, v=ref.case_version, hash=ref.record_hash[:8]), "good"
 
 
-def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
-    """Slicer's scene was emptied while a case was open."""
-    if isConfirmed:
-        return tr("The scene was closed. {case} is confirmed.").format(case=caseId), "calm"
-    said = tr("The scene was closed. Unfinished work is kept: choose {case} to go on.")
-    return said.format(case=caseId), "calm"
+def slotOpened(case: OpenedCase, target: str, newWeights: int | None) -> Said:
+    """A target of a case with several was chosen."""
+    if case.draft is not None and case.draft.imported is not None:
+        said = tr("{target}: this is a suggestion from {file}. Correct it and confirm, or start over.")
+        return said.format(target=target, file=fileName(case.draft.imported.source)), "calm"
+    if case.draft is not None:
+        return tr("{target}: your unfinished work is back.").format(target=target), "good"
+    if case.confirmed is not None:
+        said = tr("{target}: this is what was confirmed. Change it and confirm again, or go on.")
+        return said.format(target=target), "calm"
+    start = tr("{target}: click on it in any slice view.").format(target=target)
+    if newWeights is None:
+        return start, "calm"
+    return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
 
 
 def opened(case: OpenedCase, newWeights: int | None) -> Said:

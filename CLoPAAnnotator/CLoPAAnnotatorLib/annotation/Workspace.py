@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
+import numpy as np
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, NoImage
@@ -32,19 +32,20 @@ logger = logging.getLogger(__name__)
 
 
 class Workspace:
-    """Fulfils `AnnotationView`; owns the session, the scene side and the engine link."""
+    """Owns the session, the scene side and the engine link."""
 
     def __init__(self, scene: Any, state: ParameterState) -> None:
         self.state, self.listeners = state, Listeners()
-        self.session = AnnotationSession(self)
+        self.view = CaseView(self)
+        self.session = AnnotationSession(self.view)
         self.case = CaseScene(scene, state, self.session.edited)
         self.link = EngineLink(self._heard, self._ticked)
         self.info: EngineInfo | None = None
         self.isLost = False
         self.annotator = ""
         self.cases = CaseList(state)
+        self.targets = TargetList(self.session, self.cases)
         self._segmentation: Any = None
-        self._weightsOfLastCase: int | None = None
         self._prefetch = Prefetch(self)
 
     # -- engine --------------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ class Workspace:
         def failed(error: ClopaError) -> None:
             self.info = None
             self.say(str(error), "error")
-            self._tell(self.listeners.engine)
+            self.tell(self.listeners.engine)
             if refused is not None:
                 refused(error)
 
@@ -76,7 +77,7 @@ class Workspace:
     def _connected(self, info: EngineInfo) -> None:
         self.info, self.isLost = info, False
         self.refreshCases()
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
         self._resume()
 
     def _resume(self) -> None:
@@ -96,7 +97,7 @@ class Workspace:
         self.link.drop()
         self.session.client = None
         self.info, self.isLost = None, False
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
 
     @property
     def isConnected(self) -> bool:
@@ -116,14 +117,14 @@ class Workspace:
 
     def _ticked(self) -> None:
         self.session.drafts.tick()
-        self._tell(self.listeners.ticks)
+        self.tell(self.listeners.ticks)
 
     # -- cases ---------------------------------------------------------------------------------------------
 
     def addSources(self, sources: tuple[CaseSource, ...]) -> int:
         """List more cases; returns how many are new."""
         count = self.cases.add(sources)
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
         return count
 
     def refreshCases(self) -> None:
@@ -133,7 +134,7 @@ class Workspace:
 
     def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
         self.cases.rows = {row.case_id: row for row in rows}
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
 
     def nextSource(self) -> CaseSource | None:
         """The next case that is not done, after the open one; None if all are."""
@@ -183,7 +184,7 @@ class Workspace:
         if self.case.grid is not None:
             self.case.end()
         self.state.caseId = ""
-        self._tell(self.listeners.opened)
+        self.tell(self.listeners.opened)
 
     def useSegmentation(self, node: Any) -> None:
         """Write the proposal into this segmentation; None for one of its own."""
@@ -199,12 +200,12 @@ class Workspace:
         self._prefetch.forget()
         self._segmentation = None
         self.session.close()
-        self._tell(self.listeners.opened)
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.opened)
+        self.tell(self.listeners.cases)
 
     def sceneLoaded(self) -> None:
         """A scene was read: take up the case that it was saved with."""
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
         volume = self.state.volume
         if self.state.caseId and volume is not None and self.isConnected:
             self._openVolume(self.state.caseId, volume, "", self.state.segmentation)
@@ -234,67 +235,25 @@ class Workspace:
         except ClopaError as error:
             self.say(str(error), "warning")
 
-    # -- AnnotationView ------------------------------------------------------------------------------------
-
-    def showProposal(self, mask: Mask, changed: BoundsKji | None) -> None:
-        """Put the changed box on the screen."""
-        try:
-            self.case.write(mask, changed)
-        except ClopaError as error:
-            self.say(str(error), "error")
-
     def currentMask(self) -> Mask:
-        """What is on the screen."""
+        """What is on the screen of the chosen target."""
         return self.case.mask()
-
-    def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
-        """World points that show a prompt."""
-        return outlineOfPrompt(prompt, self.case.grid) if self.case.grid is not None else np.zeros((0, 3))
-
-    def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
-        """Show exactly these prompts."""
-        self.case.markers.show(prompts)
-
-    def showBusy(self) -> None:
-        """Tell the panels, and name the segment as what it is."""
-        self.case.nameSegment(tr("Confirmed") if self.session.isConfirmed else tr("Proposal"))
-        self._tell(self.listeners.busy)
 
     def say(self, sentence: str, mood: Mood) -> None:
         """Tell the panels a sentence."""
         for listener in self.listeners.said:
             listener(sentence, mood)
 
-    def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
-        """Say what came back."""
-        self.cases.rows[opened.row.case_id] = opened.row
-        version = self.session.weightsVersion
-        changed = version if self._weightsOfLastCase not in (None, version) else None
-        self._weightsOfLastCase = version
-        if isResumed:
-            self.say(*Sentences.resumed(opened, self.session.isConfirmed))
-        else:
-            self.say(*Sentences.opened(opened, changed))
+    def caseReady(self) -> None:
+        """The open case takes prompts: there is time to get the next one ready."""
         self._prefetch.soon()
-        self._tell(self.listeners.opened)
-        self._tell(self.listeners.cases)
-
-    def caseConfirmed(self, ref: CaseRef) -> None:
-        """Say it only now."""
-        self.say(*Sentences.confirmed(ref))
-        self.refreshCases()
-
-    def caseChanged(self, row: CaseRow) -> None:
-        """Show a case's new state."""
-        self.cases.rows[row.case_id] = row
-        self._tell(self.listeners.cases)
 
     def engineLost(self) -> None:
         """The engine panel offers Restart."""
         self.isLost = True
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
 
     @staticmethod
-    def _tell(listeners: list[Callable[[], object]]) -> None:
+    def tell(listeners: list[Callable[[], object]]) -> None:
         for listener in listeners:
             listener()
