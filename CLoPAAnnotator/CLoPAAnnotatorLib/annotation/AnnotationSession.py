@@ -121,12 +121,9 @@ class AnnotationSession:
     def open(
         self, caseId: str, image: Image, source: str = "", slot: Slot | None = None, *, resume: bool = False
     ) -> None:
-        """Take a case.
+        """Take a case, and the first slot of it that is not decided unless one is named.
 
-        Args:
-            caseId, image, source: as `EngineClient.open_case` has them.
-            slot: what to work on; None for the first that is not decided.
-            resume: it is the case that was open when the engine went away.
+        With ``resume`` it is the case that was open when the engine went away.
         """
         client = self._needClient()
         slots = self.slots
@@ -164,12 +161,11 @@ class AnnotationSession:
 
     def select(self, slot: Slot) -> None:
         """Work on another slot of the open case; what waits for this one is still sent."""
-        self._needCase()
-        if slot == self.slot:
-            return
-        self.drafts.save()
-        self._show(slot)
-        self._sender.choose(slot)
+        self.requireCase()
+        if slot != self.slot:
+            self.drafts.save()
+            self._show(slot)
+            self._sender.choose(slot)
 
     def _show(self, slot: Slot) -> None:
         self.slots.choose(slot)
@@ -199,16 +195,17 @@ class AnnotationSession:
 
     def give(self, prompt: Prompt, lineRas: npt.NDArray[np.float64]) -> None:
         """Add a prompt; it is shown at once and answered when its turn comes."""
-        self._needCase()
+        self.requireCase()
         given = GivenPrompt(TimedPrompt(prompt, round(self.clock.touch(), 3)), lineRas)
         self._sender.give(self.slot, given)
 
     def undo(self) -> None:
         """Take the last prompt back, however far it has come."""
-        self._needCase()
-        if self._sender.steps.takeLastPrompt(self.slot):
+        self.requireCase()
+        steps = self._sender.steps
+        if steps.takeLastPrompt(self.slot):
             self.view.showPrompts(self.prompts)
-        elif self._sender.steps.isRunning(self.slot):
+        elif steps.isRunning(self.slot):
             self.cancel()
         else:
             self._ask("undo")
@@ -222,7 +219,7 @@ class AnnotationSession:
         self._ask("reset")
 
     def _ask(self, kind: StepKind) -> None:
-        self._needCase()
+        self.requireCase()
         self.clock.touch()
         self._sender.ask(kind, self.slot)
 
@@ -256,7 +253,7 @@ class AnnotationSession:
             self.decision.confirm(self._needClient(), annotator, note, done)
 
     def confirmAbsent(self, annotator: str, note: str, done: Done | None = None) -> None:
-        """Declare that the image holds no such target; what is marked is taken off first, which can be undone."""
+        """Declare that the image holds no such target; what is marked is taken off by a step of undo."""
         if not self._isReady():
             return
 
@@ -270,7 +267,7 @@ class AnnotationSession:
             confirm()
 
     def _isReady(self) -> bool:
-        self._needCase()
+        self.requireCase()
         if not self.isSettled:
             self.view.say(tr("One moment: the last prompt is not answered yet."), "warning")
             return False
@@ -283,7 +280,7 @@ class AnnotationSession:
         return lambda answer: then(answer) if generation == self._generation else None
 
     def failed(self, error: ClopaError) -> None:
-        """Say what went wrong."""
+        """Tell it."""
         self.view.say(str(error), "error")
         if isinstance(error, EngineUnreachable | SessionExpired):
             self.view.engineLost()
@@ -294,7 +291,8 @@ class AnnotationSession:
             raise NoImage(tr("No engine is connected. Open the Campaign section and press Connect."))
         return self.client
 
-    def _needCase(self) -> None:
+    def requireCase(self) -> None:
+        """Raises `NoImage` in words unless a case takes prompts."""
         self._needClient()
         if self.image is None:
             raise NoImage(tr("No case is open. Choose one from the list, or press Next case."))

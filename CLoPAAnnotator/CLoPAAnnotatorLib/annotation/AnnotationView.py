@@ -20,6 +20,9 @@ class AnnotationView(Protocol):
     def showProposal(self, mask: Mask, changed: BoundsKji | None, slot: Slot) -> None:
         """Put the changed box of a slot's proposal on the screen."""
 
+    def showMask(self, mask: Mask, box: BoundsKji | None, slot: Slot) -> None:
+        """Have exactly this mask on the screen, of which ``box`` holds everything that is set."""
+
     def currentMask(self, slot: Slot | None = None) -> Mask:
         """A copy of what is on the screen of a slot (None: the chosen one), with manual edits; read-only."""
 

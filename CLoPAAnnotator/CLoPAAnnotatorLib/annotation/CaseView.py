@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import ClopaError
-from clopa_annotator.geometry import BoundsKji, box_slices
+from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import CaseRef, Mask, Prompt, Slot
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, OpenedCase, SlotRow
@@ -59,6 +59,13 @@ class CaseView:
         """Put the changed box on the screen."""
         try:
             self._workspace.case.write(mask, changed, slot)
+        except ClopaError as error:
+            self.say(str(error), "error")
+
+    def showMask(self, mask: Mask, box: BoundsKji | None, slot: Slot) -> None:
+        """Have exactly this mask on the screen."""
+        try:
+            self._workspace.case.show(mask, box, slot)
         except ClopaError as error:
             self.say(str(error), "error")
 
@@ -145,17 +152,16 @@ class CaseView:
         """Draw what the engine keeps of the other slots; what was done to them here stays as it is."""
         workspace, masks = self._workspace, dict(opened.others)
         rows = {row.slot: row for row in opened.row.slots}
+        nothing = np.zeros(opened.answer.proposal.mask.shape, np.uint8)
         for slot in workspace.targets.slots():
             work, row = workspace.session.works.get(slot), rows.get(slot)
             isOurs = work is not None and (work.isShown or work.isEdited)
             if slot == opened.slot or isOurs or slot == workspace.session.slot:
                 continue
-            segment = workspace.case.segmentOf(slot)
             if row is not None and self._seen.get(slot) == row:
                 continue  # looking through a whole mask takes some milliseconds each time
-            mask = masks.get(slot)
-            box = None if mask is None else filledBox(mask)
-            segment.show(None if mask is None or box is None else (mask[box_slices(box)], box))
+            mask = masks.get(slot, nothing)
+            self.showMask(mask, filledBox(mask), slot)
             if row is not None:
                 self._seen[slot] = row
 

@@ -73,24 +73,37 @@ class OpenSlots:
         Returns:
             The prompts with which the engine has to be given the mask on the screen; None if it has it.
         """
-        work, view = self.of(opened.slot), self._session.view
+        work, view, mask = self.of(opened.slot), self._session.view, opened.answer.proposal.mask
         work.answered(opened.answer)
         if work.isShown and work.isStale:
-            isKept = np.array_equal(view.currentMask(work.slot), opened.answer.proposal.mask)
+            isKept = np.array_equal(view.currentMask(work.slot), mask)
             return work.resumed(opened, isKept)
-        isNew, isOurs = not work.isShown, work.isEdited or work.isBegun
-        if isNew or not (isOurs or np.array_equal(view.currentMask(work.slot), opened.answer.proposal.mask)):
-            self._restore(work, opened)  # what is known already is another's work if it differs
-        if isNew and opened.draft is not None:
-            self._add(work, opened.draft.seconds_active)
+        if not work.isShown:
+            self._restore(work, opened)
+            if opened.draft is not None:
+                self._add(work, opened.draft.seconds_active)
+        elif not work.isEdited and not np.array_equal(view.currentMask(work.slot), mask):
+            self._follow(work, opened)
         return None
 
     def _restore(self, work: SlotWork, opened: OpenedCase) -> None:
-        view, proposal = self._session.view, opened.answer.proposal
         prompts = opened.draft.prompts if opened.draft is not None else ()
-        work.restored(opened, tuple(GivenPrompt(p, view.outlineOf(p.prompt)) for p in prompts))
+        outline = self._session.view.outlineOf
+        work.restored(opened, tuple(GivenPrompt(p, outline(p.prompt)) for p in prompts))
         if not work.isEdited:
-            view.showProposal(proposal.mask, proposal.changed_kji, work.slot)
+            self._show(opened)
+
+    def _follow(self, work: SlotWork, opened: OpenedCase) -> None:
+        """The engine has another mask: voxels went to another target, or somebody else has worked on it."""
+        if work.isBegun:
+            self._show(opened)
+            self._session.drafts.now(work.slot)
+        else:
+            self._restore(work, opened)
+
+    def _show(self, opened: OpenedCase) -> None:
+        proposal = opened.answer.proposal
+        self._session.view.showMask(proposal.mask, proposal.changed_kji, opened.slot)
 
     def _add(self, work: SlotWork, seconds: float) -> None:
         if work.slot == self.chosen:

@@ -34,6 +34,14 @@ def confirmed(ref: CaseRef, target: str = "", *, isAbsent: bool = False) -> Said
     return said.format(case=what, v=ref.case_version, hash=ref.record_hash[:8]), "good"
 
 
+def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
+    """Slicer's scene was emptied while a case was open."""
+    if isConfirmed:
+        return tr("The scene was closed. {case} is confirmed.").format(case=caseId), "calm"
+    said = tr("The scene was closed. Unfinished work is kept: choose {case} to go on.")
+    return said.format(case=caseId), "calm"
+
+
 def slotOpened(case: OpenedCase, target: str, newWeights: int | None) -> Said:
     """A target of a case with several was chosen."""
     if case.draft is not None and case.draft.imported is not None:

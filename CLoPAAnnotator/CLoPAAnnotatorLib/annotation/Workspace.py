@@ -6,26 +6,27 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import numpy.typing as npt
 import numpy as np
+import numpy.typing as npt
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, NoImage
-from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import CaseRef, Event, Mask, Prompt
-from clopa_annotator.wire.messages import CaseRow, EngineInfo, OpenedCase
+from clopa_annotator.types import Event, Mask, Slot
+from clopa_annotator.types.targets import Targets
+from clopa_annotator.wire.messages import CaseRow, EngineInfo
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.annotation.CaseList import CaseList
+from CLoPAAnnotatorLib.annotation.CaseView import CaseView
 from CLoPAAnnotatorLib.annotation.Listeners import Listeners
 from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
+from CLoPAAnnotatorLib.annotation.TargetList import TargetList
 from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
 from CLoPAAnnotatorLib.scene.CaseLoading import sourceText
 from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
-from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
-from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
+from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, promptFromGesture
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
 logger = logging.getLogger(__name__)
@@ -75,19 +76,33 @@ class Workspace:
         client.connect().then(connected, failed)
 
     def _connected(self, info: EngineInfo) -> None:
-        self.info, self.isLost = info, False
+        self.isLost = False
+        self._targetsAre(info)
         self.refreshCases()
         self.tell(self.listeners.engine)
         self._resume()
+
+    def _targetsAre(self, info: EngineInfo) -> None:
+        self.info, self.targets.targets = info, info.targets
+        self.targets.identities = {"", self.annotator, info.annotator}
+        self.tell(self.listeners.targets)
+
+    def setTargets(self, targets: Targets, refused: Callable[[ClopaError], None]) -> None:
+        """Have the campaign segment these targets from now on; the owner alone may."""
+
+        def changed(info: EngineInfo) -> None:
+            self._targetsAre(info)
+            self.refreshCases()
+            self.view.showBusy()
+
+        self.link.client.set_targets(targets).then(changed, refused)
 
     def _resume(self) -> None:
         session = self.session
         if session.image is not None:
             session.open(session.caseId, session.image, resume=True)
         elif self.state.caseId and self.state.volume is not None:
-            self.attempt(
-                lambda: self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
-            )
+            self.attempt(self._openKept)
 
     def disconnect(self) -> None:
         """Leave the engine; the open case's draft is kept."""
@@ -106,6 +121,9 @@ class Workspace:
 
     def _heard(self, event: Event) -> None:
         if event.name in ("case_changed", "confirmed", "gap"):
+            self.refreshCases()
+        elif event.name == "targets_changed" and self.link.client is not None:
+            self.link.client.connect().then(self._targetsAre, lambda error: self.say(str(error), "error"))
             self.refreshCases()
         elif event.name == "connection" and event.data.get("up", True) and self.isLost:
             self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
@@ -135,11 +153,25 @@ class Workspace:
     def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
         self.cases.rows = {row.case_id: row for row in rows}
         self.tell(self.listeners.cases)
+        self.tell(self.listeners.targets)
 
     def nextSource(self) -> CaseSource | None:
         """The next case that is not done, after the open one; None if all are."""
         identities = {"", self.annotator, self.info.annotator if self.info is not None else ""}
         return self.cases.nextAfter(self.session.caseId, identities)
+
+    def selectNumber(self, number: int) -> None:
+        """Work on the n-th target of the list, counted from 1; nothing happens if there is none."""
+        slots = self.targets.slots()
+        if self.session.image is not None and not self.targets.isSingle and number <= len(slots):
+            self.session.select(slots[number - 1])
+
+    def selectNextOpen(self) -> bool:
+        """Work on the next target that is not decided; False if every one is."""
+        slot = self.targets.nextOpen()
+        if slot is not None:
+            self.session.select(slot)
+        return slot is not None
 
     def openNext(self) -> None:
         """Open the next case that is not done."""
@@ -152,7 +184,7 @@ class Workspace:
         else:
             self.openCase(source.caseId)
 
-    def openCase(self, caseId: str) -> None:
+    def openCase(self, caseId: str, slot: Slot | None = None) -> None:
         """Load a case and give it to the engine; a failure leaves what was open as it was."""
         source = next((s for s in self.state.sources if s.caseId == caseId), None)
         if source is None:
@@ -166,15 +198,22 @@ class Workspace:
             self.case.removeIfOwned(volume)
             raise
         self.closeCase()
-        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation)
+        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation, slot)
 
-    def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
+    def _openKept(self) -> None:
+        """Open the case that the scene was saved with."""
+        state = self.state
+        self._openVolume(state.caseId, state.volume, "", state.segmentation, state.slot)
+
+    def _openVolume(
+        self, caseId: str, volume: Any, source: str, segmentation: Any, slot: Slot | None = None
+    ) -> None:
         image = self.case.image(volume)
         self.case.begin(volume, image, segmentation)
         self.case.display()
         self.state.caseId = caseId
         self.say(tr("Opening {case} …").format(case=caseId), "calm")
-        self.session.open(caseId, image, source)
+        self.session.open(caseId, image, source, slot)
 
     def closeCase(self) -> None:
         """Leave the open case."""

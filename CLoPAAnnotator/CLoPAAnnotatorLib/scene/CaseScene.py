@@ -11,7 +11,7 @@ import slicer
 import vtk
 
 from clopa_annotator.errors import GeometryError, ImageError, NoImage
-from clopa_annotator.geometry import BoundsKji
+from clopa_annotator.geometry import BoundsKji, box_slices
 from clopa_annotator.types import Image, Mask, Slot
 from clopa_annotator.types.targets import FIRST
 from CLoPAAnnotatorLib.scene.CaseLoading import checkSceneVolume, loadFile, loadSeries
@@ -175,6 +175,13 @@ class CaseScene:
             proposal.write(mask, changed)
             if slot != self.chosen:
                 proposal.rest()
+
+    def show(self, mask: Mask, box: BoundsKji | None, slot: Slot) -> None:
+        """Have exactly this mask on the screen of a slot; raises `GeometryError` if it is on another grid."""
+        if self._proposals:
+            segment = self.segmentOf(slot)
+            segment.requireGrid(mask)
+            segment.show(None if box is None else (mask[box_slices(box)], box))
 
     def mask(self, slot: Slot | None = None) -> Mask:
         """A copy of what is on the screen of a slot; of the chosen one unless one is named."""

@@ -9,10 +9,27 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from clopa_annotator.errors import GeometryError
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import Mask
+from CLoPAAnnotatorLib.Texts import tr
 
 LABELMAP = "Binary labelmap"
+
+
+def requireLabelmaps(segmentationNode: Any, volumeNode: Any) -> None:
+    """Raises `GeometryError` if a segmentation cannot hold masks of a volume: surfaces, another transform."""
+    segmentation = segmentationNode.GetSegmentation()
+    if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != LABELMAP:
+        raise GeometryError(
+            tr("{name} is made of surfaces, not voxels. Choose another segmentation, or convert it in "
+               "the module Segmentations.").format(name=segmentationNode.GetName())
+        )  # fmt: skip
+    if segmentationNode.GetParentTransformNode() is not volumeNode.GetParentTransformNode():
+        raise GeometryError(
+            tr("{name} is under another transform than the image. Give both the same transform in the "
+               "module Transforms.").format(name=segmentationNode.GetName())
+        )  # fmt: skip
 
 
 def newLabelmap(volume: Any, box: BoundsKji | None) -> Any:

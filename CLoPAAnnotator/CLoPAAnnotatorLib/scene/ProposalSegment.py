@@ -1,10 +1,10 @@
 """A slot's own segment: written box by box, in place, without touching any other segment.
 
-While its slot is chosen, the segment owns a label map of its own, of the volume's full grid, so an update copies
-the changed box and nothing else: Slicer's own way of replacing a segment takes a second on 512 x 512 x 300
-voxels. Before every write it is made sure that no other segment shares the label map; a peer erased 1,000
-voxels of a neighbour because a new segment is put into the first shared layer. While another slot is chosen, the
-segment rests: its label map has the filled box alone, or a case with twenty targets would hold twenty images.
+While its slot is chosen, the segment owns a label map of its own, of the volume's full grid, so an update
+copies the changed box and nothing else: Slicer's own way of replacing a segment takes a second on
+512 x 512 x 300 voxels. Before every write it is made sure that no other segment shares the label map; a peer
+erased 1,000 voxels of a neighbour because a new segment is put into the first shared layer. While another
+slot is chosen, the segment rests with its filled box alone: a case may have twenty targets.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from CLoPAAnnotatorLib.scene.Labelmaps import (
     filledBox,
     isOnGrid,
     newLabelmap,
+    requireLabelmaps,
     voxelsOf,
     wholeBox,
 )
@@ -59,18 +60,8 @@ class ProposalSegment:
         self.look: Looks.SegmentLook | None = None
         self._filled: BoundsKji | None = None  # a box around every voxel that is set, once it is known
         self._isFilledKnown = False
-        segmentation = segmentationNode.GetSegmentation()
-        if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != LABELMAP:
-            raise GeometryError(
-                tr("{name} is made of surfaces, not voxels. Choose another segmentation, or convert it in "
-                   "the module Segmentations.").format(name=segmentationNode.GetName())
-            )  # fmt: skip
-        if segmentationNode.GetParentTransformNode() is not volumeNode.GetParentTransformNode():
-            raise GeometryError(
-                tr("{name} is under another transform than the image. Give both the same transform in the "
-                   "module Transforms.").format(name=segmentationNode.GetName())
-            )  # fmt: skip
-        if segmentation.GetSegment(segmentId) is None:
+        requireLabelmaps(segmentationNode, volumeNode)
+        if self.segment is None:
             self._add()
         self._labelmap: Any = None
         self._seen: tuple[Any, int] = self._lookAt()
@@ -153,7 +144,7 @@ class ProposalSegment:
         return (labelmap, 0 if labelmap is None else labelmap.GetMTime())
 
     def _readCrop(self) -> tuple[Mask, BoundsKji] | None:
-        """What the segment has, on whatever grid and in whatever layer: its filled box; None if it is empty."""
+        """What the segment has, on whatever grid and in whatever layer; None if it is empty."""
         segment = self.segment
         labelmap = None if segment is None else segment.GetRepresentation(LABELMAP)
         box = None if labelmap is None else boxOf(labelmap)
@@ -218,12 +209,7 @@ class ProposalSegment:
         Raises:
             GeometryError: the mask is not on the volume's grid.
         """
-        if mask.shape != self.shape:
-            raise GeometryError(
-                tr("The answer has another shape than the image: {a} and {b}. Open the case again.").format(
-                    a=mask.shape, b=self.shape
-                )
-            )
+        self.requireGrid(mask)
         if changed is None:
             return
         self.wake()
@@ -232,6 +218,15 @@ class ProposalSegment:
         self._array[box] = mask[box]
         self._filled = union_box(self._filled, changed)
         self._tell()
+
+    def requireGrid(self, mask: Mask) -> None:
+        """Raises `GeometryError` if a mask is not on the volume's grid."""
+        if mask.shape != self.shape:
+            raise GeometryError(
+                tr("The answer has another shape than the image: {a} and {b}. Open the case again.").format(
+                    a=mask.shape, b=self.shape
+                )
+            )
 
     def _refresh(self) -> None:
         segment = self.segment
@@ -274,6 +269,14 @@ class ProposalSegment:
             self._filled, self._isFilledKnown = filledBox(self._array), True
         return None if self._filled is None else (self._array[box_slices(self._filled)], self._filled)
 
+    @property
+    def isVisible(self) -> bool:
+        """Whether the segment is there and shown."""
+        display = self.node.GetDisplayNode()
+        return self.segment is not None and (
+            display is None or bool(display.GetVisibility() and display.GetSegmentVisibility(self.segmentId))
+        )
+
     def stamp(self) -> tuple[int, int]:
         """Changes whenever the voxels do."""
         labelmap = self.segment.GetRepresentation(LABELMAP)
@@ -293,4 +296,4 @@ class ProposalSegment:
 
 
 def _isWithin(box: BoundsKji, shape: Kji) -> bool:
-    return all(0 <= low and high <= size for (low, high), size in zip(box, shape, strict=True))
+    return all(low >= 0 and high <= size for (low, high), size in zip(box, shape, strict=True))

@@ -58,7 +58,8 @@ def colourOf(target: Target, instance: int = 1, *, isOnly: bool = False) -> tupl
     """
     if isOnly and target.colour == COLOURS[0]:
         return PROPOSAL_COLOUR
-    towards, share = (1.0, 0.22 * ((instance - 1) % 4)) if instance % 2 else (0.0, 0.16 * ((instance - 1) % 4))
+    step = (instance - 1) % 4
+    towards, share = (1.0, 0.22 * step) if instance % 2 else (0.0, 0.16 * step)
     red, green, blue = (c / 255 + (towards - c / 255) * share for c in target.colour)
     return (red, green, blue)
 
