@@ -96,10 +96,10 @@ def test_a_draft_is_saved_within_a_second_of_the_last_change(driver, folder):
 
 def test_skip_flag_reopen_and_withdraw_need_a_reason_and_show_it(driver, folder):
     open_folder(driver, folder)
-    driver.widget.annotatePanel.askForText = lambda *_args: ""
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: ""
     driver.ui.skipButton.click()
     assert driver.client.campaign.case("case 0").row.state.value == "in progress"
-    driver.widget.annotatePanel.askForText = lambda *_args: "too noisy"
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: "too noisy"
     driver.ui.skipButton.click()
     driver.until(lambda: driver.session.caseId == "case 1" and driver.session.isOpen, "the next case")
     driver.until(lambda: states(driver)[0] == "skipped", "the list")

@@ -87,6 +87,15 @@ class CaseView:
         self._dress()
         self._workspace.tell(self._workspace.listeners.busy)
 
+    def edited(self, slot: Slot) -> None:
+        """A segment was changed by hand; that of another target is told if it was confirmed."""
+        session = self._workspace.session
+        work = session.works.get(slot)
+        wasConfirmed = slot in self._workspace.targets.confirmed() or (work and work.decision.isConfirmed)
+        session.edited(slot)
+        if slot != session.slot and wasConfirmed:
+            self.say(*Sentences.otherEdited(self._workspace.targets.nameOf(slot)))
+
     def _dress(self) -> None:
         workspace = self._workspace
         if workspace.case.proposal is not None:

@@ -49,6 +49,8 @@ class DraftKeeper:
         work = session.works.get(slot)
         if not session.isOpen or session.client is None or work is None or work.decision.isUnderWay:
             return
+        if not work.isShown:
+            return  # edited by hand before the engine was asked for its prompts
         del self._due[slot]
         prompts = tuple(given.timed for given in work.history.prompts)
         draft = Draft(session.view.currentMask(slot), prompts, round(session.secondsOf(slot), 3))

@@ -35,6 +35,7 @@ class Work(Protocol):
     slot: Slot
     history: PromptHistory
     firstShown: Mask | None
+    isShown: bool
     weightsVersion: int
 
     @property

@@ -73,6 +73,12 @@ def opened(case: OpenedCase, newWeights: int | None) -> Said:
     return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
 
 
+def otherEdited(target: str) -> Said:
+    """A hand edit took voxels from, or gave some to, a confirmed target that is not the chosen one."""
+    said = tr("Your edit changed {target} too, which was confirmed. Look at it and confirm it again.")
+    return said.format(target=target), "warning"
+
+
 def resumed(case: OpenedCase, isConfirmed: bool) -> Said:
     """The engine is back, and the open case with it."""
     if isConfirmed and case.confirmed is not None:

@@ -86,8 +86,16 @@ class TargetList:
         order = [target.key for target in self.targets]
         known = {slot.slot for slot in row.slots} if row is not None else set()
         known |= {Slot(key) for key in order} | set(self._session.works) | {self._session.slot}
-        found = [slot for slot in known if slot.target in order]
+        found = [slot for slot in known if slot.target in order and self._isReal(slot)]
         return tuple(sorted(found, key=lambda slot: (order.index(slot.target), slot.instance)))
+
+    def _isReal(self, slot: Slot) -> bool:
+        """Whether there is more to one of several of a kind than that it was once chosen."""
+        if slot.instance == 1 or slot == self._session.slot:
+            return True
+        row, work = self._rows().get(slot), self._session.works.get(slot)
+        isKept = row is not None and (row.has_draft or row.versions > 0 or row.note != "")
+        return isKept or (work is not None and work.isTouched)
 
     def _rows(self) -> dict[Slot, SlotRow]:
         row = self._cases.rows.get(self._session.caseId)

@@ -39,7 +39,7 @@ class Workspace:
         self.state, self.listeners = state, Listeners()
         self.view = CaseView(self)
         self.session = AnnotationSession(self.view)
-        self.case = CaseScene(scene, state, self.session.edited)
+        self.case = CaseScene(scene, state, self.view.edited)
         self.link = EngineLink(self._heard, self._ticked)
         self.info: EngineInfo | None = None
         self.isLost = False
@@ -85,6 +85,8 @@ class Workspace:
     def _targetsAre(self, info: EngineInfo) -> None:
         self.info, self.targets.targets = info, info.targets
         self.targets.identities = {"", self.annotator, info.annotator}
+        if self.session.isOpen and self.session.slot not in self.targets.slots():  # it was taken out
+            self.attempt(lambda: self.session.select(self.targets.slots()[0]))
         self.tell(self.listeners.targets)
 
     def setTargets(self, targets: Targets, refused: Callable[[ClopaError], None]) -> None:
