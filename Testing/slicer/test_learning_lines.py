@@ -83,7 +83,7 @@ def test_each_target_has_charts_of_its_own(driver):
     driver.until(lambda: len(plots.charts()) == 3, "the liver's charts")
     driver.ui.lineBox.setCurrentIndex(1)
     driver.until(lambda: len(plots.charts()) == 5, "the kidney's charts")
-    titles = [chart.GetTitle() for chart in plots.charts()]
-    assert "left kidney: Quality of the first proposal" in titles
-    table = plots.charts()[0].GetNthPlotSeriesNode(0).GetTableNode().GetTable()
+    charts = {chart.GetTitle(): chart for chart in plots.charts()}
+    quality = charts["left kidney: Quality of the first proposal"]
+    table = quality.GetNthPlotSeriesNode(0).GetTableNode().GetTable()
     assert table.GetNumberOfRows() == 5

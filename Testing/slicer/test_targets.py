@@ -1,4 +1,4 @@
-"""Several targets in one case, by mouse and keyboard: the list, its keys, one segment each, what is drawn how."""
+"""Several targets in one case, by mouse and keyboard: list, keys, one segment each, what is drawn how."""
 
 from __future__ import annotations
 

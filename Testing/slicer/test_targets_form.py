@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,8 @@ def test_a_target_with_masks_is_not_removed_and_the_sentence_is_the_engines(conn
     driver.ui.removeTargetButton.click()
     driver.until(lambda: len(names(driver)) == 2, "the other one goes")
     driver.until(lambda: driver.ui.targetsTable.rowCount == 2, "from the list too")
+    driver.settle()
+    assert driver.session.slot == LIVER, "the chosen one is there"
     assert not driver.ui.targetsFormLabel.text
 
 
@@ -176,10 +179,9 @@ def test_slicers_own_terminology_is_asked_for_a_name(host, monkeypatch):
                  "GetNumberOfTypesInTerminologyCategory", "GetNthTypeInTerminologyCategory"):  # fmt: skip
         assert hasattr(slicer.vtkSlicerTerminologiesModuleLogic, name), name
     logic = slicer.vtkSlicerTerminologiesModuleLogic()
-    path = f"{host.temporaryPath}/terminology.json"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(TERMINOLOGY % CONTEXT)
-    assert logic.LoadTerminologyFromFile(path) == CONTEXT
+    path = Path(host.temporaryPath) / "terminology.json"
+    path.write_text(TERMINOLOGY % CONTEXT, encoding="utf-8")
+    assert logic.LoadTerminologyFromFile(str(path)) == CONTEXT
     monkeypatch.setattr(
         slicer.modules, "terminologies", type("Module", (), {"logic": lambda _self: logic})(), raising=False
     )

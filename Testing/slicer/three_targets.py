@@ -1,4 +1,4 @@
-"""A campaign of three targets on generated volumes: two organs beside each other, and lesions in one of them."""
+"""A campaign of three targets on generated volumes: two organs beside each other, and lesions."""
 
 from __future__ import annotations
 

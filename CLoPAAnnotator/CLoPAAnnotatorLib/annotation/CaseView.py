@@ -54,6 +54,7 @@ class CaseView:
         self._workspace = workspace
         self._versions: dict[str, int] = {}
         self._seen: dict[Slot, SlotRow] = {}
+        self._confirmed = ""  # what was confirmed just now, to be said with what is chosen next
 
     def showProposal(self, mask: Mask, changed: BoundsKji | None, slot: Slot = FIRST) -> None:
         """Put the changed box on the screen."""
@@ -121,13 +122,17 @@ class CaseView:
         workspace = self._workspace
         self._took(opened)
         if opened.slot == workspace.session.slot:
-            name = workspace.targets.nameOf(opened.slot)
-            self.say(*Sentences.slotOpened(opened, name, self._newVersion(opened)))
+            name, work = workspace.targets.nameOf(opened.slot), workspace.session.work
+            version, isBack = self._newVersion(opened), work.isBegun
+            said = Sentences.slotOpened(opened, name, version, isBack=isBack)
+            self.say(*(Sentences.andNext(self._confirmed, said) if self._confirmed else said))
+            self._confirmed = ""
         workspace.tell(workspace.listeners.targets)
 
     def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
         """Say what came back."""
         workspace = self._workspace
+        self._confirmed = ""
         if not isResumed:
             self._seen = {}
         self._took(opened)
@@ -181,6 +186,7 @@ class CaseView:
         single = workspace.targets.isSingle
         name = "" if single else workspace.targets.nameOf(ref.slot)
         self.say(*Sentences.confirmed(ref, name, isAbsent=isAbsent and not single))
+        self._confirmed = name
         workspace.tell(workspace.listeners.targets)
         workspace.refreshCases()
 

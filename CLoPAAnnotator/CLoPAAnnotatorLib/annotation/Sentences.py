@@ -42,8 +42,10 @@ def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
     return said.format(case=caseId), "calm"
 
 
-def slotOpened(case: OpenedCase, target: str, newWeights: int | None) -> Said:
-    """A target of a case with several was chosen."""
+def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack: bool = False) -> Said:
+    """A target of a case with several was chosen; ``isBack``: work on it began since the case was opened."""
+    if isBack:
+        return tr("{target}: go on where you left it.").format(target=target), "calm"
     if case.draft is not None and case.draft.imported is not None:
         said = tr("{target}: this is a suggestion from {file}. Correct it and confirm, or start over.")
         return said.format(target=target, file=fileName(case.draft.imported.source)), "calm"
@@ -71,6 +73,11 @@ def opened(case: OpenedCase, newWeights: int | None) -> Said:
     if newWeights is None:
         return start, "calm"
     return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
+
+
+def andNext(confirmed: str, said: Said) -> Said:
+    """What is said of the next target, after the one that was confirmed."""
+    return tr("{target} is confirmed.").format(target=confirmed) + " " + said[0], "good"
 
 
 def otherEdited(target: str) -> Said:

@@ -56,4 +56,6 @@ def swatch(colour: tuple[float, float, float]) -> Any:
     """A small square of a colour (red, green, blue, 0 to 1), for a list."""
     image = qt.QPixmap(14, 14)
     image.fill(qt.QColor(*(round(255 * part) for part in colour)))
-    return qt.QIcon(image)
+    icon = qt.QIcon(image)
+    icon.addPixmap(image, qt.QIcon.Selected)  # or Qt would tint it in the chosen line
+    return icon

@@ -17,6 +17,7 @@ from CLoPAAnnotatorLib.scene.Terminology import findTerm, readTerm, termText
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
 COLUMNS = ("Name", "Colour", "Coded term", "Several", "Overlaps")
+MOST_ROWS = 7
 NAME, COLOUR, TERM, SEVERAL, OVERLAPS = range(5)
 TIPS = (
     "Double-click to rename.",
@@ -44,7 +45,7 @@ class TargetsForm:
         table = ui.targetsFormTable
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([tr(c) for c in COLUMNS])
-        table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setSectionResizeMode(TERM, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(22)
         table.connect("cellChanged(int,int)", self._onCell)
@@ -100,8 +101,10 @@ class TargetsForm:
         for row, target in enumerate(self.targets):
             self._writeRow(row, target, self._isOwner or self.isNew)
         table.blockSignals(False)
-        for column in (NAME, COLOUR, SEVERAL):
+        for column in (NAME, COLOUR, SEVERAL, OVERLAPS):
             table.resizeColumnToContents(column)
+        rows = min(len(self.targets), MOST_ROWS)
+        table.setMinimumHeight(22 * rows + table.horizontalHeader().sizeHint.height() + 6)
         self._refreshButtons()
 
     def _writeRow(self, row: int, target: Target, isEditable: bool) -> None:
