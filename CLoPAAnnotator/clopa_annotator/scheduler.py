@@ -88,15 +88,18 @@ def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) 
     return place >= interval - left
 
 
-def due(settings: SchedulerSettings, split: Split, held_out: Container[int]) -> Split | None:
+def due(
+    settings: SchedulerSettings, split: Split, held_out: Container[int], waiting: int | None = None
+) -> Split | None:
     """The split after assigning the waiting cases, or None if it is too early to learn.
 
     Args:
         settings: the campaign's.
         split: who has a part already, and who waits.
         held_out: sequence numbers of the waiting cases whose role is to be held out.
+        waiting: how many cases wait, where one may have several masks; None for a mask each.
     """
-    if len(split.unassigned) < threshold(settings):
+    if (len(split.unassigned) if waiting is None else waiting) < threshold(settings):
         return None
     return _assign(split, held_out)
 
