@@ -19,7 +19,8 @@ from pathlib import Path
 from clopa_annotator import models
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.campaign.lines import EPISODES, WEIGHTS, LearningLine
+from clopa_annotator.campaign.lines import EPISODES, LearningLine
+from clopa_annotator.campaign.live_line import WEIGHTS
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
@@ -27,14 +28,14 @@ from clopa_annotator.events import EventLog
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.registry.weights_registry import WeightsRegistry
-from clopa_annotator.scheduler import SchedulerSettings
+from clopa_annotator.scheduler import SchedulerSettings, whose_turn
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
-from clopa_annotator.training.roles import CaseRoles
+from clopa_annotator.training.roles import AllTargets, CaseRoles, ConfirmedCases
 from clopa_annotator.types import (
     CaseRef,
     Confirmation,
@@ -71,6 +72,8 @@ class Campaign:
         self.events = EventLog()
         self._device, self._writer = device, writer
         self._lines: dict[str, LearningLine] = {}
+        self._passed_over: dict[str, int] = {}
+        self._others_due: set[str] = set()
 
     @classmethod
     def create(cls, folder: Path, config: CampaignConfig, *, device: str = "auto") -> Campaign:
@@ -126,22 +129,47 @@ class Campaign:
         return {target.key: self.line(target.key) for target in self.targets}
 
     def line(self, target: str = "") -> LearningLine:
-        """How a target learns.
+        """How a target learns; with a joint strategy all targets learn on one line.
 
         Raises:
             ConfigError: the campaign has no such target.
         """
-        key = self.targets.by_key(target).key
+        key = "" if self.strategy.joint else self.targets.by_key(target).key
         if key not in self._lines:
             self._lines[key] = self._new_line(key)
         return self._lines[key]
 
     def _new_line(self, key: str) -> LearningLine:
-        line = LearningLine(self, key, self.store, self._writer)
+        if self.strategy.joint:
+            cases = AllTargets(lambda: [self._cases(target.key) for target in self.targets])
+            return LearningLine(self, key, cases, self._writer, lambda: len(self.targets))
+        line = LearningLine(self, key, self._cases(key), self._writer)
         if key and self._writer:  # a target that was added later begins with the base
             base = self.registry.base
             line.registry.create(base.model_hash, base.licence)
         return line
+
+    def _cases(self, key: str) -> ConfirmedCases:
+        """The confirmed masks of one target."""
+        return self.store
+
+    def next_in_turn(self, *, final_one: bool = False) -> tuple[LearningLine, EpisodeRequest] | None:
+        """The episode that comes next among all targets, with its line; None if none is due.
+
+        Args:
+            final_one: do not wait for the scheduler; train with whatever is there.
+        """
+        found = {}
+        for line in {line.key: line for line in self.lines.values()}.values():
+            request = line.next_episode(final_one=final_one)
+            if request is not None:
+                found[line.key] = (line, request, line.due(request, self._passed_over.get(line.key, 0)))
+        turn = whose_turn([due for _, _, due in found.values()])
+        if turn is None:
+            return None
+        line, request, _ = found[turn.target]
+        self._others_due = found.keys() - {turn.target}
+        return line, request
 
     def step_aside(self) -> None:
         """Let the line whose weights are in the network keep what it has learned: others come in."""
@@ -247,8 +275,11 @@ class Campaign:
         return self.line().next_episode(final_one=final_one)
 
     def prepare_job(self, request: EpisodeRequest) -> Path:
-        """See `LearningLine.prepare_job`."""
-        return self.line(request.target).prepare_job(request)
+        """See `LearningLine.prepare_job`; counts the targets that are due and were passed over."""
+        passed = {key: self._passed_over.get(key, 0) + 1 for key in self._others_due - {request.target}}
+        job = self.line(request.target).prepare_job(request)
+        self._passed_over, self._others_due = passed, set()
+        return job
 
     def adopt(self, job: Path) -> WeightsVersion | None:
         """See `LearningLine.adopt`."""

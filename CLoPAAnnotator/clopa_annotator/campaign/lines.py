@@ -5,75 +5,38 @@
 A campaign has one `LearningLine` per target, or a single one for all of them where its strategy is a joint
 one. Each lies in a folder of its own: the first target's is the campaign's, as it was before there were
 several; another's is ``targets/<key>``. Versions count per line, so a number means weights only together
-with the line's key: `LoadedModel.lineage` says whose version the network holds.
+with the line's key.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from clopa_annotator import models
-from clopa_annotator.config import CampaignConfig
+from clopa_annotator.campaign.live_line import LiveLine, Surroundings
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import read_job, read_result, write_job
 from clopa_annotator.errors import EpisodeError
-from clopa_annotator.events import EventLog
 from clopa_annotator.online.adapting_session import AdaptingSession
-from clopa_annotator.online.strategy import OnlineStrategy
-from clopa_annotator.registry.weights_registry import WeightsRegistry
-from clopa_annotator.scheduler import SchedulerSettings, due, final
-from clopa_annotator.session.local import LocalSession
-from clopa_annotator.session.logits import best_cpu_precision
-from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.scheduler import Due, SchedulerSettings, due, final
 from clopa_annotator.session.protocol import Session
-from clopa_annotator.strategies import StrategySpec, get_strategy
-from clopa_annotator.swap import apply_version
 from clopa_annotator.training import job_index as job_files
 from clopa_annotator.training.roles import ROLES, CaseRoles, ConfirmedCases
 from clopa_annotator.types import EpisodeRequest, Mask, Split, WeightsVersion
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 logger = logging.getLogger(__name__)
 
-EPISODES, WEIGHTS, TARGETS = "episodes", "weights", "targets"
+EPISODES = "episodes"
 
 
-def line_folder(campaign: Path, target: str) -> Path:
-    """Where a target's weights, episodes and replays lie; the first one's are the campaign's own."""
-    return campaign / TARGETS / target if target else campaign
-
-
-class Surroundings(Protocol):
-    """What a line needs of its campaign.
-
-    Attributes:
-        folder: the campaign's.
-        config: how it learns.
-        events: where to tell.
-    """
-
-    folder: Path
-    config: CampaignConfig
-    events: EventLog
-
-    @property
-    def model(self) -> LoadedModel:
-        """The live network, which all lines share."""
-        ...
-
-    def step_aside(self) -> None:
-        """The line whose weights are in the network is about to make room: keep what it has learned."""
-        ...
-
-
-class LearningLine:
+class LearningLine(LiveLine):
     """The learning of one target; used from the thread that uses the campaign.
 
     Args:
@@ -92,102 +55,10 @@ class LearningLine:
         writes: bool,
         targets: Callable[[], int] = lambda: 1,
     ) -> None:
-        self.key = key
-        self.folder = line_folder(campaign.folder, key)
-        self.config, self.events, self.cases = campaign.config, campaign.events, cases
-        self.registry = WeightsRegistry(self.folder / WEIGHTS)
+        super().__init__(campaign, key)
+        self.cases = cases
         self.scheduler = SchedulerSettings(size=campaign.config.size)
-        self._campaign, self._writes, self._targets = campaign, writes, targets
-        self._aside: tuple[int, Mapping[str, Tensor]] | None = None
-
-    @property
-    def strategy(self) -> StrategySpec:
-        """How it learns."""
-        return get_strategy(self.config.strategy)
-
-    @property
-    def _named(self) -> dict[str, str]:
-        """What an event says about the target: nothing of the first, as before there were several."""
-        return {"target": self.key} if self.key else {}
-
-    # -- in the live network -------------------------------------------------------------------------------
-
-    @cached_property
-    def online(self) -> OnlineStrategy | None:
-        """What learns between clicks on the live network; None if nothing does."""
-        if self.strategy.online is not None:
-            self.bring_in()
-        return self.strategy.start_online(self._campaign.model)
-
-    def bring_in(self) -> None:
-        """Put this line's weights into the live network, unless they are there: the version in use, with
-        what was learned between clicks since."""
-        if self._campaign.model.lineage == self.key:
-            return
-        if self._aside is None:
-            self.put_in(self.registry.current().number)
-        else:
-            number, tensors = self._aside
-            self._apply(tensors, number)
-
-    def put_in(self, version: int) -> float:
-        """Put a version into the live network, and say nothing of it; seconds it took."""
-        return self._apply(self.registry.delta_tensors(version), version)
-
-    def _apply(self, tensors: Mapping[str, Tensor], version: int) -> float:
-        model = self._campaign.model
-        if model.lineage != self.key:
-            self._campaign.step_aside()
-        return apply_version(model, model.base, tensors, version, self.key)
-
-    def step_aside(self) -> None:
-        """Keep what was learned between clicks, because other weights are about to come in."""
-        model, online = self._campaign.model, self.__dict__.get("online")
-        self._aside = None
-        if online is not None and model.version < 0:
-            registered = self.registry.delta_tensors(self.registry.current().number)
-            self._aside = (model.version, {**registered, **online.persisted()})
-
-    def activate(self, version: int) -> float:
-        """Put a version into the live network, without changing which one is current; seconds it took."""
-        seconds = self.put_in(version)
-        self.events.publish("swapped", version=version, **self._named)
-        return seconds
-
-    @contextmanager
-    def using(self, version: int) -> Iterator[None]:
-        """Work with another version for a while."""
-        self.bring_in()
-        live = self._campaign.model.version  # negative: learned between clicks, not registered
-        before = live if live >= 0 else self.registry.current().number
-        self.activate(version)
-        try:
-            yield
-        finally:
-            self.activate(before)
-
-    @contextmanager
-    def annotating(self) -> Iterator[LocalSession | AdaptingSession]:
-        """A session for one case with this line's weights: it learns between clicks if the strategy does."""
-        self.bring_in()
-        session = LocalSession(self._campaign.model, cpu_precision=best_cpu_precision())
-        try:
-            yield session if self.online is None else AdaptingSession(session, self.online)
-        finally:
-            session.close()
-
-    def roll_back(self, version: int, by: str) -> WeightsVersion:
-        """Make an earlier version current, for good.
-
-        Raises:
-            UnknownVersion: the registry has no such version.
-        """
-        restored = self.registry.rollback(version, by)
-        self.activate(restored.number)
-        self.events.publish("rolled_back", version=restored.number, **self._named)
-        return restored
-
-    # -- learning ------------------------------------------------------------------------------------------
+        self._writes, self._targets = writes, targets
 
     def jobs(self) -> tuple[Path, ...]:
         """The line's job folders, oldest first."""
@@ -232,6 +103,23 @@ class LearningLine:
             target=self.key,
         )
 
+    def due(self, request: EpisodeRequest, passed_over: int) -> Due:
+        """What the queue of all targets needs to know about this one's next episode.
+
+        Args:
+            request: what `next_episode` gave.
+            passed_over: episodes of other targets since it was due.
+        """
+        split, jobs = self.split(), self.jobs()
+        ended = read_result(jobs[-1]) if jobs else None
+        decision = ended[1] if ended is not None else None
+        score = None
+        if decision is not None and decision.before:
+            score = decision.mean_after if decision.promoted else decision.mean_before
+        return Due(
+            request.target, score, self.cases_in(split.train), self.cases_in(split.unassigned), passed_over
+        )
+
     def cases_in(self, sequences: Iterable[int] | None = None) -> int:
         """How many cases some of the confirmed masks are, however many of a kind each case has.
 
@@ -266,7 +154,7 @@ class LearningLine:
         )
         if self.online is not None and settings is None:
             job_files.write_online_result(folder, self.online, learned)
-        self.events.publish("episode_started", episode=request.number, at_case=request.at_case, **self._named)
+        self.events.publish("episode_started", episode=request.number, at_case=request.at_case, **self.named)
         return folder
 
     def adopt(self, job: Path) -> WeightsVersion | None:
@@ -285,7 +173,7 @@ class LearningLine:
         if result.status == "finished" and decision is None:
             raise EpisodeError(f"The candidate in {job} has not been checked yet; run the episode again.")
         if result.status != "finished" or result.delta_path is None or decision is None:
-            self.events.publish("episode_failed", episode=result.number, reason=result.reason, **self._named)
+            self.events.publish("episode_failed", episode=result.number, reason=result.reason, **self.named)
             return None
         order = read_job(job)
         version = self.registry.add_candidate(
@@ -299,7 +187,7 @@ class LearningLine:
             if self.online is not None:
                 self.bring_in()
                 self.online.rollback()
-            self.events.publish("rejected", version=version.number, reason=decision.reason, **self._named)
+            self.events.publish("rejected", version=version.number, reason=decision.reason, **self.named)
             return self.registry.reject(version.number, decision)
         promoted = self.registry.promote(version.number, decision)
         if self.online is not None:
@@ -307,5 +195,5 @@ class LearningLine:
         self.activate(promoted.number)
         if self.online is not None and self.strategy.group is None:
             self.online.registered(promoted.number)
-        self.events.publish("promoted", version=promoted.number, reason=decision.reason, **self._named)
+        self.events.publish("promoted", version=promoted.number, reason=decision.reason, **self.named)
         return promoted

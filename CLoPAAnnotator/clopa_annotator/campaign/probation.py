@@ -96,15 +96,16 @@ class Probation:
         decision = settle(held_out, pairs, gate_settings(self._line.config))
         if decision is None:
             return None
-        named = {"target": self._line.key} if self._line.key else {}
         if decision.promoted:
             registry.confirm(version, decision)
-            self._line.events.publish("version_confirmed", version=version, reason=decision.reason, **named)
+            self._line.events.publish(
+                "version_confirmed", version=version, reason=decision.reason, **self._line.named
+            )
             return Verdict(version, version, decision)
         registry.take_back(version, decision)
         self._line.activate(reference)
         self._line.events.publish(
-            "taken_back", version=version, in_use=reference, reason=decision.reason, **named
+            "taken_back", version=version, in_use=reference, reason=decision.reason, **self._line.named
         )
         return Verdict(version, reference, decision)
 
