@@ -72,7 +72,7 @@ def test_a_verdict_that_a_killed_engine_owed_is_given_by_the_next(
 ) -> None:
     scores(monkeypatch, before=0.6, after=0.1)
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     run_replay(job, device="cpu")
     desk, _, _ = a_desk(promoted)

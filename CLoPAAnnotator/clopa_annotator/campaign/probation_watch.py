@@ -36,7 +36,7 @@ class ProbationWatch:
         conclude: Callable[[LearningPhase, str], None],
         on_promoted: Callable[[int, bool], None],
     ) -> None:
-        self._probation, self._events, self._on_thread = Probation(campaign), events, on_thread
+        self._probation, self._events, self._on_thread = Probation(campaign.line()), events, on_thread
         self._conclude, self._on_promoted = conclude, on_promoted
 
     def in_words(self) -> str:
