@@ -13,6 +13,7 @@ from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.types import CaseState, Image, Imported, Mask
 from clopa_annotator.types.exports import EXPORT_FORMATS, Exported, ExportOrder, OnProgress, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import Draft
 
 
@@ -26,7 +27,7 @@ class FakeReceiver:
     @property
     def label(self) -> str:
         """Name of the campaign's target."""
-        return "target"
+        return self._campaign.targets.by_key("").name
 
     def sources(self) -> Mapping[str, str]:
         """Every case, and where its image came from."""
@@ -35,16 +36,16 @@ class FakeReceiver:
     def look(self, case_id: str, import_id: str) -> KnownCase:
         """A case as it stands."""
         case = self._campaign.case(case_id)
-        valid = [v for v in case.versions if not v.withdrawn]
+        newest = case.slot(FIRST).newest
         imported = case.draft.imported if case.draft is not None else None
         return KnownCase(
             case_id,
             case.image.geometry,
-            valid[-1].statistics.annotator if valid else None,
+            newest.statistics.annotator if newest else None,
             case.draft is not None,
             imported.import_id if imported is not None else "",
             self._campaign.knows(import_id),
-            case.row.state is CaseState.SKIPPED,
+            case.slot(FIRST).state is CaseState.SKIPPED,
         )
 
     def add(self, case_id: str, image: Image, source: str) -> None:
@@ -53,7 +54,7 @@ class FakeReceiver:
 
     def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
         """Confirm a mask, or keep it as a suggestion."""
-        owner = self._campaign.case(case_id).row.owner
+        owner = self._campaign.case(case_id).slot(FIRST).owner
         if owner:
             raise CaseTaken(f"{owner} has this case open. Import its label when it is closed.")
         if confirmed:

@@ -15,6 +15,7 @@ from clopa_annotator.types.annotation import (
     Image,
     Imported,
     Proposal,
+    sum_of_states,
 )
 from clopa_annotator.types.learning import (
     EpisodeRequest,
@@ -69,4 +70,5 @@ __all__ = [
     "Targets",
     "TimedPrompt",
     "WeightsVersion",
+    "sum_of_states",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -132,6 +133,16 @@ class CaseState(str, Enum):
     CONFIRMED = "confirmed"
     SKIPPED = "skipped"
     NEEDS_REVIEW = "needs another look"
+
+
+def sum_of_states(states: Iterable[CaseState]) -> CaseState:
+    """Where a case stands whose slots stand like this: decided only if every one is."""
+    known = set(states)
+    if CaseState.NEEDS_REVIEW in known:
+        return CaseState.NEEDS_REVIEW
+    if known and known <= {CaseState.CONFIRMED, CaseState.SKIPPED}:
+        return CaseState.SKIPPED if known == {CaseState.SKIPPED} else CaseState.CONFIRMED
+    return CaseState.IN_PROGRESS if known - {CaseState.TODO} else CaseState.TODO
 
 
 EventValue = str | int | float | bool | None

@@ -225,21 +225,35 @@ class Targets(Sequence[Target]):
             (*self._all, replace(target, key=key_of(target.name, ("", *(t.key for t in self._all)))))
         )
 
-    def called(self, slot: Slot) -> str:
-        """What a slot's mask is called: the target's name, with its number from the second of a kind on.
-
-        Raises:
-            ConfigError: there is no such target.
-        """
-        name = self.by_key(slot.target).name
-        return name if slot.instance == 1 else f"{name} {slot.instance}"
-
     @property
     def is_plain(self) -> bool:
         """One target as campaigns of format version 1 have it: no code, alone of its kind."""
         only = self._all[0]
         plain = not (only.category or only.code or only.overlaps or only.instances)
         return len(self._all) == 1 and plain and not only.key
+
+    def of(self, slot: Slot) -> Target:
+        """The target that a slot is of.
+
+        Raises:
+            ConfigError: the campaign does not have it, or not several of the kind.
+        """
+        target = self.by_key(slot.target)
+        if slot.instance > 1 and not target.instances:
+            raise ConfigError(f"There is one {target.name} in an image; {slot.instance} of them cannot be.")
+        return target
+
+    def exclude(self, slot: Slot, other: Slot) -> bool:
+        """Whether no voxel may belong to both. Raises `ConfigError` for a target that is not there."""
+        one, two = self.by_key(slot.target), self.by_key(other.target)
+        if one.key == two.key:
+            return slot.instance != other.instance
+        return not (one.overlaps or two.overlaps)
+
+    def name_of(self, slot: Slot) -> str:
+        """For a sentence: "liver", or "lesion 2" where there may be several."""
+        target = self.by_key(slot.target)
+        return f"{target.name} {slot.instance}" if target.instances else target.name
 
     @property
     def in_words(self) -> str:

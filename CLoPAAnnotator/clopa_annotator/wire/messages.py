@@ -21,7 +21,7 @@ from clopa_annotator.types import (
 )
 from clopa_annotator.types.targets import FIRST
 
-API_VERSION = 1
+API_VERSION = 2
 """Raised with every change after which an older client could misread an engine."""
 
 LearningPhase = Literal[
