@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from clopa_annotator.types import CaseRef, CaseState, Slot, Target
+from clopa_annotator.types import CaseRef, CaseState, Slot, Target, sum_of_states
 from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
@@ -51,7 +51,7 @@ class CaseSummary:
     Attributes:
         case_id: name of the case.
         number: position in the list, counting from 1.
-        state: where it stands; of several targets see `summed_up`.
+        state: where it stands; of several targets see `sum_of_states`.
         versions: number of confirmed versions, withdrawn ones included.
         image_hash: its image.
         source: where the image came from.
@@ -169,18 +169,6 @@ def case_slots(
     return tuple(shown)
 
 
-def summed_up(slots: Sequence[SlotSummary]) -> CaseState:
-    """Where a case stands: decided if every slot is, and to be looked at again if any is."""
-    states = {slot.state for slot in slots}
-    if states == {CaseState.SKIPPED}:
-        return CaseState.SKIPPED
-    if states <= {CaseState.SKIPPED, CaseState.CONFIRMED}:
-        return CaseState.CONFIRMED
-    if CaseState.NEEDS_REVIEW in states:
-        return CaseState.NEEDS_REVIEW
-    return CaseState.TODO if states == {CaseState.TODO} else CaseState.IN_PROGRESS
-
-
 def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSummary:
     """A row of the index's table of cases, with its slots."""
     only = slots[0]
@@ -200,7 +188,7 @@ def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSumma
         return summary
     return replace(
         summary,
-        state=summed_up(slots),
+        state=sum_of_states(s.state for s in slots),
         versions=sum(s.versions for s in slots),
         note=next((s.note for s in slots if s.note), ""),
         sequence=max((s.sequence for s in slots if s.sequence is not None), default=None),
