@@ -120,10 +120,10 @@ class Cases:
         """Several of a kind are numbered without gaps."""
         target = self.targets.of(slot)
         known = (s.slot for s in self._store.case(case_id).slots)
-        last = max((s.instance for s in (*known, *self._leases.holders(case_id)) if s.target == slot.target))
+        last = max(s.instance for s in (*known, *self._leases.holders(case_id)) if s.target == slot.target)
         if slot.instance > last + 1:
             raise ConfigError(
-                f"The case has {last} of {target.name}; the next one is number {last + 1}, not {slot.instance}."
+                f"The case has {last} of {target.name}; the next is number {last + 1}, not {slot.instance}."
             )
 
     def leave_case(self, case_id: str, who: str, slot: Slot = FIRST) -> None:

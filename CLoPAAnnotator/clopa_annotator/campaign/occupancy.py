@@ -1,4 +1,4 @@
-"""Which voxels of a case's image belong to which target: what a proposal may not take, and what is drawn beside.
+"""Which voxels of a case's image belong to which target: what a proposal may not take, what is drawn beside.
 
 A voxel is taken by another target that excludes this one, confirmed or drafted. Masks are read one at a time:
 what stays in memory is their union, one byte per voxel, however many targets there are.

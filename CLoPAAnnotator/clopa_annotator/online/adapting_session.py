@@ -99,6 +99,10 @@ class AdaptingSession:
         """Whether `redo` has an undone state to go to."""
         return self._session.can_redo
 
+    def learn_with(self, strategy: OnlineStrategy) -> None:
+        """Have another strategy learn from the next image on: that of another target's weights."""
+        self._strategy = strategy
+
     def set_image(self, image: Image) -> None:
         """Replace the image; what was learned within the case before is dropped."""
         self._session.set_image(image)

@@ -102,15 +102,15 @@ def others_to_wire(
 def others_from_wire(rows: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Slot, Mask], ...]:
     """The inverse of `others_to_wire`."""
     return tuple(
-        (_answered_slot(row), _read(row, "array", lambda name, row=row: _whole(row, arrays[name])))
+        (_answered_slot(row), _read({"row": row}, "row", lambda row: _whole(row, arrays)))
         for row in rows or ()
     )
 
 
-def _whole(row: Mapping[str, Any], part: npt.NDArray[Any]) -> Mask:
+def _whole(row: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Mask:
     whole = np.zeros(tuple(int(n) for n in row["shape"]), np.uint8)
     (k, j, i) = ((int(low), int(high)) for low, high in row["bounds_kji"])
-    whole[box_slices((k, j, i))] = part
+    whole[box_slices((k, j, i))] = arrays[row["array"]]
     return whole
 
 
