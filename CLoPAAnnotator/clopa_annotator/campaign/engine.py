@@ -23,7 +23,6 @@ from clopa_annotator.campaign.training_desk import TrainingDesk
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import Session
-from clopa_annotator.training.memory_room import with_room
 from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, Image, Slot, Targets, WeightsVersion
 from clopa_annotator.types.targets import FIRST
@@ -96,7 +95,7 @@ class Engine:
         self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
         self.intake = LabelIntake(campaign.store, self._leases, self.events, self.desk.confirmed)
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
-        self.targets = TargetChoice(campaign, self._leases, self._occupancy, self._on_thread)
+        self.targets = TargetChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
@@ -153,7 +152,7 @@ class Engine:
         if version is not None:
             self._require_version(version, line)
         stays = None if self.learns_online else self.weights.current(line) if version is None else version
-        hosted = self.sessions.open(owner, image, stays, case_id, self._load, slot, line)
+        hosted = self.sessions.open(owner, image, stays, case_id, self.targets.load, slot, line)
         with hosted.lock:
             self.targets.opened(hosted)
         if stays is not None and version is None:
@@ -183,12 +182,6 @@ class Engine:
         else:
             proposal = action(hosted.session)
         hosted.note(proposal)
-
-    def _load(self, hosted: HostedSession, image: Image) -> None:
-        if hosted.follows:
-            self.prediction.predict(hosted.wanted, lambda: self.targets.begin(hosted, image))
-        else:
-            with_room(lambda: hosted.session.set_image(image), self.desk.supervisor.make_room)
 
     def _new_session(self) -> Session:
         session: Session = self.campaign.new_session()
@@ -249,6 +242,11 @@ class Engine:
             free_places=self.sessions.free,
             targets=tuple(campaign.store.targets),
         )
+
+    def set_targets(self, targets: Targets) -> None:
+        """Say what the campaign segments; see `Cases.set_targets`."""
+        self.cases.set_targets(targets)
+        self.desk.controllers()  # each new target has its versions from now on
 
     @property
     def last_event(self) -> int:

@@ -107,6 +107,10 @@ class PredictionThread(ThreadPoolExecutor):
         )
         self._stopped = threading.Event()
 
+    def make_room(self, measure: int) -> bool:
+        """Take the trainer's memory, as for a click; False if there is none to give."""
+        return self._signal.make_room(measure)
+
     def stop(self) -> None:
         """Take no more work and drop what waits; returns at once, while a prediction may be under way."""
         self._stopped.set()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from clopa_annotator.campaign.hosted_sessions import HostedSession
 from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.occupancy import Occupancy
-from clopa_annotator.campaign.prediction import OnThread
+from clopa_annotator.campaign.prediction import PredictionThread
 from clopa_annotator.errors import SessionError
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import SwitchingSession
+from clopa_annotator.training.memory_room import with_room
 from clopa_annotator.types import Image, Slot
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class TargetChoice:
     """Switches sessions between slots; each call holds the session's lock."""
 
     def __init__(
-        self, campaign: Campaign, leases: CaseLeases, occupancy: Occupancy, on_thread: OnThread
+        self, campaign: Campaign, leases: CaseLeases, occupancy: Occupancy, prediction: PredictionThread
     ) -> None:
         """Serve one campaign.
 
@@ -29,18 +30,29 @@ class TargetChoice:
             campaign: with its targets and their lines of learning.
             leases: tell whether somebody else had a slot meanwhile.
             occupancy: which voxels belong to other targets.
-            on_thread: runs what changes the live weights, between two predictions.
+            prediction: runs what changes the live weights, between two predictions.
         """
         self._campaign, self._leases, self._occupancy = campaign, leases, occupancy
-        self._on_thread = on_thread
+        self._prediction = prediction
 
-    def begin(self, hosted: HostedSession, image: Image) -> None:
-        """Give a session that learns between clicks its image, on the thread that predicts."""
-        if isinstance(hosted.session, AdaptingSession):
+    def load(self, hosted: HostedSession, image: Image) -> None:
+        """Give a new session its image: on the prediction thread if weights change with it.
+
+        Raises:
+            ImageError: the image cannot be annotated.
+        """
+        session = hosted.session
+        if not isinstance(session, AdaptingSession):
+            with_room(lambda: session.set_image(image), self._prediction.make_room)
+            return
+
+        def begin() -> None:
             online = self._campaign.line(hosted.slot.target).online
             if online is not None:
-                hosted.session.learn_with(online)
-        hosted.session.set_image(image)
+                session.learn_with(online)
+            session.set_image(image)
+
+        self._prediction.predict(hosted.wanted, begin)
 
     def opened(self, hosted: HostedSession) -> None:
         """A session was opened on its first slot."""
@@ -93,7 +105,7 @@ class TargetChoice:
                 line.bring_in()
                 return session.switch(work, line.online)
 
-            return self._on_thread(switch)
+            return self._prediction.predict(None, switch)
         if not isinstance(session, SwitchingSession):
             raise SessionError("This session works on one target.")
         return session.switch(work)
