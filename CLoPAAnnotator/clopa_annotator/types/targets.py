@@ -17,6 +17,8 @@ from clopa_annotator.errors import ConfigError
 Rgb = tuple[int, int, int]
 
 MOST_TARGETS = 64
+RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))})
+"""Names that Windows keeps for devices; no key is one, because keys name folders."""
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 COLOURS: tuple[Rgb, ...] = (
@@ -140,7 +142,7 @@ def key_of(name: str, taken: Iterable[str] = ()) -> str:
     """A key for a target of this name that none of ``taken`` has."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:36].strip("-") or "target"
-    used, key, number = set(taken), slug, 2
+    used, key, number = {*taken, *RESERVED}, slug, 2
     while key in used:
         key, number = f"{slug}-{number}", number + 1
     return key
@@ -222,6 +224,13 @@ class Targets(Sequence[Target]):
         return Targets(
             (*self._all, replace(target, key=key_of(target.name, ("", *(t.key for t in self._all)))))
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """One target as campaigns of format version 1 have it: no code, alone of its kind."""
+        only = self._all[0]
+        plain = not (only.category or only.code or only.overlaps or only.instances)
+        return len(self._all) == 1 and plain and not only.key
 
     def of(self, slot: Slot) -> Target:
         """The target that a slot is of.
