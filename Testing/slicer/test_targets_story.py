@@ -41,7 +41,7 @@ def phantom(seed=0):
 def driver(panel):
     """Connected, with the list of cases open and two cases in the scene."""
     client = a_client(FakeCampaign("abdomen", targets=TARGETS), "Dr. Example")
-    client._first_session, client._make_session = FakeSession(40), lambda: FakeSession(40)
+    client._first_session, client._make_session = FakeSession(radius=40), lambda: FakeSession(radius=40)
     panel.connect(client)
     panel.ui.campaignSection.collapsed = panel.ui.transferSection.collapsed = True
     panel.ui.learningSection.collapsed = True
