@@ -93,6 +93,9 @@ class Case:
     def record(self, slot: Slot):
         return self.campaign.case("one").slot(slot)
 
+    def engineHas(self, slot: Slot):
+        return [prompt.position_kji for prompt in self.client._works[slot][0].prompts]
+
     def prompts(self, slot: Slot):
         return [given.timed.prompt.position_kji for given in self.session.works[slot].history.prompts]
 
@@ -167,7 +170,8 @@ def test_switching_to_and_fro_before_anything_is_answered_loses_no_click(case: C
         case.click(*position)
     case.settle()
     for slot in (LIVER, KIDNEY, LESION):
-        assert case.prompts(slot) == [position for s, position in sequence if s == slot]
+        given = [position for s, position in sequence if s == slot]
+        assert case.prompts(slot) == given and case.engineHas(slot) == given
     assert case.session.slot == case.view.chosen == KIDNEY
 
 

@@ -125,7 +125,7 @@ def two_lesions(driver, artifacts):
     driver.settle()
     look_at(driver, SECOND)
     click_on(driver, SECOND)
-    driver.picture(artifacts, "targets-3-lesions")
+    driver.picture(artifacts, "targets")
     liver = record(driver, LIVER).newest.mask
     for slot in (LESION, SECOND):
         mask = driver.workspace.case.mask(slot)
@@ -147,5 +147,5 @@ def the_second_case(driver, artifacts):
     driver.ui.campaignSection.collapsed = driver.ui.learningSection.collapsed = False
     driver.ui.segmentsButton.click()
     driver.host.spin(0.2)
-    driver.panelPicture(artifacts, "targets-5-form")
+    driver.panelPicture(artifacts, "targets-form")
     assert driver.ui.linesTable.rowCount == 3

@@ -52,6 +52,7 @@ class TargetsForm:
         table.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
         table.connect("itemSelectionChanged()", self._refreshButtons)
         ui.targetsForm.setVisible(False)
+        self.say("", "calm")
         ui.segmentsButton.connect(
             "clicked(bool)", lambda _=False: ui.targetsForm.setVisible(not ui.targetsForm.visible)
         )
@@ -139,6 +140,7 @@ class TargetsForm:
     def say(self, sentence: str, mood: Mood) -> None:
         """A sentence below the table."""
         self.ui.targetsFormLabel.text = sentence
+        self.ui.targetsFormLabel.setVisible(bool(sentence))
         self.ui.targetsFormLabel.setStyleSheet(MOODS[mood] if sentence else "")
 
     # -- changes -------------------------------------------------------------------------------------------
