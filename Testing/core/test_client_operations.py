@@ -63,13 +63,13 @@ def test_a_confirmation_is_kept_before_it_is_sent_and_until_it_is_answered(make)
     bench.confirm(Confirmation("one", "a", MASK))
     (at_sending,) = line.on_disk
     assert [unpack_bundle(body, WireLimits()).meta["confirmation_id"] for body in at_sending] == ["one"]
-    assert line.kept() == [] and not bench.owes
+    assert line.kept() == [] and not bench.deliveries.owes
     line.fail = EngineUnreachable("Gone.")
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
         bench.confirm(Confirmation("two", "a", MASK))
-    assert len(line.kept()) == 1 and bench.owes
+    assert len(line.kept()) == 1 and bench.deliveries.owes
     line.fail = None
-    assert bench.deliver_kept() == [] and line.kept() == []
+    assert bench.deliveries.deliver_kept() == [] and line.kept() == []
     assert [meta["confirmation_id"] for meta in line.sent] == ["one", "two", "two"]
 
 
@@ -78,7 +78,7 @@ def test_a_refused_confirmation_is_told_and_not_delivered_again(make) -> None:
     line.fail = StorageFull("There is no room.")
     with pytest.raises(StorageFull):
         bench.confirm(Confirmation("one", "a", MASK))
-    assert line.kept() == [] and not bench.owes, "the person decides what to do"
+    assert line.kept() == [] and not bench.deliveries.owes, "the person decides what to do"
 
 
 def test_a_confirmation_says_which_version_it_was_made_on(make) -> None:
