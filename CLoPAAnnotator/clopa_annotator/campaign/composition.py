@@ -48,6 +48,7 @@ from clopa_annotator.types import (
 )
 
 __all__ = ["EPISODES", "WEIGHTS", "Campaign"]
+ONE_TARGET = Targets([Target("target")])
 logger = logging.getLogger(__name__)
 
 
@@ -76,8 +77,15 @@ class Campaign:
         self._others_due: set[str] = set()
 
     @classmethod
-    def create(cls, folder: Path, config: CampaignConfig, *, device: str = "auto") -> Campaign:
-        """Make a campaign folder; raises `ModelError` (base model) or `CacheError` (folder)."""
+    def create(
+        cls, folder: Path, config: CampaignConfig, targets: Targets = ONE_TARGET, *, device: str = "auto"
+    ) -> Campaign:
+        """Make a campaign folder for these targets.
+
+        Raises:
+            ModelError: the base model is not there or cannot be loaded.
+            CacheError: the folder cannot be made.
+        """
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,
@@ -87,10 +95,12 @@ class Campaign:
             licence=model.licence,
             strategy=config.strategy,
             settings=config.to_dict(),
+            targets=targets,
         )
         store = CampaignStore.create(folder, manifest)
         WeightsRegistry(folder / WEIGHTS).create(model.model_hash, model.licence)
         campaign = cls(folder, config, store, device)
+        _ = campaign.lines  # every target has its folder of weights from the start
         watch(model.network)
         campaign.__dict__["model"] = model
         return campaign
@@ -121,7 +131,17 @@ class Campaign:
     @property
     def targets(self) -> Targets:
         """What the campaign segments, in order."""
-        return Targets([Target(self.store.manifest.label)])
+        return self.store.targets
+
+    def set_targets(self, targets: Targets) -> None:
+        """Rename, recolour, reorder or add targets, or remove one that has no records.
+
+        Raises:
+            ConfigError: a target that is gone has records, or the first one is gone.
+            CacheError: the change could not be written.
+        """
+        self.store.set_targets(targets)
+        _ = self.lines
 
     @property
     def lines(self) -> Mapping[str, LearningLine]:
@@ -151,7 +171,7 @@ class Campaign:
 
     def _cases(self, key: str) -> ConfirmedCases:
         """The confirmed masks of one target."""
-        return self.store
+        return self.store.of_target(key)
 
     def next_in_turn(self, *, final_one: bool = False) -> tuple[LearningLine, EpisodeRequest] | None:
         """The episode that comes next among all targets, with its line; None if none is due.
@@ -284,3 +304,19 @@ class Campaign:
     def adopt(self, job: Path) -> WeightsVersion | None:
         """See `LearningLine.adopt`."""
         return self.line(read_job(job).request.target).adopt(job)
+
+
+def registry_of(folder: Path, target: str | None) -> WeightsRegistry:
+    """The weights versions of a campaign's target, for whoever needs no network; the folder is only read.
+
+    Args:
+        folder: the campaign's.
+        target: the target's name; None for the first.
+
+    Raises:
+        ConfigError: no campaign, or it has no such target.
+        CacheError: it cannot be read.
+    """
+    with Campaign.open(folder, device="cpu", writer=False) as campaign:
+        key = "" if target is None else campaign.targets.by_name(target).key
+        return campaign.line(key).registry

@@ -25,6 +25,7 @@ from clopa_annotator.commands.options import (
     Seed,
     Strategy,
     StreamClicks,
+    TargetLabels,
     Test,
     TestLimit,
     Tolerance,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
+    from clopa_annotator.experiments.target_labels import TargetLabel
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -88,15 +90,23 @@ def create(
     strategy: CampaignStrategy = None,
     schedule: Schedule = CAMPAIGN_SCHEDULE,
     seed: Seed = 0,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
+    ] = None,
 ) -> None:
     """Make an empty campaign folder."""
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
     from clopa_annotator.config import CampaignConfig, default_strategy
+    from clopa_annotator.types import Targets
 
+    targets = Targets.named(target) if target else ONE_TARGET
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
-    with Campaign.create(folder, config):
+    with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
+        if target:
+            console.print(f"Targets: {targets.in_words}.", markup=False)
 
 
 def demo(
@@ -142,6 +152,7 @@ def simulate(
     limit: Limit = None,
     test_limit: TestLimit = None,
     label: Label = None,
+    target: TargetLabels = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
@@ -154,7 +165,10 @@ def simulate(
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
     volumes = str(out / "volumes")
-    plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
+    plan = StreamPlan(
+        str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed,
+        targets=_targets(target, label),
+    )  # fmt: skip
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
@@ -169,13 +183,23 @@ def simulate(
         _simulate(plan, settings, folder, json)
 
 
+def _targets(target: list[str] | None, label: int | None) -> tuple[TargetLabel, ...]:
+    """What ``--target`` says; raises `ConfigError` beside ``--label``."""
+    from clopa_annotator.errors import ConfigError
+    from clopa_annotator.experiments.target_labels import parse_targets
+
+    if target and label is not None:
+        raise ConfigError("--label chooses one target without a name; leave it out beside --target.")
+    return parse_targets(target or ())
+
+
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
     """One campaign in a folder that is free for it."""
     from clopa_annotator.experiments.simulation import run_simulation
 
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
-        summary = run_simulation(stream, held_out, settings, folder, steps)
+        summary = run_simulation(stream, held_out, settings, folder, steps, targets=plan.targets)
     _show(summary, folder.out, json)
 
 
@@ -202,7 +226,7 @@ def _permute(
         folders = run_units(
             units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
         )
-    compare(folders, out, json)
+    compare(folders, out, json=json)
 
 
 def evaluate(
@@ -218,6 +242,7 @@ def evaluate(
     cluster: Cluster = False,
     limit: Limit = None,
     label: Label = None,
+    target: TargetLabels = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
@@ -241,6 +266,7 @@ def evaluate(
         tolerance_mm=tolerance_mm,
         device=device,
         overwrite=overwrite,
+        targets=_targets(target, label),
     )
     with Steps(quiet=json) as steps:
         summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
@@ -250,14 +276,18 @@ def evaluate(
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Results of simulate or evaluate.")],
     out: Out,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="NAME", help="Only this target of runs with several."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
     from clopa_annotator.evaluation.compare import compare_runs, result_files
     from clopa_annotator.experiments.run_folder import RunFolder
 
-    with RunFolder(out, "compare").making(*result_files(len(runs))):
-        comparison = compare_runs(runs, out)
+    with RunFolder(out, "compare").making(*result_files(runs)):
+        comparison = compare_runs(runs, out, target)
     if json:
         print_json(comparison.to_dict())
         return
@@ -269,8 +299,12 @@ def _show(summary: dict[str, object], out: Path, json: bool) -> None:
     if json:
         print_json(summary)
         return
-    for title, key, columns in SHOWN:
-        rows = summary.get(key)
-        if isinstance(rows, list) and rows:
-            print_table(title, list(columns.values()), ([row[name] for name in columns] for row in rows))
+    targets = summary.get("targets")
+    parts = targets if isinstance(targets, dict) else {"": summary}
+    for target, part in parts.items():
+        for title, key, columns in SHOWN:
+            rows = part.get(key)
+            if isinstance(rows, list) and rows:
+                cells = ([row[name] for name in columns] for row in rows)
+                print_table(f"{target}: {title}" if target else title, list(columns.values()), cells)
     console.print(f"Report: {out / 'report.html'}", markup=False)

@@ -18,8 +18,9 @@ from clopa_annotator.datasets.file_names import (
     is_image,
     stem,
 )
-from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
+from clopa_annotator.datasets.volumes import read_image, read_labels, read_mask, write_volume
 from clopa_annotator.errors import DatasetError
+from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, Mask
 
 DESCRIPTION = "dataset.json"
@@ -34,12 +35,14 @@ class LabelledCase:
         image_path: scalar volume.
         label_path: label volume on the same grid.
         label: the label that is the target; None takes every label above 0.
+        others: labels of targets that are segmented already; a proposal takes none of their voxels.
     """
 
     case_id: str
     image_path: Path
     label_path: Path
     label: int | None = None
+    others: tuple[int, ...] = ()
 
     def read(self) -> tuple[Image, Mask]:
         """The image and its reference mask, both (k, j, i).
@@ -49,6 +52,16 @@ class LabelledCase:
         """
         image = read_image(self.image_path)
         return image, read_mask(self.label_path, self.label, image.geometry)
+
+    def read_others(self, like: Geometry) -> Mask | None:
+        """The (k, j, i) union of ``others``; None if there are none. Raises as `read` does.
+
+        Args:
+            like: the image's grid.
+        """
+        if not self.others:
+            return None
+        return np.isin(read_labels(self.label_path, like), self.others).astype(np.uint8)
 
 
 class MsdDataset(Sequence[LabelledCase]):
