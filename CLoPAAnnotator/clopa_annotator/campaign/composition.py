@@ -11,7 +11,7 @@ after through a real session, so that neither training nor checking stands in th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -173,15 +173,18 @@ class Campaign:
         """The confirmed masks of one target."""
         return self.store.of_target(key)
 
-    def next_in_turn(self, *, final_one: bool = False) -> tuple[LearningLine, EpisodeRequest] | None:
+    def next_in_turn(
+        self, *, final_one: bool = False, but_not: Collection[str] = ()
+    ) -> tuple[LearningLine, EpisodeRequest] | None:
         """The episode that comes next among all targets, with its line; None if none is due.
 
         Args:
             final_one: do not wait for the scheduler; train with whatever is there.
+            but_not: keys of lines that are left out, for instance because a person has paused them.
         """
         found = {}
         for line in {line.key: line for line in self.lines.values()}.values():
-            request = line.next_episode(final_one=final_one)
+            request = None if line.key in but_not else line.next_episode(final_one=final_one)
             if request is not None:
                 found[line.key] = (line, request, line.due(request, self._passed_over.get(line.key, 0)))
         turn = whose_turn([due for _, _, due in found.values()])

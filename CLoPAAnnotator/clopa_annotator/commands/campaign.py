@@ -112,26 +112,35 @@ def create(
 def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
-    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 12,
-    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 8,
+    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 6,
+    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 6,
     clicks: Clicks = 6,
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
-    from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
+    """Run a campaign with two targets on generated volumes, minutes on two CPU cores; replaces a demo only."""
+    from clopa_annotator.datasets.structures import (
+        StructureSpec,
+        structure_files,
+        structure_names,
+        write_structure_dataset,
+    )
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
+    from clopa_annotator.experiments.target_labels import TargetLabel
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
     folder.begin(True, "dataset")
-    remark(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
-    with folder.making(*(f"dataset/{name}" for name in phantom_files(cases + test_cases))):
-        dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
-    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed)
+    total = cases + test_cases
+    remark(f"Generating {total} volumes with two targets that the base model does not know ...")
+    with folder.making(*(f"dataset/{name}" for name in structure_files(total))):
+        spec = StructureSpec(kinds=2)
+        dataset = write_structure_dataset(out / "dataset", total, spec, seed)
+    targets = tuple(TargetLabel(name, value) for value, name in structure_names(2).items())
+    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed, targets=targets)
     settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
     _simulate(plan, settings, folder, json)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import overload
 
 import numpy as np
@@ -183,13 +184,20 @@ def files_of(case_id: str) -> tuple[str, str]:
     return f"imagesTr/{case_id}.nii.gz", f"labelsTr/{case_id}.nii.gz"
 
 
-def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image, Mask]]) -> MsdDataset:
+def write_msd_dataset(
+    folder: Path,
+    name: str,
+    cases: Iterable[tuple[str, Image, Mask]],
+    labels: Mapping[int, str] = MappingProxyType({1: "target"}),
+) -> MsdDataset:
     """Write cases as a dataset folder; existing files of the same names are replaced.
 
     Args:
         folder: made if it is not there.
         name: goes into ``dataset.json``.
-        cases: (case id, image, mask) one at a time, so that a generator needs memory for one only.
+        cases: (case id, image, mask) one at a time, so that a generator needs memory for one only; with
+            several labels the mask is a label map.
+        labels: names of the values in the masks.
     """
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -203,7 +211,7 @@ def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image,
     content = {
         "name": name,
         "tensorImageSize": "3D",
-        "labels": {"0": "background", "1": "target"},
+        "labels": {"0": "background", **{str(value): name for value, name in labels.items()}},
         "numTraining": len(ids),
         "training": training,
     }
