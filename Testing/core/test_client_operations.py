@@ -13,6 +13,7 @@ import pytest
 from clopa_annotator.client.operations import ClientOperations
 from clopa_annotator.errors import EngineUnreachable, NoImage, StorageFull, VersionMismatch
 from clopa_annotator.types import CaseRef, Confirmation, PointPrompt, Proposal
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.array_framing import WireLimits, unpack_bundle
 from clopa_annotator.wire.messages import API_VERSION, Answer, Draft, EngineInfo
@@ -83,7 +84,7 @@ def test_a_refused_confirmation_is_told_and_not_delivered_again(make) -> None:
 
 def test_a_confirmation_says_which_version_it_was_made_on(make) -> None:
     bench, line = make()
-    bench._based_on["a"] = 0
+    bench._based_on["a", FIRST] = 0
     for name in ("one", "two"):
         bench.confirm(Confirmation(name, "a", MASK))
     assert [meta["based_on_version"] for meta in line.sent] == [0, 1]
