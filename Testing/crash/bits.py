@@ -27,7 +27,7 @@ blosc2.set_nthreads(1)
 
 
 def make_campaign(folder: Path) -> None:
-    """One case with an image; a confirmation, a mark and a draft of its first target and of a second lesion."""
+    """One case with an image; of its first target and of a second lesion a confirmation, mark and draft."""
     with CampaignStore.create(folder, MANIFEST) as store:
         store.add_case("Fall Ä", an_image("a"))
         store.confirm(a_confirmation("one", "Fall Ä"))
