@@ -160,6 +160,7 @@ THREE_TARGETS: tuple[Operation, ...] = (
     lambda store, log: store.skip("fall a", "harness", "no target", Slot("spleen")),
     lambda store, log: confirm(store, log, "five@spleen", "Fall A"),
     lambda store, log: store.reopen("Fall A", "harness", slot=Slot("lesion", 2)),
+    lambda store, log: confirm(store, log, "six@lesion#2", "Fall A"),
     lambda store, log: _draft(store, "e@spleen", "fall a"),
     lambda store, log: store.set_targets(Targets([THREE[1], THREE[0], THREE[2]])),
     lambda store, log: store.update_manifest(MANIFEST),
