@@ -39,10 +39,12 @@ class SwapTarget(Protocol):
         network: the module, compiled or not.
         lock: held during each prediction and each swap.
         version: number of the weights version in the network.
+        lineage: key of the target whose version it is: each target numbers its own.
     """
 
     network: nn.Module
     version: int
+    lineage: str
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
@@ -57,9 +59,13 @@ def watch(network: nn.Module) -> None:
 
 
 def apply_version(
-    target: SwapTarget, base: Mapping[str, Tensor], delta: Mapping[str, Tensor] | None, version: int
+    target: SwapTarget,
+    base: Mapping[str, Tensor],
+    delta: Mapping[str, Tensor] | None,
+    version: int,
+    lineage: str = "",
 ) -> float:
-    """Make the network base plus delta, and say so in ``target.version``.
+    """Make the network base plus delta, and say so in ``target.version`` and ``target.lineage``.
 
     Everything is checked and converted before the first write, so a mismatch leaves network and version as
     they were. Waits for a running prediction to end.
@@ -69,6 +75,7 @@ def apply_version(
         base: value of every parameter by its name in ``named_parameters()``.
         delta: absolute values of the tensors that differ from the base; None or empty for the base itself.
         version: number of the version that these weights are.
+        lineage: key of the campaign's target whose version it is; "" for the first.
 
     Returns:
         Seconds that it took, without waiting for the lock.
@@ -89,7 +96,7 @@ def apply_version(
         if live:
             torch._foreach_copy_(live, wanted)
         _as_in_base[network] = {n: _mark(p) for n, p in parameters.items() if n not in delta}
-        target.version = version
+        target.version, target.lineage = version, lineage
         seconds = time.perf_counter() - started
     logger.info("Weights version %d is live: %d tensors in %.1f ms", version, len(names), 1e3 * seconds)
     return seconds

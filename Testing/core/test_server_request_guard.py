@@ -37,7 +37,7 @@ async def _never(scope: Any, receive: Any, send: Any) -> None:
 
 def ask(
     app: Callable[..., Awaitable[None]] = _never,
-    path: str = "/campaign/v1/state",
+    path: str = "/campaign/v2/state",
     *,
     headers: dict[str, str] | None = None,
     chunks: tuple[bytes, ...] = (b"",),

@@ -14,14 +14,14 @@ from clopa_annotator.training.supervisor import Outcome, Supervisor
 from clopa_annotator.wire.messages import LearningPhase
 
 if TYPE_CHECKING:
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.lines import LearningLine
 
 
 class ProbationWatch:
-    """Runs the replays of one campaign on the supervisor that also runs its episodes.
+    """Runs the replays of one line of learning on the supervisor that also runs the episodes.
 
     Args:
-        campaign: whose versions prove themselves.
+        line: whose versions prove themselves.
         events: where to tell.
         on_thread: runs what changes the live weights, between two predictions.
         conclude: told the phase and the sentence that a verdict leaves.
@@ -30,13 +30,14 @@ class ProbationWatch:
 
     def __init__(
         self,
-        campaign: Campaign,
+        line: LearningLine,
         events: EventLog,
         on_thread: OnThread,
         conclude: Callable[[LearningPhase, str], None],
         on_promoted: Callable[[int, bool], None],
     ) -> None:
-        self._probation, self._events, self._on_thread = Probation(campaign), events, on_thread
+        self._probation, self._events, self._on_thread = Probation(line), events, on_thread
+        self._key = line.key
         self._conclude, self._on_promoted = conclude, on_promoted
 
     def in_words(self) -> str:
@@ -72,6 +73,7 @@ class ProbationWatch:
             version=verdict.version,
             in_use=verdict.in_use,
             reason=reason,
+            target=self._key,
         )
 
 

@@ -179,7 +179,7 @@ def _walk_stream(campaign: Campaign, stream: Sequence[LabelledCase], run: _Run) 
 
 def _prove(campaign: Campaign, run: _Run) -> None:
     """Replay the new case with the version on probation and the one before; confirm it or take it back."""
-    probation = Probation(campaign)
+    probation = Probation(campaign.line())
     job = probation.next_replay()
     if job is None:
         return

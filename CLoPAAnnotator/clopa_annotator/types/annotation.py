@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +124,31 @@ class CaseRef:
     record_hash: str
     folder: str
     slot: Slot = FIRST
+
+    @property
+    def name(self) -> str:
+        """The case, with what of it the mask is of where that is not the campaign's first target."""
+        if self.slot == FIRST:
+            return self.case_id
+        number = f" {self.slot.instance}" if self.slot.instance > 1 else ""
+        return f"{self.case_id} · {self.slot.target}{number}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the first target's only mask is written as before there were several."""
+        values = asdict(self)
+        slot = values.pop("slot")
+        return values if self.slot == FIRST else {**values, **slot}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CaseRef:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError: a value is missing, or one too many.
+            ConfigError: what it says about the target cannot be.
+        """
+        slot = Slot(values.get("target", ""), values.get("instance", 1))
+        return cls(**{k: v for k, v in values.items() if k not in ("target", "instance")}, slot=slot)
 
 
 class CaseState(str, Enum):
