@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
 """Slots by target and instance; lists of many cases are made of few of them."""
+_STATES = {state.name: state for state in CaseState}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         row: the row.
         draft: whether the draft is a suggestion; None if there is no draft.
     """
-    state = CaseState[row["state"]]
+    state = _STATES[row["state"]]
     if draft is not None and state is CaseState.TODO:
         state = CaseState.IN_PROGRESS
     return SlotSummary(
@@ -155,18 +156,22 @@ def case_slots(
         rows: the case's rows of the index's table of slots.
         drafts: whether each slot's draft is a suggestion; without those that have none.
     """
-    found = {slot_of(row["target"], row["instance"]): row for row in rows}
+    found = {(row["target"], row["instance"]): row for row in rows}
     shown: list[SlotSummary] = []
     for target in targets:
-        wanted = {1}
-        if target.instances:
-            begun = (s for s, row in found.items() if row["versions"] or row["marks"])
-            wanted |= {s.instance for s in (*begun, *drafts) if s.target == target.key}
-        for number in sorted(wanted):
-            slot = slot_of(target.key, number)
-            row, draft = found.get(slot), drafts.get(slot)
+        for number in _instances(target.key, found, drafts) if target.instances else (1,):
+            row, slot = found.get((target.key, number)), slot_of(target.key, number)
+            draft = drafts.get(slot) if drafts else None
             shown.append(_untouched(slot, draft) if row is None else slot_from_row(row, draft))
     return tuple(shown)
+
+
+def _instances(
+    key: str, rows: Mapping[tuple[str, int], sqlite3.Row], drafts: Mapping[Slot, bool]
+) -> Sequence[int]:
+    """The first, and every one that was begun."""
+    begun = {number for (of, number), row in rows.items() if of == key and (row["versions"] or row["marks"])}
+    return sorted({1, *begun, *(slot.instance for slot in drafts if slot.target == key)})
 
 
 def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSummary:
@@ -191,7 +196,7 @@ def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSumma
         state=sum_of_states(s.state for s in slots),
         versions=sum(s.versions for s in slots),
         note=next((s.note for s in slots if s.note), ""),
-        sequence=max((s.sequence for s in slots if s.sequence is not None), default=None),
+        sequence=max((s.sequence for s in slots if s.sequence), default=None),
         has_draft=any(s.has_draft for s in slots),
     )
 
