@@ -1,4 +1,4 @@
-"""An open case of three targets without Slicer: a view that remembers a mask per slot, an in-process engine."""
+"""An open case of three targets without Slicer: a view with a mask per slot, an in-process engine."""
 
 from __future__ import annotations
 

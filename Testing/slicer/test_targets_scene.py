@@ -142,6 +142,18 @@ def test_painting_goes_to_the_chosen_target_and_what_it_takes_from_another_is_to
     assert "liver" in driver.said and "confirm it again" in driver.said
 
 
+def test_what_somebody_else_confirms_in_the_open_case_is_drawn_and_kept_out_of(driver):
+    from clopa_annotator.types import Confirmation
+
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[10:20, 14:26, 10:15] = 1  # half of where the click's ball will be
+    driver.client.campaign.confirm(Confirmation("Bob's", "case", mask, annotator="Bob", slot=KIDNEY))
+    driver.until(lambda: lines(driver)[1] == ("left kidney", "confirmed"), "the list")
+    driver.until(lambda: np.array_equal(voxels(driver, "left kidney"), mask > 0), "its mask")
+    click_on(driver, LIVER)
+    assert voxels(driver, "liver")[15, 20, 17] and not (voxels(driver, "liver") & (mask > 0)).any()
+
+
 def test_all_shown_targets_are_in_3d(driver):
     click_on(driver, LIVER)
     driver.press("2")
