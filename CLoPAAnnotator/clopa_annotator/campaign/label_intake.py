@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.campaign.leases import CaseLeases
+from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.errors import CaseTaken
 from clopa_annotator.events import EventLog
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of, known_case
@@ -21,10 +22,16 @@ class LabelIntake:
     """Takes the labels of one import after the other; thread-safe, as the store and the leases are."""
 
     def __init__(
-        self, store: CampaignStore, leases: CaseLeases, events: EventLog, on_done: Callable[[], None]
+        self,
+        store: CampaignStore,
+        leases: CaseLeases,
+        events: EventLog,
+        on_done: Callable[[], None],
+        occupancy: Occupancy | None = None,
     ) -> None:
         """``on_done`` is called when an import has ended: it may be time to learn."""
         self._store, self._leases, self._events, self._on_done = store, leases, events, on_done
+        self._occupancy = occupancy or Occupancy(store)
         self._told = 0.0
 
     @property
@@ -54,7 +61,7 @@ class LabelIntake:
         Raises:
             CaseTaken: somebody has the case open.
         """
-        holder = self._leases.holder(case_id)
+        holder = self._leases.holder(case_id, slot)
         if holder is not None:
             raise CaseTaken(f"{holder} has this case open. Import its label when it is closed.")
         if confirmed:
@@ -62,6 +69,8 @@ class LabelIntake:
         else:
             draft = CaseDraft(case_id, mask, annotator=who, imported=imported, slot=slot)
             self._store.save_draft(draft)
+        self._leases.note(case_id, f"an import by {who}", slot)
+        self._occupancy.changed(case_id, slot)
         if time.monotonic() - self._told >= TELL_EVERY_S:
             self._tell(case_id)
 
