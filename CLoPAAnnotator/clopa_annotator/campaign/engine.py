@@ -93,7 +93,9 @@ class Engine:
         self._leases = CaseLeases(self.settings.lease_expiry_s)
         self._occupancy = Occupancy(campaign.store)
         self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
-        self.intake = LabelIntake(campaign.store, self._leases, self.events, self.desk.confirmed)
+        self.intake = LabelIntake(
+            campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
+        )
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = TargetChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
