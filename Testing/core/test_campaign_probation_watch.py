@@ -95,6 +95,6 @@ def test_an_episode_that_a_person_wants_does_not_wait_for_a_replay(
     desk.train_now()
     assert supervisor.cancelled
     supervisor.job = None
-    desk._ended(replay, "cancelled", "It was asked to stop.")
+    supervisor.desk._ended(replay, "cancelled", "It was asked to stop.")
     assert supervisor.job is not None and not is_replay(supervisor.job)
     assert len(promoted.jobs()) == 2

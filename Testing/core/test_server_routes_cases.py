@@ -163,7 +163,7 @@ def test_another_image_under_a_known_name_is_not_taken(host: Host, routes: CaseR
 
 def test_a_saved_draft_is_the_tokens_persons(host: Host, routes: CaseRoutes) -> None:
     routes.save_draft(ask({"case_id": "one", "seconds_active": 3}, {"mask": MASK.astype(bool)}))
-    ((_, case_id, who, draft),) = host.calls
+    ((_, case_id, who, draft, _),) = host.calls
     assert (case_id, who, draft.seconds_active) == ("one", "Bob", 3.0) and draft.mask.dtype == np.uint8
 
 

@@ -180,11 +180,11 @@ class Campaign:
 
         Args:
             final_one: do not wait for the scheduler; train with whatever is there.
-            but_not: keys of lines that are left out.
+            but_not: keys of lines that are left out, for instance because a person has paused them.
         """
         found = {}
-        for line in {line.key: line for line in self.lines.values() if line.key not in but_not}.values():
-            request = line.next_episode(final_one=final_one)
+        for line in {line.key: line for line in self.lines.values()}.values():
+            request = None if line.key in but_not else line.next_episode(final_one=final_one)
             if request is not None:
                 found[line.key] = (line, request, line.due(request, self._passed_over.get(line.key, 0)))
         turn = whose_turn([due for _, _, due in found.values()])

@@ -58,15 +58,21 @@ def export(
     return ExportReport(format, ())
 
 
-def export_model(campaign: Campaign, target: Path, number: int) -> Path:
+def export_model(campaign: Campaign, target: Path, number: int, of: str = "") -> Path:
     """Write a weights version as a model folder; see `write_model_folder`. The live network is left alone.
+
+    Args:
+        campaign: whose.
+        target: the folder.
+        number: of the version.
+        of: key of the campaign's target that it segments; "" for the first.
 
     Raises:
         UnknownVersion: there is none of this number.
     """
-    version = campaign.registry.version(number)
-    delta = campaign.registry.delta_tensors(number)
-    confirmed = len(campaign.store.confirmed())
+    line = campaign.line(of)
+    version, delta = line.registry.version(number), line.registry.delta_tensors(number)
+    confirmed = line.cases_in()
     return write_model_folder(campaign.model, delta, version, target, campaign.config.name, confirmed)
 
 

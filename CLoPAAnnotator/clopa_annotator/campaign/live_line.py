@@ -91,6 +91,17 @@ class LiveLine:
             self.bring_in()
         return self.strategy.start_online(self._campaign.model)
 
+    @property
+    def model(self) -> LoadedModel:
+        """The live network, whosever weights are in it."""
+        return self._campaign.model
+
+    def live_version(self) -> int:
+        """The version that this line's next prediction uses, brought in if need be; negative while learned
+        between clicks and not registered."""
+        self.bring_in()
+        return self._campaign.model.version
+
     def bring_in(self) -> None:
         """Put this line's weights into the live network, unless they are there: the version in use, with
         what was learned between clicks since."""

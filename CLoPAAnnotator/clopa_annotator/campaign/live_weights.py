@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clopa_annotator.campaign.prediction import LineVersion
 from clopa_annotator.errors import UnknownVersion
-from clopa_annotator.swap import apply_version
+from clopa_annotator.swap import apply_version, ready_delta
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,8 @@ class VersionedWeights:
             raise UnknownVersion("Weights that were learned between clicks have no version to return to.")
         name = (line, version)
         if name not in self._deltas:
-            self._deltas[name] = self._read(line, version)
+            read = self._read(line, version)
+            self._deltas[name] = ready_delta(self._model.network, self._model.base, read)
         self._deltas.move_to_end(name)
         self._drop_oldest()
         return self._deltas[name]

@@ -25,6 +25,7 @@ from clopa_annotator.commands.options import (
     Seed,
     Strategy,
     StreamClicks,
+    TargetLabels,
     Test,
     TestLimit,
     Tolerance,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
+    from clopa_annotator.experiments.target_labels import TargetLabel
 
 SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -88,40 +90,57 @@ def create(
     strategy: CampaignStrategy = None,
     schedule: Schedule = CAMPAIGN_SCHEDULE,
     seed: Seed = 0,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
+    ] = None,
 ) -> None:
     """Make an empty campaign folder."""
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
     from clopa_annotator.config import CampaignConfig, default_strategy
+    from clopa_annotator.types import Targets
 
+    targets = Targets.named(target) if target else ONE_TARGET
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
-    with Campaign.create(folder, config):
+    with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
+        if target:
+            console.print(f"Targets: {targets.in_words}.", markup=False)
 
 
 def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
-    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 12,
-    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 8,
+    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 6,
+    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 6,
     clicks: Clicks = 6,
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
-    from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
+    """Run a campaign with two targets on generated volumes, minutes on two CPU cores; replaces a demo only."""
+    from clopa_annotator.datasets.structures import (
+        StructureSpec,
+        structure_files,
+        structure_names,
+        write_structure_dataset,
+    )
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
+    from clopa_annotator.experiments.target_labels import TargetLabel
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
     folder.begin(True, "dataset")
-    remark(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
-    with folder.making(*(f"dataset/{name}" for name in phantom_files(cases + test_cases))):
-        dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
-    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed)
+    total = cases + test_cases
+    remark(f"Generating {total} volumes with two targets that the base model does not know ...")
+    with folder.making(*(f"dataset/{name}" for name in structure_files(total))):
+        spec = StructureSpec(kinds=2)
+        dataset = write_structure_dataset(out / "dataset", total, spec, seed)
+    targets = tuple(TargetLabel(name, value) for value, name in structure_names(2).items())
+    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed, targets=targets)
     settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
     _simulate(plan, settings, folder, json)
 
@@ -142,6 +161,7 @@ def simulate(
     limit: Limit = None,
     test_limit: TestLimit = None,
     label: Label = None,
+    target: TargetLabels = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
@@ -154,7 +174,10 @@ def simulate(
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
     volumes = str(out / "volumes")
-    plan = StreamPlan(str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed)
+    plan = StreamPlan(
+        str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed,
+        targets=_targets(target, label),
+    )  # fmt: skip
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
@@ -169,13 +192,23 @@ def simulate(
         _simulate(plan, settings, folder, json)
 
 
+def _targets(target: list[str] | None, label: int | None) -> tuple[TargetLabel, ...]:
+    """What ``--target`` says; raises `ConfigError` beside ``--label``."""
+    from clopa_annotator.errors import ConfigError
+    from clopa_annotator.experiments.target_labels import parse_targets
+
+    if target and label is not None:
+        raise ConfigError("--label chooses one target without a name; leave it out beside --target.")
+    return parse_targets(target or ())
+
+
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
     """One campaign in a folder that is free for it."""
     from clopa_annotator.experiments.simulation import run_simulation
 
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
-        summary = run_simulation(stream, held_out, settings, folder, steps)
+        summary = run_simulation(stream, held_out, settings, folder, steps, targets=plan.targets)
     _show(summary, folder.out, json)
 
 
@@ -202,7 +235,7 @@ def _permute(
         folders = run_units(
             units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
         )
-    compare(folders, out, json)
+    compare(folders, out, json=json)
 
 
 def evaluate(
@@ -218,6 +251,7 @@ def evaluate(
     cluster: Cluster = False,
     limit: Limit = None,
     label: Label = None,
+    target: TargetLabels = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
@@ -241,6 +275,7 @@ def evaluate(
         tolerance_mm=tolerance_mm,
         device=device,
         overwrite=overwrite,
+        targets=_targets(target, label),
     )
     with Steps(quiet=json) as steps:
         summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
@@ -250,14 +285,18 @@ def evaluate(
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Results of simulate or evaluate.")],
     out: Out,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="NAME", help="Only this target of runs with several."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rank runs by significance; write tables and the trajectory figure."""
     from clopa_annotator.evaluation.compare import compare_runs, result_files
     from clopa_annotator.experiments.run_folder import RunFolder
 
-    with RunFolder(out, "compare").making(*result_files(len(runs))):
-        comparison = compare_runs(runs, out)
+    with RunFolder(out, "compare").making(*result_files(runs)):
+        comparison = compare_runs(runs, out, target)
     if json:
         print_json(comparison.to_dict())
         return
@@ -269,8 +308,12 @@ def _show(summary: dict[str, object], out: Path, json: bool) -> None:
     if json:
         print_json(summary)
         return
-    for title, key, columns in SHOWN:
-        rows = summary.get(key)
-        if isinstance(rows, list) and rows:
-            print_table(title, list(columns.values()), ([row[name] for name in columns] for row in rows))
+    targets = summary.get("targets")
+    parts = targets if isinstance(targets, dict) else {"": summary}
+    for target, part in parts.items():
+        for title, key, columns in SHOWN:
+            rows = part.get(key)
+            if isinstance(rows, list) and rows:
+                cells = ([row[name] for name in columns] for row in rows)
+                print_table(f"{target}: {title}" if target else title, list(columns.values()), cells)
     console.print(f"Report: {out / 'report.html'}", markup=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.options import TargetName
 from clopa_annotator.commands.output import Steps, console, print_json, print_table
 from clopa_annotator.types import CaseState
 from clopa_annotator.types.exports import CASE_FORMATS
@@ -106,16 +107,16 @@ def rebuild(folder: Folder, json: Json = False) -> None:
         console.print(f"left out: {reason}", markup=False)
 
 
-def _registry(folder: Path) -> WeightsRegistry:
-    from clopa_annotator.campaign.composition import WEIGHTS
-    from clopa_annotator.registry.weights_registry import WeightsRegistry
+def _registry(folder: Path, target: str | None) -> WeightsRegistry:
+    """The versions of a target, by its name; raises `ConfigError` if the campaign has none of it."""
+    from clopa_annotator.campaign.composition import registry_of
 
-    return WeightsRegistry(folder / WEIGHTS)
+    return registry_of(folder, target)
 
 
-def list_versions(folder: Folder, json: Json = False) -> None:
+def list_versions(folder: Folder, target: TargetName = None, json: Json = False) -> None:
     """List the weights versions with the gate's numbers."""
-    registry = _registry(folder)
+    registry = _registry(folder, target)
     current = registry.current().number
     versions = registry.versions()
     if json:
@@ -139,9 +140,9 @@ def list_versions(folder: Folder, json: Json = False) -> None:
     print_table(f"Weights versions ({versions[0].licence})", columns, rows)
 
 
-def show(folder: Folder, version: Number, json: Json = False) -> None:
+def show(folder: Folder, version: Number, target: TargetName = None, json: Json = False) -> None:
     """Show one weights version with its lineage and the gate's decision."""
-    found = asdict(_registry(folder).version(version))
+    found = asdict(_registry(folder, target).version(version))
     if json:
         print_json(found)
         return
@@ -149,14 +150,15 @@ def show(folder: Folder, version: Number, json: Json = False) -> None:
         console.print(f"{name:16} {value}", markup=False)
 
 
-def rollback(folder: Folder, version: Number) -> None:
+def rollback(folder: Folder, version: Number, target: TargetName = None) -> None:
     """Make an earlier version the one in use; nothing is deleted."""
     from clopa_annotator.cache.campaign_store import CampaignStore
 
     # Holding the writer's lock keeps a running engine from having its weights changed under it.
     with CampaignStore.open(folder, writer=True):
-        restored = _registry(folder).rollback(version, by=getpass.getuser())
-    console.print(f"Version {restored.number} is in use.")
+        restored = _registry(folder, target).rollback(version, by=getpass.getuser())
+    of_target = f" of {target}" if target else ""
+    console.print(f"Version {restored.number}{of_target} is in use.", markup=False)
 
 
 def save(
@@ -167,9 +169,10 @@ def save(
     version: Annotated[
         int | None, typer.Option("--version", help="Number of the weights version; default: the one in use.")
     ] = None,
+    target: TargetName = None,
 ) -> None:
     """Write a version as a model folder that nnInteractive loads, with a model card; or only its delta."""
-    registry = _registry(folder)
+    registry = _registry(folder, target)
     number = registry.current().number if version is None else version
     if out.suffix == ".safetensors":
         _save_delta(registry, number, out)
@@ -178,7 +181,7 @@ def save(
     from clopa_annotator.campaign.exporting import export_model
 
     with Campaign.open(folder, device="cpu", writer=False) as campaign:
-        export_model(campaign, out, number)
+        export_model(campaign, out, number, campaign.targets.by_name(target).key if target else "")
     what = ", the untouched base," if number == 0 else ""
     console.print(f"Version {number}{what} is in {out}.", markup=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, nauc
@@ -36,6 +36,7 @@ class EpisodeSummary:
         verdict: how its probation ended, in words; empty if it did not.
         taken_back_at: confirmed cases when the version was taken back; None if it was not.
         returned_to: the version that came into use instead.
+        target: name of the target where a run has several; else empty.
     """
 
     version: int | None
@@ -54,6 +55,7 @@ class EpisodeSummary:
     verdict: str = ""
     taken_back_at: int | None = None
     returned_to: int | None = None
+    target: str = ""
 
 
 def episode_summary(
@@ -122,8 +124,26 @@ class StreamSummary:
 
 
 @dataclass(frozen=True)
+class TargetSummary:
+    """What a run says about one of its targets.
+
+    Attributes:
+        episodes: in order; those of all targets where they learn together.
+        test: one row per weights version of this target, the base first.
+        stream: about its confirmed masks.
+    """
+
+    episodes: tuple[EpisodeSummary, ...] = ()
+    test: tuple[TestSummary, ...] = ()
+    stream: StreamSummary = StreamSummary()
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """``summary.json``: what was run, and what came of it.
+
+    A run with targets says everything per target: ``episodes`` and ``test`` are empty then, because versions
+    count per target, and ``stream`` is about all masks.
 
     Attributes:
         strategy: name of the strategy.
@@ -143,6 +163,7 @@ class RunSummary:
         licence: first line of the base model's licence.
         variant: what sets this run apart from others of its strategy; empty for nothing.
         permutation: order of the stream; 0 is that of the draw.
+        targets: by the target's name, in order; empty unless the run was given targets.
     """
 
     strategy: str
@@ -162,6 +183,14 @@ class RunSummary:
     licence: str = ""
     variant: str = ""
     permutation: int = 0
+    targets: Mapping[str, TargetSummary] = field(default_factory=dict)
+
+    def of(self, target: str) -> RunSummary:
+        """The run as if it had this target alone; itself where it was given none."""
+        if not self.targets:
+            return self
+        only = self.targets[target]
+        return replace(self, episodes=only.episodes, test=only.test, stream=only.stream, targets={})
 
 
 @dataclass(frozen=True)
@@ -181,6 +210,7 @@ class CaseRow:
         nsd_first_shown: NSD of the first proposal.
         nsd_confirmed: NSD of the last proposal.
         seconds: time of all predictions.
+        target: name of the target where a run has several; else empty.
     """
 
     part: Part
@@ -195,6 +225,7 @@ class CaseRow:
     nsd_first_shown: float
     nsd_confirmed: float
     seconds: float
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +241,7 @@ class ClickRow:
         nsd: of the proposal.
         seconds: that the prediction took; 0 where nothing was left to correct and the value is repeated.
         part: as in `CaseRow`.
+        target: as in `CaseRow`.
     """
 
     case: str
@@ -220,6 +252,7 @@ class ClickRow:
     nsd: float
     seconds: float
     part: Part = "test"
+    target: str = ""
 
 
 def case_row(curve: CaseCurve, part: Part, order: int) -> CaseRow:
@@ -237,6 +270,7 @@ def case_row(curve: CaseCurve, part: Part, order: int) -> CaseRow:
         nsd_first_shown=curve.nsd[0],
         nsd_confirmed=curve.nsd[-1],
         seconds=sum(curve.seconds),
+        target=curve.target,
     )
 
 
@@ -244,7 +278,7 @@ def click_rows(curve: CaseCurve, part: Part) -> tuple[ClickRow, ...]:
     """The rows of ``clicks.csv`` about one curve, padding included."""
     points = enumerate(zip(curve.dice, curve.nsd, curve.seconds, strict=True))
     return tuple(
-        ClickRow(curve.case_id, curve.run, curve.version, click, dice, nsd, seconds, part)
+        ClickRow(curve.case_id, curve.run, curve.version, click, dice, nsd, seconds, part, curve.target)
         for click, (dice, nsd, seconds) in points
     )
 
@@ -254,10 +288,10 @@ def curves_from_clicks(rows: Iterable[ClickRow], part: Part = "test") -> tuple[C
 
     ``used`` is the last click that took time, which is exact for real predictions.
     """
-    groups: dict[tuple[str, int, int], list[ClickRow]] = defaultdict(list)
+    groups: dict[tuple[str, str, int, int], list[ClickRow]] = defaultdict(list)
     for row in rows:
         if row.part == part:
-            groups[row.case, row.run, row.version].append(row)
+            groups[row.target, row.case, row.run, row.version].append(row)
     return tuple(_curve(sorted(group, key=lambda row: row.click)) for group in groups.values())
 
 
@@ -270,6 +304,7 @@ def _curve(rows: list[ClickRow]) -> CaseCurve:
         nsd=tuple(row.nsd for row in rows),
         seconds=tuple(row.seconds for row in rows),
         used=max((row.click for row in rows if row.seconds > 0), default=0),
+        target=rows[0].target,
     )
 
 

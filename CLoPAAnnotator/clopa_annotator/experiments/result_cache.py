@@ -78,7 +78,8 @@ class ResultCache:
 
 def case_id_of(case: LabelledCase) -> str:
     """A hash of a case's files and of which label is its target."""
-    digest = hashlib.sha256(str(case.label).encode())
+    target = f"{case.label} beside {case.others}" if case.others else str(case.label)
+    digest = hashlib.sha256(target.encode())
     for path in (case.image_path, case.label_path):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return f"{case.case_id} {digest.hexdigest()}"
