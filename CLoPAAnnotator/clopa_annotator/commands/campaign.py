@@ -119,7 +119,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a campaign with two targets on generated volumes, minutes on two CPU cores; replaces a demo only."""
+    """Run a campaign with two targets on generated volumes, minutes on two cores; replaces a demo only."""
     from clopa_annotator.datasets.structures import (
         StructureSpec,
         structure_files,

@@ -92,7 +92,7 @@ def check_labels(cases: Iterable[LabelledCase], targets: Sequence[TargetLabel]) 
         return ()
     which = ", ".join(_in_words(value, there, total) for value in left[:10])
     verb = "belongs" if len(left) == 1 else "belong"
-    return (f"In the label files {which} {verb} to no target and stays background.",)
+    return (f"In the label files {which} {verb} to no target: background.",)
 
 
 def _in_words(value: int, there: Counter[int], total: int) -> str:
