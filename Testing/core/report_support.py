@@ -9,15 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from clopa_annotator.evaluation import pictures, tables
+from clopa_annotator.evaluation.case_rows import case_row, click_rows
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
-from clopa_annotator.evaluation.rows import (
-    EpisodeSummary,
-    RunSummary,
-    TargetSummary,
-    case_row,
-    click_rows,
-    summarise_stream,
-)
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary, TargetSummary, summarise_stream
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image
 

@@ -12,16 +12,12 @@ import pytest
 
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.evaluation import pictures, tables
+from clopa_annotator.evaluation.case_rows import CaseRow, ClickRow, case_row, click_rows, curves_from_clicks
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
 from clopa_annotator.evaluation.rows import (
-    CaseRow,
-    ClickRow,
     EpisodeSummary,
     RunSummary,
     TargetSummary,
-    case_row,
-    click_rows,
-    curves_from_clicks,
     episode_summary,
     summarise_stream,
 )
