@@ -50,6 +50,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
+        self._isBuilt = False  # Slicer goes on to enter, exit and clean up a panel whose setup failed
 
     def setup(self) -> None:
         """Build the panel."""
@@ -59,6 +60,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
         from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
+        from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
@@ -69,6 +71,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.workspace = self.logic.makeWorkspace()
         settings = Settings(slicer.app.userSettings(), Path.home() / ".clopa-annotator")
         self.campaignPanel = CampaignPanel(self.ui, self.workspace, settings)
+        self.targetsForm = TargetsForm(self.ui, self.workspace)
         self.casesPanel = CasesPanel(self.ui, self.workspace)
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)
@@ -77,14 +80,17 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneLoaded)
+        self._isBuilt = True
 
     def enter(self) -> None:
         """The module is shown."""
-        self.annotatePanel.enter()
+        if self._isBuilt:
+            self.annotatePanel.enter()
 
     def exit(self) -> None:
         """Another module is shown."""
-        self.annotatePanel.exit()
+        if self._isBuilt:
+            self.annotatePanel.exit()
 
     def onReload(self) -> None:
         """Take in the library's changed files too, and listen: Slicer does not enter a reloaded module."""
@@ -95,11 +101,13 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The module goes away."""
+        self.removeObservers()
+        if not self._isBuilt:
+            return
         self.annotatePanel.exit()
         self.annotatePanel.surface.close()
         self.workspace.closeCase()
         self.campaignPanel.close()
-        self.removeObservers()
 
     def _onSceneStartsClosing(self, _caller, _event) -> None:
         self.workspace.session.drafts.save()

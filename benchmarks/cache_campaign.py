@@ -1,6 +1,9 @@
 """How long a campaign with 10,000 cases takes to open and to list, and to make its index again.
 
-    python benchmarks/cache_campaign.py [--cases 10000] [--folder DIR] [--json FILE]
+    python benchmarks/cache_campaign.py [--cases 10000] [--targets 1] [--folder DIR] [--json FILE]
+    python benchmarks/cache_campaign.py --cases 1000 --targets 20
+
+Of several targets every one is confirmed in every case, but for the last, of which there is a suggestion.
 
 The cases are tiny; what counts here is their number. They are made on the quick way, without flushing.
 """
@@ -22,9 +25,15 @@ from pathlib import Path
 
 import numpy as np
 
-from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, Disk, rebuild_index
+from clopa_annotator.cache.campaign_store import (
+    CampaignManifest,
+    CampaignStore,
+    CaseDraft,
+    Disk,
+    rebuild_index,
+)
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import Confirmation, Image
+from clopa_annotator.types import Confirmation, Image, Imported, Slot, Targets
 
 SHAPE = (4, 4, 4)
 ASK_A_NEW_PROCESS = """
@@ -43,17 +52,26 @@ class HastyDisk(Disk):
         """Trust the operating system."""
 
 
-def fill(folder: Path, cases: int) -> float:
+def fill(folder: Path, cases: int, targets: int) -> float:
     """Make the campaign; returns the seconds per case."""
     started = time.perf_counter()
-    with CampaignStore.create(folder, CampaignManifest("benchmark", cases), HastyDisk()) as store:
+    named = Targets.named([f"structure {number}" for number in range(targets)])
+    manifest = CampaignManifest("benchmark", cases, targets=named)
+    with CampaignStore.create(folder, manifest, HastyDisk()) as store:
         for number in range(cases):
             case_id = f"patient {number:05d}"
             voxels = np.full(SHAPE, number, np.int32)
             store.add_case(case_id, Image(voxels, Geometry(SHAPE)), source=f"/data/{case_id}.nii.gz")
-            store.confirm(
-                Confirmation(case_id, case_id, (voxels % 2).astype(np.uint8), annotator="benchmark")
-            )
+            for place, target in enumerate(named):
+                mask = np.zeros(SHAPE, np.uint8)
+                mask.ravel()[place] = 1
+                slot = Slot(target.key)
+                if place and place == targets - 1:
+                    given = Imported(f"{case_id} {place}", "x.nii.gz", "labelmap", "0" * 64, "1")
+                    store.save_draft(CaseDraft(case_id, mask, imported=given, slot=slot))
+                else:
+                    sent = Confirmation(f"{case_id} {place}", case_id, mask, annotator="benchmark", slot=slot)
+                    store.confirm(sent)
     return (time.perf_counter() - started) / cases
 
 
@@ -74,13 +92,16 @@ def new_process_s(folder: Path) -> float:
     return float(answer.stdout.split()[0])
 
 
-def measure(folder: Path, cases: int) -> dict[str, object]:
+def measure(folder: Path, cases: int, targets: int) -> dict[str, object]:
     """Times in seconds, sizes in MB."""
-    per_case = fill(folder, cases)
+    per_case = fill(folder, cases, targets)
     with CampaignStore.open(folder, writer=True) as store:
         values: dict[str, object] = {
             "cases": cases,
+            "targets": targets,
+            "first_list_s": median_s(store.cases, 1),
             "list_s": median_s(store.cases),
+            "one_case_s": median_s(lambda: store.case("patient 00000")),
             "confirmed_s": median_s(store.confirmed),
         }
     return values | {
@@ -97,11 +118,12 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--targets", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        values = measure(Path(folder) / "campaign", given.cases)
+        values = measure(Path(folder) / "campaign", given.cases, given.targets)
     values |= {"machine": platform.platform(), "date": datetime.now(timezone.utc).date().isoformat()}
     print(json.dumps(values, indent=1))
     if given.json:

@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -115,7 +116,8 @@ class SlicerRun:
         with (self._folder / "slicer.txt").open("wb") as own:
             process = subprocess.Popen(
                 [*self._command, *arguments], cwd=REPOSITORY, env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL, stdout=own, stderr=subprocess.STDOUT)  # fmt: skip
+                stdin=subprocess.DEVNULL, stdout=own, stderr=subprocess.STDOUT,
+                start_new_session=os.name != "nt")  # fmt: skip
             code = self._follow(process, log)
         if result.is_file():
             return int(result.read_text(encoding="utf-8"))
@@ -130,13 +132,9 @@ class SlicerRun:
             while process.poll() is None and time.monotonic() < end:
                 time.sleep(0.2)
                 self._show(log)
-            if process.poll() is None:
-                process.terminate()
-                return 124
-            return process.wait()
+            return 124 if process.poll() is None else process.returncode
         finally:
-            if process.poll() is None:
-                process.kill()
+            end_with_children(process)
             self._show(log)
 
     def _show(self, log: Path) -> None:
@@ -146,6 +144,33 @@ class SlicerRun:
         self._shown += len(new)
         sys.stdout.write(new.decode("utf-8", "replace"))
         sys.stdout.flush()
+
+
+def end_with_children(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
+    """End a process and everything that it started: a launcher's Slicer, and that one's engines."""
+    if os.name == "nt":
+        if process.poll() is None:
+            subprocess.run(
+                ["taskkill", "/T", "/F", "/PID", str(process.pid)], check=False, capture_output=True
+            )
+        process.wait()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        end = time.monotonic() + patience_s
+        while group_lives(process) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def group_lives(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anything of a process group is left."""
+    process.poll()  # else its own leftover would count
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def packages(folder: Path | None, run: SlicerRun) -> Path:

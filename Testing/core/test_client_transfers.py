@@ -15,6 +15,7 @@ from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.datasets.volumes import write_volume
 from clopa_annotator.errors import ConfigError, InputError, NotPermitted
 from clopa_annotator.session.model import load_model
+from clopa_annotator.types import Targets
 from clopa_annotator.types.exports import ExportOrder
 from clopa_annotator.types.imports import ImportOrder
 
@@ -184,11 +185,7 @@ def test_a_cancelled_import_stops_before_its_next_label_and_keeps_what_came(make
 
 
 def test_a_target_of_another_name_is_refused_before_anything_is_read(make_client, running, tmp_path):
-    running.engine.campaign.store.update_manifest(
-        type(running.engine.campaign.store.manifest)(
-            **{**vars(running.engine.campaign.store.manifest), "label": "lesion"}
-        )
-    )
+    running.engine.campaign.store.set_targets(Targets.named(["lesion"]))
     client = make_client()
     with pytest.raises(ConfigError, match="called 'lesion'"):
         answer(client, client.import_labels(ImportOrder(tmp_path, target="liver=1")))

@@ -23,6 +23,7 @@ from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
 from clopa_annotator.types.imports import ImportOrder
+from clopa_annotator.types.targets import FIRST
 
 
 @pytest.fixture
@@ -95,10 +96,10 @@ def test_another_patient_or_frame_is_refused_and_not_named(store, dicom, tmp_pat
 
 def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
     class Full(StoreReceiver):
-        def keep(self, case_id, mask, imported, confirmed):
+        def keep(self, case_id, mask, imported, confirmed, slot=FIRST):
             if case_id == "case 2":
                 raise StorageFull("No room.")
-            super().keep(case_id, mask, imported, confirmed)
+            super().keep(case_id, mask, imported, confirmed, slot)
 
     order = ImportOrder(labels, target="2")
     with pytest.raises(StorageFull):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,23 @@ def test_a_slicer_that_ends_before_the_job_is_a_failure_with_its_last_words(tmp_
 def test_a_slicer_that_hangs_is_ended(tmp_path: Path) -> None:
     done = run("--timeout", "1", code="import time; time.sleep(50)", folder=tmp_path)
     assert done.returncode == 124 and "its time was up" in done.stderr
+
+
+STARTS_ANOTHER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
+open({path!r}, "w").write(str(child.pid))
+time.sleep(50)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for a process by its number as POSIX does")
+def test_what_a_slicer_that_hangs_had_started_is_ended_too(tmp_path: Path) -> None:
+    noted = tmp_path / "child.txt"
+    done = run("--timeout", "3", code=STARTS_ANOTHER.format(path=str(noted)), folder=tmp_path)
+    assert done.returncode == 124, done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(noted.read_text(encoding="utf-8")), 0)
 
 
 @pytest.mark.parametrize(

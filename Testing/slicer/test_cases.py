@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import MODULE
 from driving import Driver, a_ball
 
 CENTRE = (15, 20, 25)
@@ -95,10 +96,10 @@ def test_a_draft_is_saved_within_a_second_of_the_last_change(driver, folder):
 
 def test_skip_flag_reopen_and_withdraw_need_a_reason_and_show_it(driver, folder):
     open_folder(driver, folder)
-    driver.widget.annotatePanel.askForText = lambda *_args: ""
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: ""
     driver.ui.skipButton.click()
     assert driver.client.campaign.case("case 0").row.state.value == "in progress"
-    driver.widget.annotatePanel.askForText = lambda *_args: "too noisy"
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: "too noisy"
     driver.ui.skipButton.click()
     driver.until(lambda: driver.session.caseId == "case 1" and driver.session.isOpen, "the next case")
     driver.until(lambda: states(driver)[0] == "skipped", "the list")
@@ -143,6 +144,34 @@ def test_saving_and_reloading_the_scene_restores_everything(driver, folder, tmp_
     driver.click(driver.workspace.case.grid.worldOf(np.array([[15, 5, 5]], float))[0])
     driver.settle()
     assert len(driver.session.prompts) == 2
+
+
+@pytest.mark.parametrize("isConfirmed", [True, False])
+def test_after_the_scene_was_closed_the_panel_says_what_became_of_the_case(driver, folder, isConfirmed):
+    import slicer
+
+    open_folder(driver, folder)
+    click_centre(driver)
+    if isConfirmed:
+        driver.ui.confirmButton.click()
+        driver.until(lambda: driver.session.isConfirmed, "the confirmation")
+    slicer.mrmlScene.Clear(False)
+    driver.host.spin(0.1)
+    said = "case 0 is confirmed" if isConfirmed else "Unfinished work is kept: choose case 0"
+    assert said in driver.ui.statusLabel.text
+
+
+def test_a_panel_that_could_not_be_built_is_entered_left_and_cleaned_up_without_a_second_error(
+    host, home, monkeypatch
+):
+    module = host.loadModule(MODULE)
+    monkeypatch.setattr(module.CLoPAAnnotatorWidget, "resourcePath", lambda *_: "/no/such/panel.ui")
+    widget = module.CLoPAAnnotatorWidget(host.mainWindow)
+    with pytest.raises(Exception, match=r"panel\.ui"):
+        widget.setup()
+    widget.enter()
+    widget.exit()
+    widget.cleanup()
 
 
 def test_closing_the_scene_in_the_middle_of_an_answer_is_harmless(driver, folder):

@@ -76,7 +76,7 @@ class Story:
         self.driver.until(condition, what, PATIENCE_S)
 
     def settle(self):
-        self.wait(lambda: not self.session.isBusy and not self.session._waiting, "the answer")
+        self.wait(lambda: self.session.isSettled, "the answer")
 
     def pause(self, most_s):
         self.driver.host.spin(self.random.uniform(0, most_s))

@@ -33,10 +33,10 @@ if [ -z "$display" ]; then
   server=$!
   read -r number < "$fifo"; rm -f "$fifo"; display=:$number
 fi
-code=0
+code=0 # --foreground: in the caller's process group, which is how test_in_slicer.py ends everything
 # shellcheck disable=SC2086
 chroot "$R" /usr/bin/env -i HOME="$home" USER=root DISPLAY="$display" PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
   XDG_RUNTIME_DIR="$home" LIBGL_ALWAYS_SOFTWARE=1 QT_QPA_PLATFORM=xcb NO_AT_BRIDGE=1 SLICER_HOME="$B" \
   QT_PLUGIN_PATH="$B/bin:$W/b/CTK/bin" ${SLICERAPP_ENV:-} \
-  /usr/bin/timeout -k 10 "${SLICERAPP_TIMEOUT:-600}" bash -c 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"' - "$PWD" "${SLICERAPP_EXEC:-$B/bin/SlicerApp-real}" "$@" || code=$?
+  /usr/bin/timeout --foreground -k 10 "${SLICERAPP_TIMEOUT:-600}" bash -c 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"' - "$PWD" "${SLICERAPP_EXEC:-$B/bin/SlicerApp-real}" "$@" || code=$?
 exit "$code"

@@ -121,10 +121,24 @@ CACHE = (
         ("test_a_decision_or_draft_that_the_disk_did_not_keep_is_an_error",),
     ),
     Mutant(
+        "the folders of a target are not flushed",
+        "Layout.make_slot_folders",
+        "self.disk.sync_folder(folder)",
+        "pass",
+        ("test_a_mask_of_another_target_is_on_the_disk_with_its_folders",),
+    ),
+    Mutant(
+        "a folder that a killed writer made is taken to be flushed",
+        "Layout.make_slot_folders",
+        "known = inside in self._flushed",
+        "known = True",
+        ("test_a_folder_that_a_killed_writer_made_is_flushed_by_the_next",),
+    ),
+    Mutant(
         "drafts are not flushed",
         "save",
-        "layout.publish_document(draft_path(draft.case_id), seal(values), overwrite=True)",
-        "layout.path(draft_path(draft.case_id)).write_bytes(seal(values))",
+        "layout.publish_document(draft_path(draft.case_id, draft.slot), seal(values), overwrite=True)",
+        "layout.path(draft_path(draft.case_id, draft.slot)).write_bytes(seal(values))",
         ("test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn",),
     ),
     Mutant(

@@ -15,13 +15,15 @@ from clopa_annotator.types import CaseState
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
+from CLoPAAnnotatorLib.panels.Questions import askForSlot, askForText
 from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
-Line = tuple[tuple[str, str, str, str], str, bool]
+Line = tuple[tuple[str, str, str, str, str], str, bool]
 """Texts, colour of the state, and whether the case is open."""
+SERIES, TARGETS = 3, 4
 FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
 WORDS = {
     CaseState.TODO: "to do",
@@ -32,28 +34,24 @@ WORDS = {
 }
 
 
-def askForText(parent: Any, title: str, question: str) -> str:
-    """A line from the user; empty if the question was dismissed."""
-    dialog = qt.QInputDialog(parent)
-    dialog.setWindowTitle(title)
-    dialog.setLabelText(question)
-    return str(dialog.textValue()).strip() if dialog.exec_() else ""
-
-
 class CasesPanel:
     """Shows the cases and their states; opens, reopens, withdraws."""
 
     def __init__(self, ui: Any, workspace: Workspace) -> None:
         self.ui, self._workspace = ui, workspace
         self.askForText = askForText
+        self.askForSlot = lambda case, title, question: askForSlot(
+            ui.casesTable, workspace, case, title, question.format(case=case)
+        )
         self.askForFile = lambda: str(
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
         self._lines: list[Line] = []
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series")])
+        table.setColumnCount(5)
+        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series"), tr("Targets")])
+        table.horizontalHeader().moveSection(TARGETS, 2)  # beside the state
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(22)
@@ -161,7 +159,8 @@ class CasesPanel:
         for row in changed:
             self._fillRow(row, lines[row])
         self._lines = lines
-        table.setColumnHidden(3, not any(line[0][3] for line in lines))
+        for column in (SERIES, TARGETS):
+            table.setColumnHidden(column, not any(line[0][column] for line in lines))
         ids = [source.caseId for source in sources]
         if (selected or workspace.session.caseId) in ids:
             row = ids.index(selected or workspace.session.caseId)
@@ -172,6 +171,7 @@ class CasesPanel:
         if changed:
             table.resizeColumnToContents(0)
             table.resizeColumnToContents(1)
+            table.resizeColumnToContents(TARGETS)
         done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
@@ -185,13 +185,17 @@ class CasesPanel:
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
         words = tr(WORDS[state])
-        if known is not None and known.versions > 1:
+        several = not workspace.targets.isSingle
+        decided = f"{known.decided}/{len(known.slots)}" if several and known is not None else ""
+        if several and not decided:
+            decided = f"0/{len(workspace.targets.targets)}"
+        if known is not None and known.versions > 1 and not several:
             words += f" (v{known.versions})"
         note = known.note if known is not None else ""
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
         return (
-            (caseId, words, note, self.dicom.titleOf(source)),
+            (caseId, words, note, self.dicom.titleOf(source), decided),
             STATE_COLOURS[state.value],
             caseId == workspace.session.caseId,
         )
@@ -223,8 +227,10 @@ class CasesPanel:
         connected = workspace.isConnected
         state = workspace.cases.stateOf(case)
         self.ui.nextCaseButton.enabled = connected and bool(workspace.state.sources)
-        self.ui.reopenButton.enabled = connected and state in (CaseState.CONFIRMED, CaseState.SKIPPED)
-        self.ui.withdrawButton.enabled = connected and state is CaseState.CONFIRMED
+        row = workspace.cases.rows.get(case)
+        found = {state, *(slot.state for slot in (row.slots if row is not None else ()))}
+        self.ui.reopenButton.enabled = connected and bool(found & {CaseState.CONFIRMED, CaseState.SKIPPED})
+        self.ui.withdrawButton.enabled = connected and CaseState.CONFIRMED in found
 
     # -- acting --------------------------------------------------------------------------------------------
 
@@ -237,25 +243,33 @@ class CasesPanel:
     def _reopen(self) -> None:
         case = self._needSelection()
         workspace = self._workspace
+        slot = self.askForSlot(case, tr("Reopen"), tr("Which target of {case} shall be corrected?"))
+        if slot is None:
+            return
 
         def reopened(row: Any) -> None:
-            workspace.caseChanged(row)
+            workspace.view.caseChanged(row)
             if workspace.session.caseId == case:
-                workspace.session.decision.revoke()
-                workspace.showBusy()
+                workspace.session.slots.of(slot).decision.revoke()
+                workspace.session.select(slot)
+                workspace.view.showBusy()
             else:
-                workspace.attempt(lambda: workspace.openCase(case))
+                workspace.attempt(lambda: workspace.openCase(case, slot))
 
-        workspace.link.client.reopen(case).then(reopened, lambda e: workspace.say(str(e), "error"))
+        workspace.link.client.reopen(case, slot).then(reopened, lambda e: workspace.say(str(e), "error"))
 
     def _withdraw(self) -> None:
         case = self._needSelection()
-        question = tr("Why shall {case} not train any more?").format(case=case)
+        slot = self.askForSlot(case, tr("Withdraw"), tr("Which target of {case} shall not train any more?"))
+        if slot is None:
+            return
+        workspace = self._workspace
+        what = case if workspace.targets.isSingle else f"{case}, {workspace.targets.nameOf(slot)}"
+        question = tr("Why shall {case} not train any more?").format(case=what)
         reason = self.askForText(self.ui.casesTable, tr("Withdraw"), question)
         if reason:
-            workspace = self._workspace
-            workspace.link.client.withdraw(case, reason).then(
-                workspace.caseChanged, lambda e: workspace.say(str(e), "error")
+            workspace.link.client.withdraw(case, reason, slot).then(
+                workspace.view.caseChanged, lambda e: workspace.say(str(e), "error")
             )
 
     def _needSelection(self) -> str:

@@ -83,8 +83,9 @@ class CampaignStore(CaseChanges):
         added leaves every case open again. Masks that overlap already stay as they are.
 
         Raises:
-            ConfigError: the first target, or one with confirmed versions, decisions or drafts, is to be
-                removed; or several of a kind are to be one while there are several.
+            ConfigError: the first target is to be removed.
+            InputError: one with confirmed versions, decisions or drafts is to be removed; or several of a
+                kind are to be one while there are several.
         """
         with self._change("change the campaign's targets"):
             check_change(self._index, self._opened.drafts, self.targets, targets)

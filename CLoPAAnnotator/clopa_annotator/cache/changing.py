@@ -104,7 +104,7 @@ class CaseChanges(CampaignReader):
         meant = self._meant(slot)
         if len(self.targets) == 1 and meant.instance == 1:
             return f"the case {case_id!r}"
-        return f"{self.targets.called(meant)} in the case {case_id!r}"
+        return f"{self.targets.name_of(meant)} in the case {case_id!r}"
 
     # -- drafts --------------------------------------------------------------------------------------------
 

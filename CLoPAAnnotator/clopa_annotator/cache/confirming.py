@@ -120,7 +120,7 @@ def version_files(
 ) -> tuple[CaseRecord, dict[str, bytes]]:
     """The files of a version's folder, and the record with their hashes."""
     target = targets.by_key(record.slot.target)
-    segment = segment_of(target, targets.called(record.slot))
+    segment = segment_of(target, targets.name_of(record.slot))
     files = {
         names.MASK: encode_seg_nrrd(prepared.mask, prepared.geometry, segment),
         names.MASK_CHUNKS: encode_chunked(prepared.mask, binary=True),

@@ -136,7 +136,8 @@ def _writers_index(layout: Layout) -> Index:
             return index
         index.close()
     except BrokenIndex as error:
-        logger.warning("The index is made again: %s", error)
+        level = logging.INFO if kept_by_an_older_index(path) else logging.WARNING
+        logger.log(level, "The index is made again: %s", error)
     return renew_index(layout)[0]
 
 

@@ -27,7 +27,7 @@ from clopa_annotator.cache.summaries import (
     case_slots,
     version_from_row,
 )
-from clopa_annotator.errors import CorruptRecord, InputError, UnknownCase
+from clopa_annotator.errors import CorruptRecord, UnknownCase
 from clopa_annotator.geometry import BoundsKji, Geometry
 from clopa_annotator.types import CaseRef, Image, Mask, Slot, Target, Targets
 
@@ -98,20 +98,10 @@ class CampaignReader:
         return view
 
     def _meant(self, slot: Slot | None) -> Slot:
-        """A slot that the campaign can have.
-
-        Raises:
-            ConfigError: no such target.
-            InputError: a second one of a target that there is one of in an image.
-        """
+        """A slot that the campaign can have; raises `ConfigError`."""
         if slot is None:
             return Slot(self._key or "")
-        target = self.targets.by_key(slot.target)
-        if slot.instance > 1 and not target.instances:
-            raise InputError(
-                f"There is one {target.name} in an image of this campaign. Let the target have several "
-                "instances first."
-            )
+        self.targets.of(slot)
         return slot
 
     @property
@@ -148,6 +138,10 @@ class CampaignReader:
     def slot(self, case_id: str, slot: Slot | None = None) -> SlotSummary:
         """One target of a case, or one of several of a kind."""
         return self.case(case_id).slot(self._meant(slot))
+
+    def slots(self, case_id: str) -> tuple[SlotSummary, ...]:
+        """A case's targets in the campaign's order, several of a kind in theirs."""
+        return self.case(case_id).slots
 
     def _shown(self) -> tuple[Target, ...]:
         return tuple(self.targets) if self._key is None else (self.target,)

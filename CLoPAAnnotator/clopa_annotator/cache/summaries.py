@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from clopa_annotator.types import CaseRef, CaseState, Slot, Target
+from clopa_annotator.types import CaseRef, CaseState, Slot, Target, sum_of_states
 from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
 """Slots by target and instance; lists of many cases are made of few of them."""
+_STATES = {state.name: state for state in CaseState}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class CaseSummary:
     Attributes:
         case_id: name of the case.
         number: position in the list, counting from 1.
-        state: where it stands; of several targets see `summed_up`.
+        state: where it stands; of several targets see `sum_of_states`.
         versions: number of confirmed versions, withdrawn ones included.
         image_hash: its image.
         source: where the image came from.
@@ -122,7 +123,7 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         row: the row.
         draft: whether the draft is a suggestion; None if there is no draft.
     """
-    state = CaseState[row["state"]]
+    state = _STATES[row["state"]]
     if draft is not None and state is CaseState.TODO:
         state = CaseState.IN_PROGRESS
     return SlotSummary(
@@ -155,30 +156,22 @@ def case_slots(
         rows: the case's rows of the index's table of slots.
         drafts: whether each slot's draft is a suggestion; without those that have none.
     """
-    found = {slot_of(row["target"], row["instance"]): row for row in rows}
+    found = {(row["target"], row["instance"]): row for row in rows}
     shown: list[SlotSummary] = []
     for target in targets:
-        wanted = {1}
-        if target.instances:
-            begun = (s for s, row in found.items() if row["versions"] or row["marks"])
-            wanted |= {s.instance for s in (*begun, *drafts) if s.target == target.key}
-        for number in sorted(wanted):
-            slot = slot_of(target.key, number)
-            row, draft = found.get(slot), drafts.get(slot)
+        for number in _instances(target.key, found, drafts) if target.instances else (1,):
+            row, slot = found.get((target.key, number)), slot_of(target.key, number)
+            draft = drafts.get(slot) if drafts else None
             shown.append(_untouched(slot, draft) if row is None else slot_from_row(row, draft))
     return tuple(shown)
 
 
-def summed_up(slots: Sequence[SlotSummary]) -> CaseState:
-    """Where a case stands: decided if every slot is, and to be looked at again if any is."""
-    states = {slot.state for slot in slots}
-    if states == {CaseState.SKIPPED}:
-        return CaseState.SKIPPED
-    if states <= {CaseState.SKIPPED, CaseState.CONFIRMED}:
-        return CaseState.CONFIRMED
-    if CaseState.NEEDS_REVIEW in states:
-        return CaseState.NEEDS_REVIEW
-    return CaseState.TODO if states == {CaseState.TODO} else CaseState.IN_PROGRESS
+def _instances(
+    key: str, rows: Mapping[tuple[str, int], sqlite3.Row], drafts: Mapping[Slot, bool]
+) -> Sequence[int]:
+    """The first, and every one that was begun."""
+    begun = {number for (of, number), row in rows.items() if of == key and (row["versions"] or row["marks"])}
+    return sorted({1, *begun, *(slot.instance for slot in drafts if slot.target == key)})
 
 
 def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSummary:
@@ -200,10 +193,10 @@ def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSumma
         return summary
     return replace(
         summary,
-        state=summed_up(slots),
+        state=sum_of_states(s.state for s in slots),
         versions=sum(s.versions for s in slots),
         note=next((s.note for s in slots if s.note), ""),
-        sequence=max((s.sequence for s in slots if s.sequence is not None), default=None),
+        sequence=max((s.sequence for s in slots if s.sequence), default=None),
         has_draft=any(s.has_draft for s in slots),
     )
 

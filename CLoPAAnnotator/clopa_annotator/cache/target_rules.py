@@ -20,8 +20,9 @@ def check_change(index: Index, drafts: DraftList, before: Targets, after: Target
     """Refuse a change of the list of targets after which something would have no place.
 
     Raises:
-        ConfigError: the first target is gone, or one that has records or drafts; or several of a kind are to
-            be one while there are several.
+        ConfigError: the first target is gone.
+        InputError: one that has records or drafts is gone; or several of a kind are to be one while there
+            are several.
     """
     kept = {target.key: target for target in after}
     used = _used(index, drafts)
@@ -33,12 +34,12 @@ def check_change(index: Index, drafts: DraftList, before: Targets, after: Target
                 f"{target.name} is the campaign's first target and cannot be removed. Rename it instead."
             )
         if target.key not in kept and there:
-            raise ConfigError(
+            raise InputError(
                 f"{target.name} cannot be removed: the campaign keeps {_in_words(there)} of it. "
                 "Leave it in the list, or rename it."
             )
         if target.key in kept and not kept[target.key].instances and others:
-            raise ConfigError(
+            raise InputError(
                 f"{target.name} has to stay one of which there may be several: the campaign keeps "
                 f"{_in_words(others)} of further ones."
             )
@@ -68,13 +69,6 @@ def _in_words(used: list[_Used]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def exclude_each_other(targets: Targets, one: Slot, other: Slot) -> bool:
-    """Whether no voxel may belong to both: several of a kind, and targets that neither may overlap."""
-    if one.target == other.target:
-        return one.instance != other.instance
-    return not (targets.by_key(one.target).overlaps or targets.by_key(other.target).overlaps)
-
-
 def refuse_overlap(store: CampaignReader, case_id: str, slot: Slot, mask: Mask) -> None:
     """Make sure that a mask takes no voxel of a confirmed one that excludes it.
 
@@ -89,7 +83,7 @@ def refuse_overlap(store: CampaignReader, case_id: str, slot: Slot, mask: Mask) 
         other = version.ref.slot
         if other.target not in {t.key for t in store.targets}:
             continue
-        if exclude_each_other(store.targets, slot, other):
+        if store.targets.exclude(slot, other):
             try:
                 shared = int(np.count_nonzero(inside & store.read_mask_patch(version.ref, bounds)))
             except CorruptRecord as error:
@@ -97,7 +91,7 @@ def refuse_overlap(store: CampaignReader, case_id: str, slot: Slot, mask: Mask) 
                 logger.warning("Not compared with a mask that is damaged: %s", error)
                 continue
             if shared:
-                names = store.targets.called(slot), store.targets.called(other)
+                names = store.targets.name_of(slot), store.targets.name_of(other)
                 raise InputError(
                     f"The mask of {names[0]} takes {shared} voxels of {names[1]}, which is confirmed. Take "
                     f"them away, correct {names[1]} first, or let one of the two overlap others."

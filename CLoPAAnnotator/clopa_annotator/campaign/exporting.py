@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clopa_annotator import exporters
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.exporters import ExportReport, OnCase
+from clopa_annotator.exporters import ExportReport, ExportTargets, OnCase
 from clopa_annotator.models.packing import write_model_folder
 from clopa_annotator.types.exports import CASE_FORMATS, EXPORT_FORMATS
 
@@ -26,6 +26,7 @@ def export(
     cases: Sequence[str] | None = None,
     on_case: OnCase | None = None,
     stop: Callable[[], bool] | None = None,
+    targets: ExportTargets | None = None,
 ) -> ExportReport:
     """Write confirmed cases, the weights in use as a model, or every version's delta, into a new folder.
 
@@ -36,6 +37,7 @@ def export(
         cases: which cases; None for all that are confirmed.
         on_case: told (done, total) after each case.
         stop: asked before each case whether to stop.
+        targets: which targets of the cases; all if left out.
 
     Returns:
         Which cases were written, and why others were not.
@@ -46,7 +48,7 @@ def export(
         ExportStopped: it was stopped; nothing is left of it.
     """
     if format in CASE_FORMATS:
-        return exporters.export(campaign.store, format, target, cases, on_case, stop)
+        return exporters.export(campaign.store, format, target, cases, on_case, stop, targets)
     if format == WEIGHTS:
         _weights(campaign, target)
     elif format == MODEL:

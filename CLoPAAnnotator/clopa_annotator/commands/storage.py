@@ -11,10 +11,13 @@ import typer
 
 from clopa_annotator.commands.options import TargetName
 from clopa_annotator.commands.output import Steps, console, print_json, print_table
+from clopa_annotator.types import CaseState
 from clopa_annotator.types.exports import CASE_FORMATS
 
 if TYPE_CHECKING:
+    from clopa_annotator.cache.campaign_store import CaseSummary, SlotSummary
     from clopa_annotator.registry.weights_registry import WeightsRegistry
+    from clopa_annotator.types import Targets
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -42,14 +45,27 @@ def list_cases(folder: Folder, json: Json = False) -> None:
     from clopa_annotator.cache.campaign_store import CampaignStore
 
     with CampaignStore.open(folder) as store:
-        cases = store.cases()
+        cases, targets = store.cases(), store.targets
     if json:
-        print_json([asdict(case) for case in cases])
+        print_json([{**asdict(case), "decided": case.decided} for case in cases])
         return
-    rows = [
-        (c.number, c.case_id, c.state.value, c.versions, "yes" if c.has_draft else "", c.note) for c in cases
-    ]
-    print_table(f"{len(cases)} cases", ("", "case", "state", "versions", "draft", "note"), rows)
+    columns = ("", "case", "state", "done", "versions", "draft", "note")
+    print_table(f"{len(cases)} cases", columns, [_case_row(case) for case in cases])
+    if len(targets) > 1 or targets[0].instances:
+        rows = [_slot_row(case.case_id, targets, slot) for case in cases for slot in case.slots]
+        print_table("Targets", ("case", "target", "state", "versions", "draft", "note"), rows)
+
+
+def _case_row(case: CaseSummary) -> tuple[object, ...]:
+    done = f"{case.decided}/{len(case.slots)}"
+    draft = "yes" if case.has_draft else ""
+    return (case.number, case.case_id, case.state.value, done, case.versions, draft, case.note)
+
+
+def _slot_row(case_id: str, targets: Targets, slot: SlotSummary) -> tuple[object, ...]:
+    state = "not present" if slot.is_absent and slot.state is CaseState.CONFIRMED else slot.state.value
+    draft = "suggestion" if slot.is_suggestion else ("yes" if slot.has_draft else "")
+    return (case_id, targets.name_of(slot.slot), state, slot.versions, draft, slot.note)
 
 
 def verify(
@@ -197,20 +213,34 @@ def export(
     case: Annotated[
         list[str] | None, typer.Option("--case", help="Only this case; may be given several times.")
     ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; may be given several times.")
+    ] = None,
+    priority: Annotated[
+        str,
+        typer.Option(
+            "--priority", help="Targets, with commas: in label volumes the first has what masks share."
+        ),
+    ] = "",
+    instances: Annotated[
+        bool, typer.Option("--instances", help="In nifti, a value of its own for each of several of a kind.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the confirmed cases in another program's format."""
     from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.errors import ConfigError
-    from clopa_annotator.exporters import chosen_cases
+    from clopa_annotator.exporters import ExportTargets, chosen_cases
     from clopa_annotator.exporters import export as run_export
 
     if cases not in ("all", "accepted"):
         raise ConfigError(f"--cases is all or accepted, not {cases!r}.")
+    named = tuple(name.strip() for name in priority.split(",") if name.strip())
+    asked = ExportTargets(tuple(target or ()), named, instances)
     with CampaignStore.open(folder) as store, Steps(quiet=json) as steps:
-        chosen = case or chosen_cases(store, "all" if cases == "all" else "accepted")
-        steps.begin("Cases", len(store.confirmed()) if chosen is None else len(chosen))
-        report = run_export(store, format, out, chosen, lambda *_: steps.advance())
+        chosen = case or chosen_cases(store, "all" if cases == "all" else "accepted", asked)
+        steps.begin("Cases", len(store.cases()) if chosen is None else len(chosen))
+        report = run_export(store, format, out, chosen, lambda *_: steps.advance(), targets=asked)
     if json:
         print_json(asdict(report))
         return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignStore, VersionSummary
 from clopa_annotator.cache.format.names import MANIFEST
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
-from clopa_annotator.types import Image, Mask
+from clopa_annotator.types import CaseRef, Image, Mask, Targets
 
 FORMAT = "campaign"
 
@@ -18,35 +19,47 @@ def is_campaign(folder: Path) -> bool:
 
 
 def find(folder: Path) -> Found:
-    """The current version of every confirmed case."""
+    """The current versions of every confirmed case, each target a segment of its name."""
+    cases: dict[str, list[VersionSummary]] = {}
     with CampaignStore.open(folder) as store:
-        name = store.manifest.label
-        versions = store.confirmed_versions()
-    return Found(FORMAT, tuple(_label(folder, version, name) for version in versions))
+        targets = store.targets
+        for target in targets:
+            for version in store.confirmed_versions(target.key):
+                cases.setdefault(version.ref.case_id, []).append(version)
+    arrived = sorted(cases.values(), key=lambda versions: min(v.ref.sequence for v in versions))
+    return Found(FORMAT, tuple(_label(folder, versions, targets) for versions in arrived))
 
 
-def _label(folder: Path, version: VersionSummary, name: str) -> LabelFile:
-    ref = version.ref
+def _label(folder: Path, versions: list[VersionSummary], targets: Targets) -> LabelFile:
+    first = versions[0].ref
 
     def image() -> Image:
         with CampaignStore.open(folder) as store:
-            return store.read_image(ref.image_hash)
+            return store.read_image(first.image_hash)
 
-    def mask() -> Mask:
-        with CampaignStore.open(folder) as store:
-            return store.read_mask(ref)
+    def segment(ref: CaseRef) -> Segment:
+        def mask() -> Mask:
+            with CampaignStore.open(folder) as store:
+                return store.read_mask(ref)
+
+        return Segment(targets.name_of(ref.slot), 1 if len(targets) == 1 else None, mask)
+
+    segments = tuple(segment(version.ref) for version in versions)
 
     def read() -> Content:
         with CampaignStore.open(folder) as store:
-            return Content(store.geometry(ref.image_hash), (Segment(name, 1, mask),))
+            return Content(store.geometry(first.image_hash), segments)
 
+    def digest(wanted: tuple[str, ...]) -> str:
+        """The record's hash; of several records, over the lines ``<hash>  <segment>``."""
+        pairs = list(zip(versions, segments, strict=True))
+        some = [(v, s) for v, s in pairs if any(s.is_called(w) for w in wanted)] or pairs
+        if len(some) == 1:
+            return some[0][0].ref.record_hash
+        lines = "".join(f"{v.ref.record_hash}  {s.name}\n" for v, s in some)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    authors = list(dict.fromkeys(v.annotator for v in versions))
     return LabelFile(
-        ref.case_id,
-        folder / ref.folder,
-        FORMAT,
-        read,
-        lambda _: ref.record_hash,
-        image,
-        str(folder),
-        version.annotator,
+        first.case_id, folder / first.folder, FORMAT, read, digest, image, str(folder), ", ".join(authors)
     )

@@ -153,6 +153,8 @@ class FakeCampaign:
 
     def give_back(self, case_id: str, slot: Slot = FIRST) -> None:
         """End an annotator's hold on a target of a case; untouched, it is to do again."""
+        if slot.target not in {target.key for target in self.targets}:
+            return  # it was taken out meanwhile
         work = self.case(case_id).slot(slot)
         if work.state is CaseState.IN_PROGRESS and work.draft is None:
             work.state = CaseState.TODO

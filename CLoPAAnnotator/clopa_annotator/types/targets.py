@@ -225,15 +225,6 @@ class Targets(Sequence[Target]):
             (*self._all, replace(target, key=key_of(target.name, ("", *(t.key for t in self._all)))))
         )
 
-    def called(self, slot: Slot) -> str:
-        """What a slot's mask is called: the target's name, with its number from the second of a kind on.
-
-        Raises:
-            ConfigError: there is no such target.
-        """
-        name = self.by_key(slot.target).name
-        return name if slot.instance == 1 else f"{name} {slot.instance}"
-
     @property
     def is_plain(self) -> bool:
         """One target as campaigns of format version 1 have it: no code, alone of its kind."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import ConfigError, InputError, NotAnEngine, VersionMismatch
+from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -81,6 +83,35 @@ def slot_from_wire(row: Any) -> Slot:
     if not isinstance(row, Mapping) or not isinstance(row.get("target", ""), str):
         raise InputError("A target travels as its key and the number of the instance.")
     return Slot(row.get("target", ""), row.get("instance", 1))
+
+
+def others_to_wire(
+    others: Iterable[tuple[Slot, Mask]],
+) -> tuple[list[Row], dict[str, npt.NDArray[Any]]]:
+    """Other targets' masks, and their arrays: each cut to the box that holds it."""
+    rows, arrays = [], {}
+    for number, (slot, mask) in enumerate(others):
+        box = bounding_box(mask)
+        if box is not None:
+            rows.append({"slot": slot_to_wire(slot), "shape": list(mask.shape), "bounds_kji": box})
+            arrays[f"other{number}"] = mask[box_slices(box)]
+            rows[-1]["array"] = f"other{number}"
+    return rows, arrays
+
+
+def others_from_wire(rows: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Slot, Mask], ...]:
+    """The inverse of `others_to_wire`."""
+    return tuple(
+        (_answered_slot(row), _read({"row": row}, "row", lambda row: _whole(row, arrays)))
+        for row in rows or ()
+    )
+
+
+def _whole(row: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Mask:
+    whole = np.zeros(tuple(int(n) for n in row["shape"]), np.uint8)
+    (k, j, i) = ((int(low), int(high)) for low, high in row["bounds_kji"])
+    whole[box_slices((k, j, i))] = arrays[row["array"]]
+    return whole
 
 
 def targets_to_wire(targets: Iterable[Target]) -> list[Row]:
