@@ -53,7 +53,9 @@ class Model:
     lineage: str = ""
 
 
-def weights_of(network: nn.Module, group: str, targets: int) -> tuple[VersionedWeights, Model, dict[str, Any]]:
+def weights_of(
+    network: nn.Module, group: str, targets: int
+) -> tuple[VersionedWeights, Model, dict[str, Any]]:
     """The live weights of a network with a version 1 for each target, and the targets' deltas."""
     base = {n: p.detach().cpu().clone() for n, p in network.named_parameters()}
     model = Model(network, base)
