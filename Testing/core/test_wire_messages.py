@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,77 +36,78 @@ from clopa_annotator.wire.messages import (
     SlotRow,
 )
 
-
-def test_messages_come_back_as_they_were_sent() -> None:
-    decision = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
-    rows = [
-        (
-            codec.case_row_to_wire,
-            codec.case_row_from_wire,
-            CaseRow(
-                "a",
-                CaseState.SKIPPED,
-                2,
-                "Ada",
-                True,
-                "n",
-                "s",
-                (SlotRow(Slot("lesion", 2), CaseState.CONFIRMED, 1, "Bob", True, True, True, "x"),),
-            ),
+DECISION = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
+MESSAGES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], object]] = [
+    (
+        codec.case_row_to_wire,
+        codec.case_row_from_wire,
+        CaseRow(
+            "a",
+            CaseState.SKIPPED,
+            2,
+            "Ada",
+            True,
+            "n",
+            "s",
+            (SlotRow(Slot("lesion", 2), CaseState.CONFIRMED, 1, "Bob", True, True, True, "x"),),
         ),
-        (
-            codec.ref_to_wire,
-            codec.ref_from_wire,
-            CaseRef("a", 1, 2, "i", "m", "r", "f", Slot("lesion", 2)),
-        ),
-        (
-            codec.statistics_to_wire,
-            codec.statistics_from_wire,
-            CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada", Slot("lesion", 2)),
-        ),
-        (codec.learning_to_wire, codec.learning_from_wire, LearningState("waiting", "1 of 5", loss=0.5)),
-        (
-            codec.episode_to_wire,
-            codec.episode_from_wire,
-            EpisodeRow(1, 5, 4, 1, "running", train_loss=(1.0, 0.5)),
-        ),
-        (
-            codec.version_to_wire,
-            codec.version_from_wire,
-            WeightsVersion(1, 0, "h", "CC", "d", decision=decision),
-        ),
-        (
-            codec.info_to_wire,
-            codec.info_from_wire,
-            EngineInfo(
-                1,
-                "0",
-                "CPU",
-                "m",
-                "h",
-                "CC",
-                "c",
-                5,
-                frozenset({PromptKind.POINT}),
-                "Ada",
-                False,
-                "id",
-                targets=(
-                    Target("liver"),
-                    Target(
-                        "lesion",
-                        "lesion",
-                        (1, 2, 3),
-                        None,
-                        CodedTerm("SCT", "52988006", "Lesion"),
-                        True,
-                        True,
-                    ),
+    ),
+    (
+        codec.ref_to_wire,
+        codec.ref_from_wire,
+        CaseRef("a", 1, 2, "i", "m", "r", "f", Slot("lesion", 2)),
+    ),
+    (
+        codec.statistics_to_wire,
+        codec.statistics_from_wire,
+        CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada", Slot("lesion", 2)),
+    ),
+    (codec.learning_to_wire, codec.learning_from_wire, LearningState("waiting", "1 of 5", loss=0.5)),
+    (
+        codec.episode_to_wire,
+        codec.episode_from_wire,
+        EpisodeRow(1, 5, 4, 1, "running", train_loss=(1.0, 0.5)),
+    ),
+    (
+        codec.version_to_wire,
+        codec.version_from_wire,
+        WeightsVersion(1, 0, "h", "CC", "d", decision=DECISION),
+    ),
+    (
+        codec.info_to_wire,
+        codec.info_from_wire,
+        EngineInfo(
+            1,
+            "0",
+            "CPU",
+            "m",
+            "h",
+            "CC",
+            "c",
+            5,
+            frozenset({PromptKind.POINT}),
+            "Ada",
+            False,
+            "id",
+            targets=(
+                Target("liver"),
+                Target(
+                    "lesion",
+                    "lesion",
+                    (1, 2, 3),
+                    None,
+                    CodedTerm("SCT", "52988006", "Lesion"),
+                    True,
+                    True,
                 ),
             ),
         ),
-    ]
-    for there, back, message in rows:
+    ),
+]
+
+
+def test_messages_come_back_as_they_were_sent() -> None:
+    for there, back, message in MESSAGES:
         assert back(json.loads(json.dumps(there(message)))) == message
     draft = Draft(np.ones((1, 2, 2), np.uint8), a_confirmation().prompts, 3.0)
     meta, arrays = codec.draft_to_wire(draft)

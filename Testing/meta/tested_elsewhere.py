@@ -164,7 +164,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_compare.py",
         "a page is part of a comparison",
-        "clopa_annotator.evaluation.comparison_page clopa_annotator.evaluation.method_rows",
+        "clopa_annotator.evaluation.comparison_page clopa_annotator.evaluation.comparison_page",
         "clopa_annotator.evaluation.compare",
     ),
     Elsewhere(

@@ -18,7 +18,7 @@ from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.live_weights import VersionedWeights
 from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.campaign.prediction import PredictionThread, device_in_words, device_setter
-from clopa_annotator.campaign.target_choice import TargetChoice
+from clopa_annotator.campaign.slot_choice import SlotChoice
 from clopa_annotator.campaign.training_desk import TrainingDesk
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
@@ -97,7 +97,7 @@ class Engine:
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
-        self.targets = TargetChoice(campaign, self._leases, self._occupancy, self.prediction)
+        self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
@@ -162,7 +162,7 @@ class Engine:
         return hosted
 
     def choose(self, hosted: HostedSession, slot: Slot) -> bool:
-        """Have a session work on another target of its case; see `TargetChoice.choose`."""
+        """Have a session work on another target of its case; see `SlotChoice.choose`."""
         kept = self.targets.choose(hosted, slot)
         if hosted.line not in hosted.versions and not hosted.follows:
             hosted.versions[hosted.line] = self.weights.current(hosted.line)

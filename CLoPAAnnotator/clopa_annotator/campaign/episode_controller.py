@@ -22,7 +22,7 @@ from clopa_annotator.campaign.episode_rows import (
     progress_in_words,
 )
 from clopa_annotator.campaign.prediction import OnThread
-from clopa_annotator.campaign.probation_watch import ProbationWatch, replays
+from clopa_annotator.campaign.probation_watch import Desk, ProbationWatch, replays
 from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import ClopaError, EpisodeError
 from clopa_annotator.events import EventLog
@@ -34,7 +34,6 @@ from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningSta
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.lines import LearningLine
-    from clopa_annotator.campaign.training_desk import TrainingDesk
 
 logger = logging.getLogger(__name__)
 _LASTING: frozenset[LearningPhase] = frozenset(
@@ -56,7 +55,7 @@ class EpisodeController:
         self,
         line: LearningLine,
         events: EventLog,
-        desk: TrainingDesk,
+        desk: Desk,
         on_promoted: Callable[[int, bool], None],
         on_thread: OnThread,
     ) -> None:

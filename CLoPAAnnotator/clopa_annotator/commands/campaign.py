@@ -1,12 +1,14 @@
-"""``clopa demo``, ``campaign create``, ``simulate``, ``evaluate``, ``compare``: run and measure campaigns."""
+"""``clopa demo``, ``campaign create`` and ``simulate``: make and run campaigns."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.measuring import compare, show, target_labels
 from clopa_annotator.commands.options import (
     CampaignStrategy,
     Clicks,
@@ -23,6 +25,7 @@ from clopa_annotator.commands.options import (
     Runs,
     Schedule,
     Seed,
+    Several,
     Strategy,
     StreamClicks,
     TargetLabels,
@@ -31,46 +34,13 @@ from clopa_annotator.commands.options import (
     Tolerance,
     Workers,
 )
-from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
+from clopa_annotator.commands.output import Steps, console, remark
 from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
-    from clopa_annotator.experiments.target_labels import TargetLabel
-
-SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
-    (
-        "Episodes",
-        "episodes",
-        {
-            "version": "version",
-            "at_case": "at case",
-            "train": "train",
-            "val": "held out",
-            "seconds": "seconds",
-            "val_before": "before",
-            "val_after": "after",
-            "promoted": "promoted",
-        },
-    ),
-    (
-        "Unseen cases, per weights version",
-        "test",
-        {
-            "version": "version",
-            "n": "cases",
-            "dice_init": "first Dice",
-            "dice_final": "last Dice",
-            "dice_nauc": "Dice area",
-            "nsd_init": "NSD first",
-            "nsd_final": "NSD last",
-            "noi": "NoI",
-        },
-    ),
-)
-"""What the tables show of ``summary.json``: title, key, columns with headings; fits 80 characters."""
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +48,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Campaign folders.")
     group.command("create")(create)
     app.add_typer(group, name="campaign")
-    for command in (demo, simulate, evaluate, compare):
+    for command in (demo, simulate):
         app.command()(command)
 
 
@@ -94,6 +64,7 @@ def create(
         list[str] | None,
         typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
     ] = None,
+    several: Several = None,
 ) -> None:
     """Make an empty campaign folder."""
     from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
@@ -101,6 +72,8 @@ def create(
     from clopa_annotator.types import Targets
 
     targets = Targets.named(target) if target else ONE_TARGET
+    kinds = {targets.by_name(name).key for name in several or ()}
+    targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
     with Campaign.create(folder, config, targets):
@@ -119,7 +92,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a campaign with two targets on generated volumes, minutes on two CPU cores; replaces a demo only."""
+    """Run a campaign with two targets on generated volumes, minutes on two cores; replaces a demo only."""
     from clopa_annotator.datasets.structures import (
         StructureSpec,
         structure_files,
@@ -162,6 +135,7 @@ def simulate(
     test_limit: TestLimit = None,
     label: Label = None,
     target: TargetLabels = None,
+    several: Several = None,
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
@@ -176,7 +150,7 @@ def simulate(
     volumes = str(out / "volumes")
     plan = StreamPlan(
         str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed,
-        targets=_targets(target, label),
+        targets=target_labels(target, label, several),
     )  # fmt: skip
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
@@ -192,16 +166,6 @@ def simulate(
         _simulate(plan, settings, folder, json)
 
 
-def _targets(target: list[str] | None, label: int | None) -> tuple[TargetLabel, ...]:
-    """What ``--target`` says; raises `ConfigError` beside ``--label``."""
-    from clopa_annotator.errors import ConfigError
-    from clopa_annotator.experiments.target_labels import parse_targets
-
-    if target and label is not None:
-        raise ConfigError("--label chooses one target without a name; leave it out beside --target.")
-    return parse_targets(target or ())
-
-
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
     """One campaign in a folder that is free for it."""
     from clopa_annotator.experiments.simulation import run_simulation
@@ -209,7 +173,7 @@ def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder,
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
         summary = run_simulation(stream, held_out, settings, folder, steps, targets=plan.targets)
-    _show(summary, folder.out, json)
+    show(summary, folder.out, json)
 
 
 def _permute(
@@ -236,84 +200,3 @@ def _permute(
             units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
         )
     compare(folders, out, json=json)
-
-
-def evaluate(
-    dataset: Dataset,
-    out: Out,
-    model: Model = "bundled",
-    campaign: Annotated[
-        str | None, typer.Option("--campaign", help="DIR or DIR@VERSION: weights of a campaign.")
-    ] = None,
-    clicks: Clicks = 100,
-    runs: Runs = 3,
-    workers: Workers = 1,
-    cluster: Cluster = False,
-    limit: Limit = None,
-    label: Label = None,
-    target: TargetLabels = None,
-    tolerance_mm: Tolerance = 1.0,
-    device: Device = "auto",
-    seed: Seed = 0,
-    overwrite: Overwrite = False,
-    json: Json = False,
-) -> None:
-    """Measure one weights version with the paper's protocol."""
-    from clopa_annotator.datasets import open_dataset
-    from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
-
-    opened = open_dataset(dataset, label, out / "volumes")
-    for sentence in opened.remarks:
-        remark(sentence)
-    cases = list(opened)[:limit]
-    settings = EvaluationSettings(
-        model=model,
-        campaign=campaign,
-        clicks=clicks,
-        runs=runs,
-        seed=seed,
-        tolerance_mm=tolerance_mm,
-        device=device,
-        overwrite=overwrite,
-        targets=_targets(target, label),
-    )
-    with Steps(quiet=json) as steps:
-        summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
-    _show(summary, out, json)
-
-
-def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Results of simulate or evaluate.")],
-    out: Out,
-    target: Annotated[
-        str | None,
-        typer.Option("--target", metavar="NAME", help="Only this target of runs with several."),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Rank runs by significance; write tables and the trajectory figure."""
-    from clopa_annotator.evaluation.compare import compare_runs, result_files
-    from clopa_annotator.experiments.run_folder import RunFolder
-
-    with RunFolder(out, "compare").making(*result_files(runs)):
-        comparison = compare_runs(runs, out, target)
-    if json:
-        print_json(comparison.to_dict())
-        return
-    console.print(comparison.markdown, markup=False)
-    console.print(f"Tables and figures: {out}", markup=False)
-
-
-def _show(summary: dict[str, object], out: Path, json: bool) -> None:
-    if json:
-        print_json(summary)
-        return
-    targets = summary.get("targets")
-    parts = targets if isinstance(targets, dict) else {"": summary}
-    for target, part in parts.items():
-        for title, key, columns in SHOWN:
-            rows = part.get(key)
-            if isinstance(rows, list) and rows:
-                cells = ([row[name] for name in columns] for row in rows)
-                print_table(f"{target}: {title}" if target else title, list(columns.values()), cells)
-    console.print(f"Report: {out / 'report.html'}", markup=False)

@@ -35,6 +35,10 @@ TargetLabels = Annotated[
         help="A target and its value in the label maps; repeat it for each, in the order of annotating.",
     ),
 ]
+Several = Annotated[
+    list[str] | None,
+    typer.Option("--several", metavar="NAME", help="A target of which there may be several in an image."),
+]
 TargetName = Annotated[
     str | None, typer.Option("--target", metavar="NAME", help="Of which target; default: the first.")
 ]

@@ -19,6 +19,7 @@ from clopa_annotator.datasets.file_names import (
     is_image,
     stem,
 )
+from clopa_annotator.datasets.parts import part_of_mask, parts_before
 from clopa_annotator.datasets.volumes import read_image, read_labels, read_mask, write_volume
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.geometry import Geometry
@@ -37,6 +38,7 @@ class LabelledCase:
         label_path: label volume on the same grid.
         label: the label that is the target; None takes every label above 0.
         others: labels of targets that are segmented already; a proposal takes none of their voxels.
+        part: which of several of a kind is meant, the largest first, from 1; None takes all as one mask.
     """
 
     case_id: str
@@ -44,6 +46,12 @@ class LabelledCase:
     label_path: Path
     label: int | None = None
     others: tuple[int, ...] = ()
+    part: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The case, with the number of the part from the second on."""
+        return self.case_id if self.part in (None, 1) else f"{self.case_id} ({self.part})"
 
     def read(self) -> tuple[Image, Mask]:
         """The image and its reference mask, both (k, j, i).
@@ -52,17 +60,23 @@ class LabelledCase:
             DatasetError, ImageError, GeometryError: a file is missing, damaged, or on another grid.
         """
         image = read_image(self.image_path)
-        return image, read_mask(self.label_path, self.label, image.geometry)
+        mask = read_mask(self.label_path, self.label, image.geometry)
+        return image, mask if self.part is None else part_of_mask(mask, self.part)
 
     def read_others(self, like: Geometry) -> Mask | None:
-        """The (k, j, i) union of ``others``; None if there are none. Raises as `read` does.
+        """The (k, j, i) union of ``others`` and of the parts before; None if there are none.
+
+        Raises as `read` does.
 
         Args:
             like: the image's grid.
         """
-        if not self.others:
+        if not self.others and self.part in (None, 1):
             return None
-        return np.isin(read_labels(self.label_path, like), self.others).astype(np.uint8)
+        others = np.isin(read_labels(self.label_path, like), self.others).astype(np.uint8)
+        if self.part is not None:
+            others |= parts_before(read_mask(self.label_path, self.label, like), self.part)
+        return others
 
 
 class MsdDataset(Sequence[LabelledCase]):

@@ -17,6 +17,8 @@ from typing import Any
 
 from clopa_annotator.errors import InputError
 from clopa_annotator.evaluation import comparison_page
+from clopa_annotator.evaluation.case_rows import curves_from_clicks
+from clopa_annotator.evaluation.comparison_page import METRICS, MethodRow, Task
 from clopa_annotator.evaluation.curves import (
     CaseCurve,
     average_runs,
@@ -25,8 +27,7 @@ from clopa_annotator.evaluation.curves import (
     summarise,
     summarise_versions,
 )
-from clopa_annotator.evaluation.method_rows import METRICS, MethodRow, Task
-from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks, versions_in_use
+from clopa_annotator.evaluation.rows import RunSummary, versions_in_use
 from clopa_annotator.evaluation.statistics import Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory

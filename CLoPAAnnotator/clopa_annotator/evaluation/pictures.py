@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import DatasetError
+from clopa_annotator.evaluation.case_rows import Part
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.orientation import view_across
-from clopa_annotator.evaluation.rows import Part
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box
 from clopa_annotator.types import Image, Mask
 from clopa_annotator.types.targets import key_of

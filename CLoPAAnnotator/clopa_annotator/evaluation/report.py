@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clopa_annotator.evaluation import figures, page, slices
+from clopa_annotator.evaluation.case_rows import CaseRow, curves_from_clicks
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary
 from clopa_annotator.evaluation.findings import find, newest_in_use, paired_initial
 from clopa_annotator.evaluation.page import number
 from clopa_annotator.evaluation.pictures import CasePicture, PictureKey, load_all
-from clopa_annotator.evaluation.rows import CaseRow, EpisodeSummary, RunSummary, curves_from_clicks
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary, TargetSummary
 from clopa_annotator.evaluation.tables import read_cases, read_clicks, read_summary, replace_text
 
 VERSION_HEADER = (
@@ -37,6 +38,7 @@ EPISODE_HEADER = (
     *("weights", "after", "train", "held out", "before", "after training", "in use", "updates", "s", "why"),
 )
 
+DETECTION_HEADER = ("weights", "there", "F1 first", "F1 last")
 OVERVIEW_HEADER = (
     *("target", "confirmed", "weights", "Dice first, base", "Dice first, now"),
     *("Dice last, base", "Dice last, now"),
@@ -50,6 +52,7 @@ class _Run:
     test: tuple[CaseRow, ...]
     curves: tuple[CaseCurve, ...]
     pictures: tuple[CasePicture, ...]
+    summary_of_target: TargetSummary = field(default_factory=TargetSummary)
 
     def of(self, target: str) -> _Run:
         """What is about one target; "" for all of a run that was given none."""
@@ -61,6 +64,7 @@ class _Run:
             tuple(c for c in self.test if c.target == target),
             tuple(c for c in self.curves if c.target == target),
             tuple(p for p in self.pictures if p.target == target),
+            self.summary.targets[target],
         )
 
 
@@ -114,6 +118,7 @@ def _content(run: _Run) -> dict[str, object]:
     return {
         "tiles": _tiles(summary),
         "versions": _versions(run) if summary.test else None,
+        "detection": _detection(run.summary_of_target),
         "stream": _stream(run) if run.stream else None,
         "episodes": _episodes(summary.episodes) if summary.episodes else None,
         "pictures": [
@@ -121,6 +126,12 @@ def _content(run: _Run) -> dict[str, object]:
             for word, picture in choose_pictures(run.pictures)
         ],
     }
+
+
+def _detection(found: TargetSummary) -> dict[str, object] | None:
+    """How many of a kind were found; None for a target that there is one of."""
+    rows = [(figures.version_name(d.version), d.references, d.f1_init, d.f1_final) for d in found.detection]
+    return {"header": DETECTION_HEADER, "rows": rows} if rows else None
 
 
 def _overview(parts: Sequence[tuple[str, _Run]]) -> dict[str, object]:

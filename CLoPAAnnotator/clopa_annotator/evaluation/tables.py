@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clopa_annotator.errors import DatasetError
-from clopa_annotator.evaluation.rows import CaseRow, ClickRow, EpisodeSummary, RunSummary
+from clopa_annotator.evaluation.case_rows import CaseRow, ClickRow
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary
 
 Row = TypeVar("Row")
-_OF_SEVERAL = frozenset({"target", "targets"})
-"""What only a run with targets writes into its summary."""
+_OF_SEVERAL = frozenset({"target", "targets", "detection"})
+"""What only a run with targets, or with several of a kind, writes into its summary."""
 
 
 def write_run(out: Path, summary: RunSummary, cases: Iterable[CaseRow], clicks: Iterable[ClickRow]) -> None:

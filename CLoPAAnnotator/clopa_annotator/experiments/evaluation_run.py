@@ -16,23 +16,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
+from clopa_annotator.evaluation.case_rows import case_row, click_rows
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings
 from clopa_annotator.evaluation.report import write_report
-from clopa_annotator.evaluation.rows import RunSummary, TargetSummary, case_row, click_rows
+from clopa_annotator.evaluation.rows import RunSummary, TargetSummary
 from clopa_annotator.evaluation.runner import JOURNAL, Job, run_jobs
 from clopa_annotator.evaluation.tables import replace_text, to_json, write_run
 from clopa_annotator.experiments.measurement import EXPERT_DICE, Clicking, Progress, annotate
 from clopa_annotator.experiments.run_folder import REPORT, RESULTS, TABLES, RunFolder
-from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels
-from clopa_annotator.types import Targets
+from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels, named_targets
 
 ABOUT = "evaluation.json"
 
@@ -91,7 +91,7 @@ def _subject(settings: EvaluationSettings) -> Iterator[Campaign]:
     if settings.campaign is None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             config = CampaignConfig("Evaluation", 1, model=settings.model, strategy="static")
-            named = Targets.named(t.name for t in settings.targets) if settings.targets else ONE_TARGET
+            named = named_targets(settings.targets)
             with Campaign.create(
                 Path(folder) / "campaign", config, named, device=settings.device
             ) as campaign:
@@ -159,7 +159,7 @@ class _Measure:
     def __call__(self, job: Job) -> CaseCurve:
         settings = self.settings
         cases = _cases(self.cases, settings)[job.target]
-        number = next(n for n, case in enumerate(cases) if case.case_id == job.case_id)
+        number = next(n for n, case in enumerate(cases) if case.name == job.case_id)
         protocol = ProtocolSettings(clicks=settings.clicks, tolerance_mm=settings.tolerance_mm)
         case, clicking = cases[number], Clicking(settings.seed, job.run)
         line = _line(_kept_subject(settings), job.target)
@@ -205,16 +205,18 @@ def run_evaluation(
     folder = _prepare(out, settings, cases)
     try:
         campaign = _kept_subject(settings)
+        by_target, versions = _cases(cases, settings), _versions(campaign, settings)
         jobs = [
-            Job(case.case_id, run, version, target)
-            for target, version in _versions(campaign, settings).items()
+            Job(case.name, run, version, target)
+            for target, version in versions.items()
             for run in range(settings.runs)
-            for case in cases
+            for case in by_target[target]
         ]
         progress.begin("Evaluating", len(jobs))
-        orders = {c.case_id: n + 1 for n, c in enumerate(cases)}
+        orders = {(t, c.name): n + 1 for t, of in by_target.items() for n, c in enumerate(of)}
         shown = {
-            job: pictures.file_name("test", orders[job.case_id], job.version, job.target) for job in jobs
+            job: pictures.file_name("test", orders[job.target, job.case_id], job.version, job.target)
+            for job in jobs
         }
         folder.claim(JOURNAL, *dict.fromkeys(shown.values()))
 

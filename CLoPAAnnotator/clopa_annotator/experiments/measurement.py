@@ -79,13 +79,13 @@ def annotate(
 
     def compute() -> CaseCurve:
         image, reference = case.read()
-        rng = case_rng(clicking.seed, clicking.run, case.case_id)
+        rng = case_rng(clicking.seed, clicking.run, case.name)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
         others = case.read_others(image.geometry)
         with line.annotating() as session:
             curve = run_case(
                 session, image, reference, annotator, protocol,
-                case_id=case.case_id, run=clicking.run, others=others,
+                case_id=case.name, run=clicking.run, others=others,
             )  # fmt: skip
             if confirming:
                 line.learn_from(session, case.case_id, reference)

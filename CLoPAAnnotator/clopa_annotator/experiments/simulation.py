@@ -7,16 +7,15 @@ measured on cases outside the stream (`measurement`).
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
+from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.config import CampaignConfig
@@ -24,21 +23,13 @@ from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
-from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
+from clopa_annotator.evaluation.case_rows import case_row, click_rows
+from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings
 from clopa_annotator.evaluation.report import write_report
-from clopa_annotator.evaluation.rows import (
-    CaseRow,
-    EpisodeSummary,
-    RunSummary,
-    TargetSummary,
-    case_row,
-    click_rows,
-    episode_summary,
-    summarise_stream,
-    with_standing,
-)
+from clopa_annotator.evaluation.rows import RunSummary, episode_summary, with_standing
 from clopa_annotator.evaluation.tables import to_json, write_run
+from clopa_annotator.experiments.gathered import TargetRun, stream_rows, summary_of, target_runs
 from clopa_annotator.experiments.measurement import (
     Clicking,
     Progress,
@@ -49,27 +40,11 @@ from clopa_annotator.experiments.result_cache import ResultCache, episode_key
 from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
 from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
-from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels
+from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels, named_targets
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import run_replay
-from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision, Slot, Targets
+from clopa_annotator.types import Confirmation, EpisodeResult, GateDecision
 from clopa_annotator.types.targets import FIRST
-
-
-@dataclass
-class _Run:
-    """What a run gathers on its way about one target; targets that learn together share their episodes."""
-
-    settings: SimulationSettings
-    progress: Progress
-    recall: ResultCache | None
-    line: LearningLine
-    target: str = ""
-    slot: Slot = FIRST
-    stream: list[CaseCurve] = field(default_factory=list)
-    test: list[CaseCurve] = field(default_factory=list)
-    episodes: list[EpisodeSummary] = field(default_factory=list)
-    returns: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def run_simulation(
@@ -118,14 +93,15 @@ def run_simulation(
     for remark in remarks:
         progress.say(remark)
     folder.claim(CAMPAIGN)
-    named = Targets.named(target.name for target in targets) if targets else ONE_TARGET
-    with Campaign.create(folder.out / CAMPAIGN, config, named, device=settings.device) as campaign:
-        runs = _runs(campaign, settings, progress, recall, bool(targets))
+    with Campaign.create(
+        folder.out / CAMPAIGN, config, named_targets(targets), device=settings.device
+    ) as campaign:
+        runs = target_runs(campaign, settings, progress, recall, bool(targets))
         _walk_stream(campaign, _per_target(stream, targets), runs)
         for run, cases in zip(runs, _per_target(held_out, targets), strict=True):
             _test_versions(cases, run, folder)
         licence = campaign.model.licence
-    summary = _summary(runs, _dataset_name(stream), time.perf_counter() - started, licence)
+    summary = summary_of(runs, _dataset_name(stream), time.perf_counter() - started, licence)
     return _write(folder, summary, runs)
 
 
@@ -134,24 +110,6 @@ def _per_target(
 ) -> list[Sequence[LabelledCase]]:
     """The cases once for each target."""
     return [cases_of(cases, targets, number) for number in range(len(targets))] or [cases]
-
-
-def _runs(
-    campaign: Campaign,
-    settings: SimulationSettings,
-    progress: Progress,
-    recall: ResultCache | None,
-    is_named: bool,
-) -> list[_Run]:
-    """What there is to gather, per target."""
-    runs: list[_Run] = []
-    for target in campaign.targets:
-        name, line = target.name if is_named else "", campaign.line(target.key)
-        run = _Run(settings, progress, recall, line, name, Slot(target.key))
-        together = next((other for other in runs if other.line is line), run)
-        run.episodes, run.returns = together.episodes, together.returns
-        runs.append(run)
-    return runs
 
 
 def _begun(out: Path, overwrite: bool) -> RunFolder:
@@ -164,42 +122,8 @@ def _dataset_name(stream: Sequence[LabelledCase]) -> str:
     return stream[0].image_path.parent.parent.name
 
 
-def _summary(runs: Sequence[_Run], dataset: str, seconds: float, licence: str) -> RunSummary:
-    settings, whole = runs[0].settings, [_target_summary(run) for run in runs]
-    named = {run.target: summary for run, summary in zip(runs, whole, strict=True) if run.target}
-    only = TargetSummary() if named else whole[0]
-    return RunSummary(
-        strategy=settings.strategy,
-        model=settings.model,
-        seed=settings.seed,
-        schedule=settings.schedule,
-        clicks=settings.clicks,
-        episodes=only.episodes,
-        test=only.test,
-        stream=summarise_stream(_stream_rows(runs)),
-        dataset=dataset,
-        runs=settings.runs,
-        threshold=settings.threshold,
-        tolerance_mm=settings.tolerance_mm if settings.tolerance_mm is not None else math.nan,
-        seconds=seconds,
-        licence=licence,
-        variant=settings.variant,
-        permutation=settings.permutation,
-        targets=named,
-    )
-
-
-def _target_summary(run: _Run) -> TargetSummary:
-    test = summarise_versions(run.test, run.settings.threshold) if run.test else ()
-    return TargetSummary(tuple(run.episodes), test, summarise_stream(_stream_rows([run])))
-
-
-def _stream_rows(runs: Iterable[_Run]) -> list[CaseRow]:
-    return [case_row(c, "stream", n + 1) for run in runs for n, c in enumerate(run.stream)]
-
-
-def _write(folder: RunFolder, summary: RunSummary, runs: Sequence[_Run]) -> dict[str, Any]:
-    cases = _stream_rows(runs)
+def _write(folder: RunFolder, summary: RunSummary, runs: Sequence[TargetRun]) -> dict[str, Any]:
+    cases = stream_rows(runs)
     for run in runs:
         orders = {case_id: n + 1 for n, case_id in enumerate(dict.fromkeys(c.case_id for c in run.test))}
         cases += [case_row(c, "test", orders[c.case_id]) for c in run.test]
@@ -214,19 +138,22 @@ def _write(folder: RunFolder, summary: RunSummary, runs: Sequence[_Run]) -> dict
     return content
 
 
-def _walk_stream(campaign: Campaign, streams: Sequence[Sequence[LabelledCase]], runs: Sequence[_Run]) -> None:
+def _walk_stream(
+    campaign: Campaign, streams: Sequence[Sequence[LabelledCase]], runs: Sequence[TargetRun]
+) -> None:
     """Annotate every target of a case, confirm each, learn when the scheduler says so."""
     settings, progress = runs[0].settings, runs[0].progress
-    progress.begin("Annotating", len(streams[0]) * len(runs))
+    progress.begin("Annotating", sum(map(len, streams)))
     clicks = settings.clicks if settings.stream_clicks is None else settings.stream_clicks
     protocol = ProtocolSettings(clicks, settings.tolerance_mm, settings.threshold, keep=())
-    for targets in zip(*streams, strict=True):
-        for case, run in zip(targets, runs, strict=True):
-            curve = _annotate(campaign, case, protocol, run)
-            run.stream.append(curve)
-            which = f"{case.case_id}, {run.target}" if run.target else case.case_id
-            progress.advance(f"{which}: first {curve.dice[0]:.2f}, {curve.used} clicks")
-            _prove(run)
+    for case_id in dict.fromkeys(case.case_id for case in streams[0]):
+        for cases, run in zip(streams, runs, strict=True):
+            for case in (case for case in cases if case.case_id == case_id):
+                curve = _annotate(campaign, case, protocol, run)
+                run.stream.append(curve)
+                which = f"{case.name}, {run.target}" if run.target else case.name
+                progress.advance(f"{which}: first {curve.dice[0]:.2f}, {curve.used} clicks")
+                _prove(run)
             _learn(campaign, runs)
     if settings.final_episode:
         _learn(campaign, runs, final=True)
@@ -235,7 +162,7 @@ def _walk_stream(campaign: Campaign, streams: Sequence[Sequence[LabelledCase]], 
         run.episodes[:] = [with_standing(e, standings.get(e.version or 0), run.returns) for e in run.episodes]
 
 
-def _prove(run: _Run) -> None:
+def _prove(run: TargetRun) -> None:
     """Replay the new case with the version on probation and the one before; confirm it or take it back."""
     probation = Probation(run.line)
     job = probation.next_replay()
@@ -246,21 +173,24 @@ def _prove(run: _Run) -> None:
     if verdict is not None:
         run.progress.say(f"{_of(run)}Version {verdict.version}: {verdict.decision.reason}")
     if verdict is not None and not verdict.decision.promoted:
-        run.returns[verdict.version] = (len(run.stream), verdict.in_use)
+        run.returns[verdict.version] = (run.line.cases_in(), verdict.in_use)
 
 
-def _of(run: _Run) -> str:
+def _of(run: TargetRun) -> str:
     """How a sentence about a line's learning begins."""
     return f"{run.target}: " if run.target and not run.line.strategy.joint else ""
 
 
-def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: _Run) -> CaseCurve:
+def _annotate(
+    campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: TargetRun
+) -> CaseCurve:
     seed = run.settings.seed
     image, reference = case.read()
     campaign.store.add_case(case.case_id, image, source=case.image_path.name)
     clicking = Clicking(seed, 0, run.settings.first_prompt)
     curve = annotate(run.line, case, protocol, clicking, run.recall, confirming=True)
-    named = f":{run.slot.target}" if run.slot.target else ""
+    slot = replace(run.slot, instance=case.part or 1)
+    named = f":{slot.target}:{slot.instance}" if slot != FIRST else ""
     campaign.confirm(
         Confirmation(
             confirmation_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"clopa:{seed}:{case.case_id}{named}")),
@@ -271,13 +201,13 @@ def _annotate(campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings
             seconds_active=sum(curve.seconds),
             weights_version=max(curve.version, 0),
             first_shown_dice=curve.dice[0],
-            slot=run.slot,
+            slot=slot,
         )
     )
     return replace(curve, target=run.target)
 
 
-def _learn(campaign: Campaign, runs: Sequence[_Run], final: bool = False) -> None:
+def _learn(campaign: Campaign, runs: Sequence[TargetRun], final: bool = False) -> None:
     """Train what is due, one episode after another."""
     while (turn := campaign.next_in_turn(final_one=final)) is not None:
         line, request = turn
@@ -293,7 +223,7 @@ def _learn(campaign: Campaign, runs: Sequence[_Run], final: bool = False) -> Non
         run.progress.say(f"{_of(run)}Episode {request.number}: {decision.reason or result.reason}")
 
 
-def _train(campaign: Campaign, job: Path, run: _Run) -> tuple[EpisodeResult, GateDecision]:
+def _train(campaign: Campaign, job: Path, run: TargetRun) -> tuple[EpisodeResult, GateDecision]:
     """Run an episode, unless one with the same inputs was run before."""
     train = partial(run_episode_job, job, device=run.settings.device)
     if run.recall is None or run.line.online is not None:
@@ -309,7 +239,7 @@ def _versions_to_test(line: LearningLine, which: str) -> list[int]:
     return {"all": versions, "ends": sorted({0, last}), "last": [last]}[which]
 
 
-def _test_versions(held_out: Sequence[LabelledCase], run: _Run, folder: RunFolder) -> None:
+def _test_versions(held_out: Sequence[LabelledCase], run: TargetRun, folder: RunFolder) -> None:
     """Measure weights versions on the held-out cases; keep pictures of the first run's proposals."""
     settings = run.settings
     versions = _versions_to_test(run.line, settings.test_versions)
@@ -325,7 +255,8 @@ def _test_versions(held_out: Sequence[LabelledCase], run: _Run, folder: RunFolde
                     run.test.append(curve)
                     if number == settings.first_run:
                         _picture(folder, curve, case, order)
-                    run.progress.advance(f"version {version}, {case.case_id}: first {curve.dice[0]:.2f}")
+                        run.found(case, curve)
+                    run.progress.advance(f"version {version}, {case.name}: first {curve.dice[0]:.2f}")
 
 
 def _picture(folder: RunFolder, curve: CaseCurve, case: LabelledCase, order: int) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clopa_annotator.datasets import LabelledCase
-from clopa_annotator.datasets.volumes import read_labels
+from clopa_annotator.datasets.parts import count_parts
+from clopa_annotator.datasets.volumes import read_labels, read_mask
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.types import Targets
 
@@ -21,17 +22,23 @@ class TargetLabel:
     Attributes:
         name: for people; the campaign's target has it.
         label: its value in the label maps.
+        several: there may be several of the kind in an image: each separate part is a mask of its own.
     """
 
     name: str
     label: int
+    several: bool = False
 
 
-def parse_targets(texts: Iterable[str]) -> tuple[TargetLabel, ...]:
+def parse_targets(texts: Iterable[str], several: Iterable[str] = ()) -> tuple[TargetLabel, ...]:
     """What ``--target NAME=VALUE`` says, each time it is given.
 
+    Args:
+        texts: as they were given.
+        several: names of those of which there may be several in an image.
+
     Raises:
-        ConfigError: not such a text, two of one name or of one value.
+        ConfigError: not such a text, two of one name or of one value, or several of what is no target.
     """
     found: list[TargetLabel] = []
     for text in texts:
@@ -48,7 +55,19 @@ def parse_targets(texts: Iterable[str]) -> tuple[TargetLabel, ...]:
             raise ConfigError(f"{names} both have the value {label}. Give each target its own value.")
     if found:
         Targets.named(target.name for target in found)  # refuses two of one name
-    return tuple(found)
+    for name in several:
+        if not any(target.name.casefold() == name.strip().casefold() for target in found):
+            raise ConfigError(f"--several names {name!r}, which is no target: give it with --target, too.")
+    kinds = {name.strip().casefold() for name in several}
+    return tuple(replace(target, several=target.name.casefold() in kinds) for target in found)
+
+
+def named_targets(targets: Sequence[TargetLabel]) -> Targets:
+    """The targets of a campaign on these labels; one called "target" if there are none."""
+    if not targets:
+        return Targets.named(["target"])
+    named = zip(Targets.named(t.name for t in targets), targets, strict=True)
+    return Targets(replace(target, instances=label.several) for target, label in named)
 
 
 def cases_of(
@@ -61,8 +80,15 @@ def cases_of(
         targets: all of them, in the order in which they are segmented.
         number: which of them, from 0.
     """
-    others = tuple(target.label for target in targets[:number])
-    return [replace(case, label=targets[number].label, others=others) for case in cases]
+    target, others = targets[number], tuple(target.label for target in targets[:number])
+    found = [replace(case, label=target.label, others=others) for case in cases]
+    return [part for case in found for part in _parts(case)] if target.several else found
+
+
+def _parts(case: LabelledCase) -> list[LabelledCase]:
+    """A case once for each of its target's parts; once with an empty mask where there is none."""
+    parts = count_parts(read_mask(case.label_path, case.label))
+    return [replace(case, part=number) for number in range(1, max(parts, 1) + 1)]
 
 
 def check_labels(cases: Iterable[LabelledCase], targets: Sequence[TargetLabel]) -> tuple[str, ...]:
@@ -92,7 +118,7 @@ def check_labels(cases: Iterable[LabelledCase], targets: Sequence[TargetLabel]) 
         return ()
     which = ", ".join(_in_words(value, there, total) for value in left[:10])
     verb = "belongs" if len(left) == 1 else "belong"
-    return (f"In the label files {which} {verb} to no target and stays background.",)
+    return (f"In the label files {which} {verb} to no target: background.",)
 
 
 def _in_words(value: int, there: Counter[int], total: int) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
 
 
-class TargetChoice:
+class SlotChoice:
     """Switches sessions between slots; each call holds the session's lock."""
 
     def __init__(
