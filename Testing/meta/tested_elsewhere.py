@@ -119,8 +119,14 @@ ELSEWHERE = (
     Elsewhere(
         "test_engine_contract.py",
         "parts of the stand-in engine",
-        "clopa_annotator.testing.fake_cases clopa_annotator.testing.fake_steering",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign",
+        "clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_engine",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
+        "parts of the stand-in campaign",
+        "clopa_annotator.testing.fake_cases",
+        "clopa_annotator.testing.fake_campaign",
     ),
     Elsewhere(
         "test_client_operations.py",
@@ -132,7 +138,8 @@ ELSEWHERE = (
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_calls",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_transfers",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering "
+        "clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_episode_sampling.py",
