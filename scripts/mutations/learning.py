@@ -66,7 +66,7 @@ ROLES = (
     Mutant(
         "an engine teaches past the book of roles",
         "Engine._confirming",
-        "self.campaign.learn_from(session, case_id, mask)",
+        "self.campaign.line().learn_from(session, case_id, mask)",
         "session.after_confirm(mask)",
         ("test_a_held_out_case_teaches_nothing_when_it_is_confirmed_nor_when_it_is_corrected",),
     ),
