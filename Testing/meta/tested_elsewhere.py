@@ -209,7 +209,7 @@ ELSEWHERE = (
         "clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
     ),
     Elsewhere(
-        "test_cli_targets.py",
+        "test_cli_learning_targets.py",
         "what a run gathers per target is what its summary says",
         "clopa_annotator.experiments.gathered",
         "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
@@ -227,7 +227,7 @@ ELSEWHERE = (
         "clopa_annotator.models",
     ),
     Elsewhere(
-        "test_cli_targets.py",
+        "test_cli_learning_targets.py",
         "what a run gathers per target is what its summary says",
         "clopa_annotator.experiments.gathered",
         "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
