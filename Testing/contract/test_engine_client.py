@@ -12,6 +12,7 @@ from engine_contract import EngineContract
 from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
+from shared_case_contract import SharedCaseContract
 from targets_contract import TARGETS, TargetsContract
 from transfer_contract import TransferContract
 
@@ -44,7 +45,7 @@ class TestEngineProcess(EngineContract, TransferContract):
         assert isinstance(client, EngineClient)
 
 
-class TestEngineProcessWithTargets(TargetsContract):
+class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
         with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS)) as running:

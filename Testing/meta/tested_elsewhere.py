@@ -119,6 +119,18 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "test_engine_contract.py",
+        "parts of the stand-in engine",
+        "clopa_annotator.testing.fake_cases clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign",
+    ),
+    Elsewhere(
+        "test_client_operations.py",
+        "a delivery is what becomes of a client's confirmation",
+        "clopa_annotator.client.deliveries",
+        "clopa_annotator.client.operations",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_calls",
         "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_transfers",
@@ -154,6 +166,12 @@ ELSEWHERE = (
     Elsewhere(
         "test_engine_client.py",
         "the client is held to the contract that the in-process engine passes too",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the part of the client that is about learning",
+        "clopa_annotator.client.learning_calls",
         "clopa_annotator.client.http_client",
     ),
     Elsewhere(

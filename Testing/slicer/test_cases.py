@@ -233,7 +233,7 @@ def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
     from clopa_annotator.types import CaseState
     from clopa_annotator.wire.messages import CaseRow
 
-    driver.workspace.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
+    driver.workspace.view.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
     assert written == [7] and states(driver)[7] == "skipped"
 
 

@@ -156,7 +156,8 @@ def test_somebody_elses_change_is_shown(connected):
 def test_an_existing_campaign_on_this_computer_is_not_planned_anew(form, tmp_path):
     (tmp_path / "campaign.json").write_text("{}")
     form.ui.campaignPath.currentPath = str(tmp_path)
-    assert not form.ui.segmentsBox.visible and not form.ui.targetsForm.visible
+    form.until(lambda: not form.ui.segmentsBox.visible, "the line to go")
+    assert not form.ui.targetsForm.visible
 
 
 def test_terms_are_read_as_they_are_written():

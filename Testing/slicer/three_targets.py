@@ -39,3 +39,31 @@ def click_on(driver, slot, view="Red", button="Left"):
     """A click in the middle of a structure."""
     driver.click(driver.world(None, CENTRES[slot]), view, button)
     driver.settle()
+
+
+def lines(driver):
+    table = driver.ui.targetsTable
+    return [tuple(table.item(row, column).text() for column in range(1, 3)) for row in range(table.rowCount)]
+
+
+def chosen(driver):
+    return driver.ui.targetsTable.currentRow()
+
+
+def segments(driver):
+    segmentation = driver.workspace.state.segmentation.GetSegmentation()
+    return {
+        segmentation.GetNthSegment(n).GetName(): segmentation.GetNthSegmentID(n)
+        for n in range(segmentation.GetNumberOfSegments())
+    }
+
+
+def voxels(driver, name):
+    import slicer
+
+    node, volume = driver.workspace.state.segmentation, driver.workspace.case.volume
+    return slicer.util.arrayFromSegmentBinaryLabelmap(node, segments(driver)[name], volume) > 0
+
+
+def record(driver, slot, case="case"):
+    return driver.client.campaign.case(case).slot(slot)

@@ -160,12 +160,12 @@ class AnnotationSession:
         self._sender.next()
 
     def select(self, slot: Slot) -> None:
-        """Work on another slot of the open case; what waits for this one is still sent."""
+        """Work on a slot of the open case; the chosen one again: with what others have done meanwhile."""
         self.requireCase()
         if slot != self.slot:
             self.drafts.save()
             self._show(slot)
-            self._sender.choose(slot)
+        self._sender.choose(slot)
 
     def _show(self, slot: Slot) -> None:
         self.slots.choose(slot)

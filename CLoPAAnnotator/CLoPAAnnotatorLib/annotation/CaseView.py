@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import CaseRef, Mask, Prompt, Slot
+from clopa_annotator.types import CaseRef, Event, Mask, Prompt, Slot
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, OpenedCase, SlotRow
 from CLoPAAnnotatorLib.annotation import Sentences
@@ -54,6 +54,7 @@ class CaseView:
         self._workspace = workspace
         self._versions: dict[str, int] = {}
         self._seen: dict[Slot, SlotRow] = {}
+        self._told: Slot | None = None  # of which slot it was said last how it stands
         self._confirmed = ""  # what was confirmed just now, to be said with what is chosen next
 
     def showProposal(self, mask: Mask, changed: BoundsKji | None, slot: Slot = FIRST) -> None:
@@ -121,7 +122,8 @@ class CaseView:
         """Say how it stands, unless another one was chosen meanwhile."""
         workspace = self._workspace
         self._took(opened)
-        if opened.slot == workspace.session.slot:
+        isNew, self._told = opened.slot != self._told, opened.slot
+        if opened.slot == workspace.session.slot and isNew:
             name, work = workspace.targets.nameOf(opened.slot), workspace.session.work
             version, isBack = self._newVersion(opened), work.isBegun
             said = Sentences.slotOpened(opened, name, version, isBack=isBack)
@@ -132,7 +134,7 @@ class CaseView:
     def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
         """Say what came back."""
         workspace = self._workspace
-        self._confirmed = ""
+        self._confirmed, self._told = "", opened.slot
         if not isResumed:
             self._seen = {}
         self._took(opened)
@@ -178,6 +180,16 @@ class CaseView:
             self.showMask(mask, filledBox(mask), slot)
             if row is not None:
                 self._seen[slot] = row
+
+    def heard(self, event: Event) -> None:
+        """Somebody else confirmed a target of the open case: draw it, and keep out of it."""
+        workspace, data = self._workspace, event.data
+        session = workspace.session
+        if event.name != "confirmed" or data.get("case_id") != session.caseId or not session.isSettled:
+            return
+        ours = (work.slot for work in session.works.values() if work.decision.isConfirmed)
+        if Slot(str(data.get("target", "")), int(data.get("instance", 1))) not in {*ours, session.slot}:
+            session.select(session.slot)
 
     def caseConfirmed(self, ref: CaseRef, *, isAbsent: bool) -> None:
         """Say it only now."""

@@ -41,8 +41,7 @@ class Steps:
     def choose(self, slot: Slot, isWanted: Callable[[Slot], bool]) -> None:
         """Go to a slot; of the choices that wait only those that ``isWanted`` says are kept."""
         self.waiting = [s for s in self.waiting if s.kind != "choose" or isWanted(s.slot)]
-        if self.waiting or self.running is not None or self.chosen != slot:
-            self.ask("choose", slot)
+        self.ask("choose", slot)
 
     def takeLastPrompt(self, slot: Slot) -> bool:
         """Take the slot's last prompt back if it waits; False if none does."""

@@ -73,7 +73,10 @@ class TargetList:
 
     def target(self, key: str) -> Target:
         """The target of a key; one that was taken out meanwhile is called by its key."""
-        return next((t for t in self.targets if t.key == key), Target(key or tr("target"), key))
+        for target in self.targets:
+            if target.key == key:
+                return target
+        return Target(key or tr("target"), key)
 
     def nameOf(self, slot: Slot) -> str:
         """What a slot is called."""

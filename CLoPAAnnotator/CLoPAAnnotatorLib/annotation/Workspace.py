@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +27,6 @@ from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, promptFromGesture
 from CLoPAAnnotatorLib.Texts import Mood, tr
-
-logger = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -129,6 +126,7 @@ class Workspace:
             self.refreshCases()
         elif event.name == "connection" and event.data.get("up", True) and self.isLost:
             self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
+        self.view.heard(event)
         said = Sentences.ofEvent(event)
         if said is not None and not (event.name == "connection" and self.isLost):
             self.say(*said)  # a lost engine has been told already, with what to do

@@ -12,6 +12,7 @@ from clopa_annotator.datasets.dicom_headers import holds_dicom
 from clopa_annotator.datasets.image_list import list_images
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
+from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
@@ -47,6 +48,8 @@ class CasesPanel:
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
         self._lines: list[Line] = []
+        self._longest: dict[int, int] = {}
+        self._counted: dict[str, tuple[CaseRow, str]] = {}
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
         table.setColumnCount(5)
@@ -168,10 +171,7 @@ class CasesPanel:
                 table.clearSelection()
                 table.selectRow(row)  # and leave a selection of several, for an export, as it is
         table.blockSignals(False)
-        if changed:
-            table.resizeColumnToContents(0)
-            table.resizeColumnToContents(1)
-            table.resizeColumnToContents(TARGETS)
+        self._widen([lines[row][0] for row in changed])
         done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
@@ -180,15 +180,21 @@ class CasesPanel:
         )
         self.refreshButtons()
 
+    def _widen(self, texts: list[tuple[str, ...]]) -> None:
+        """Fit columns that have a longer text than ever; measuring 1,000 rows takes longer than writing one."""
+        for column in (0, 1, TARGETS):
+            longest = max((len(text[column]) for text in texts), default=0)
+            if longest > self._longest.get(column, 0):
+                self._longest[column] = longest
+                self.ui.casesTable.resizeColumnToContents(column)
+
     def _line(self, source: CaseSource) -> Line:
         workspace, caseId = self._workspace, source.caseId
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
         words = tr(WORDS[state])
         several = not workspace.targets.isSingle
-        decided = f"{known.decided}/{len(known.slots)}" if several and known is not None else ""
-        if several and not decided:
-            decided = f"0/{len(workspace.targets.targets)}"
+        decided = self._decided(known) if several else ""
         if known is not None and known.versions > 1 and not several:
             words += f" (v{known.versions})"
         note = known.note if known is not None else ""
@@ -199,6 +205,15 @@ class CasesPanel:
             STATE_COLOURS[state.value],
             caseId == workspace.session.caseId,
         )
+
+    def _decided(self, row: CaseRow | None) -> str:
+        """How many of a case's targets are decided; counted once for each row that the engine gave."""
+        if row is None:
+            return f"0/{len(self._workspace.targets.targets)}"
+        known = self._counted.get(row.case_id)
+        if known is None or known[0] is not row:
+            known = self._counted[row.case_id] = (row, f"{row.decided}/{len(row.slots)}")
+        return known[1]
 
     def _fillRow(self, row: int, line: Line) -> None:
         texts, colour, isOpen = line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -12,12 +11,13 @@ from clopa_annotator.errors import ClopaError, ConfigError
 from clopa_annotator.types import Target
 from clopa_annotator.types.targets import COLOURS, Targets
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.engine.Places import isCampaign
 from CLoPAAnnotatorLib.panels.Style import MOODS, swatch
 from CLoPAAnnotatorLib.scene.Terminology import findTerm, readTerm, termText
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
 COLUMNS = ("Name", "Colour", "Coded term", "Several", "Overlaps")
-MOST_ROWS = 7
+MOST_ROWS, AFTER_TYPING_MS = 7, 300
 NAME, COLOUR, TERM, SEVERAL, OVERLAPS = range(5)
 TIPS = (
     "Double-click to rename.",
@@ -42,6 +42,8 @@ class TargetsForm:
         self.askForColour = askForColour
         self._planned: Targets | None = None  # for a campaign that is not made yet, and the folder it is for
         self._folder = ""
+        self._written: object = None
+        self._isTableDirty = False  # holds what was typed and cannot be
         table = ui.targetsFormTable
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([tr(c) for c in COLUMNS])
@@ -62,7 +64,11 @@ class TargetsForm:
         ):  # fmt: skip
             button.connect("clicked(bool)", lambda _=False, action=action: action())
         ui.localRadio.connect("toggled(bool)", lambda _on: self.refresh())
-        ui.campaignPath.connect("currentPathChanged(QString)", lambda _path: self.refresh())
+        self._typed = qt.QTimer()  # a slow disk is not asked for every letter
+        self._typed.setSingleShot(True)
+        self._typed.setInterval(AFTER_TYPING_MS)
+        self._typed.connect("timeout()", self.refresh)
+        ui.campaignPath.connect("currentPathChanged(QString)", lambda _path: self._typed.start())
         workspace.listeners.engine.append(self._onEngine)
         workspace.listeners.targets.append(self.refresh)
         self.refresh()
@@ -84,9 +90,8 @@ class TargetsForm:
     @property
     def isNew(self) -> bool:
         """Whether the chosen folder will become a campaign."""
-        path = str(self.ui.campaignPath.currentPath).strip()
-        isThere = bool(path) and (Path(path).expanduser() / "campaign.json").is_file()
-        return bool(self.ui.localRadio.checked) and not self._workspace.isConnected and not isThere
+        isLocal = bool(self.ui.localRadio.checked) and not self._workspace.isConnected
+        return isLocal and not isCampaign(str(self.ui.campaignPath.currentPath))
 
     def refresh(self) -> None:
         """Write the table and the line above it."""
@@ -96,11 +101,16 @@ class TargetsForm:
             ui.targetsForm.setVisible(False)
         names = self.targets.in_words
         ui.segmentsLabel.text = tr("Segments: {names}").format(names=names)
+        self._refreshButtons()
+        mayEdit = self._isOwner or self.isNew
+        if not self._isTableDirty and self._written == (self.targets, mayEdit):
+            return
+        self._written, self._isTableDirty = (self.targets, mayEdit), False
         table = ui.targetsFormTable
         table.blockSignals(True)
         table.setRowCount(len(self.targets))
         for row, target in enumerate(self.targets):
-            self._writeRow(row, target, self._isOwner or self.isNew)
+            self._writeRow(row, target, mayEdit)
         table.blockSignals(False)
         for column in (NAME, COLOUR, SEVERAL, OVERLAPS):
             table.resizeColumnToContents(column)
@@ -198,9 +208,11 @@ class TargetsForm:
             targets = Targets(make())
         except ConfigError as error:
             self.say(str(error), "warning")
+            self._isTableDirty = True
             qt.QTimer.singleShot(0, self.refresh)  # not while the table still has the cell in hand
             return
         self.say("", "calm")
+        self._isTableDirty = True
         if self._workspace.isConnected:
             self._workspace.setTargets(targets, self._refused)
         else:
@@ -209,6 +221,7 @@ class TargetsForm:
 
     def _refused(self, error: ClopaError) -> None:
         self.say(str(error), "error")
+        self._isTableDirty = True
         self.refresh()
 
     def _onEngine(self) -> None:

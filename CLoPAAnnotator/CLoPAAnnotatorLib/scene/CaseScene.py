@@ -140,9 +140,7 @@ class CaseScene:
         """Have prompts, and the Segment Editor if it is open, change this slot's segment from now on."""
         left, chosen = self.proposal, self.segmentOf(slot)
         self.chosen = slot
-        chosen.wake()
-        if left is not None and left is not chosen:
-            left.rest()
+        chosen.wake(left.rest() if left is not None and left is not chosen else None)
         self._dress()
         editors = self._scene.GetNodesByClass("vtkMRMLSegmentEditorNode")
         editors.UnRegister(None)

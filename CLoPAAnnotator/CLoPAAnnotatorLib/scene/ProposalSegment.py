@@ -58,12 +58,11 @@ class ProposalSegment:
         self.node, self._volume, self.segmentId = segmentationNode, volumeNode, segmentId
         self.isWriting, self.isResting = False, isResting
         self.look: Looks.SegmentLook | None = None
-        self._filled: BoundsKji | None = None  # a box around every voxel that is set, once it is known
-        self._isFilledKnown = False
+        self._filled: BoundsKji | None = None  # a box around every voxel that is set, once that is known
+        self._isFilledKnown, self._labelmap = False, None
         requireLabelmaps(segmentationNode, volumeNode)
         if self.segment is None:
             self._add()
-        self._labelmap: Any = None
         self._seen: tuple[Any, int] = self._lookAt()
         if not isResting:
             self._array = self._privateArray()
@@ -116,14 +115,14 @@ class ProposalSegment:
             and labelmap.GetScalarType() == vtk.VTK_UNSIGNED_CHAR
         )
 
-    def _privateArray(self) -> Mask:
+    def _privateArray(self, whole: Any = None) -> Mask:
         """The segment's voxels, writable, on the full grid and shared with nobody."""
         if self.segment is None:
             self._add()
         labelmap = self.segment.GetRepresentation(LABELMAP)
         if labelmap is None or not self._isPrivate(labelmap):
             crop = self._readCrop()
-            labelmap = newLabelmap(self._volume, wholeBox(self._volume))
+            labelmap = whole or newLabelmap(self._volume, wholeBox(self._volume))
             if crop is not None:
                 voxelsOf(labelmap)[box_slices(crop[1])] = crop[0]
             self._filled, self._isFilledKnown = (None if crop is None else crop[1]), True
@@ -157,24 +156,26 @@ class ProposalSegment:
             if array is None or array.shape != self.shape:
                 return None
             array, box = array > 0, wholeBox(self._volume)
-        inner = filledBox(array)
-        if inner is None:
+        if (inner := filledBox(array)) is None:
             return None
         outer = tuple((low + a, low + b) for (low, _), (a, b) in zip(box, inner, strict=True))
         return np.ascontiguousarray(array[box_slices(inner)]).view(np.uint8), outer
 
-    def rest(self) -> None:
-        """Another slot is chosen: keep the filled box alone."""
-        if not self.isResting and self.segment is not None:
-            crop = self.crop()
-            self.isResting = True
-            self._keep(crop)
+    def rest(self) -> Any:
+        """Keep the filled box alone; returns the full label map, emptied, for `wake`."""
+        if self.isResting or self.segment is None:
+            return None
+        crop, whole, array, self.isResting = self.crop(), self._labelmap, self._array, True
+        self._keep(crop)
+        if crop is not None:
+            array[box_slices(crop[1])] = 0
+        return whole
 
-    def wake(self) -> None:
-        """The slot is chosen: have the full grid again."""
+    def wake(self, whole: Any = None) -> None:
+        """The slot is chosen: have the full grid again, in ``whole`` if `rest` gave one."""
         if self.isResting:
             self.isResting = False
-            self._array = self._privateArray()
+            self._array = self._privateArray(whole)
 
     def _keep(self, crop: tuple[Mask, BoundsKji] | None) -> None:
         labelmap = newLabelmap(self._volume, None if crop is None else crop[1])

@@ -94,7 +94,7 @@ class Engine:
         self._occupancy = Occupancy(campaign.store)
         self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
         self.intake = LabelIntake(
-            campaign.store, self._leases, self.events, self.desk.imported, self._occupancy
+            campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)

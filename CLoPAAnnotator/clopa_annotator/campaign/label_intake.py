@@ -26,13 +26,23 @@ class LabelIntake:
         store: CampaignStore,
         leases: CaseLeases,
         events: EventLog,
-        on_done: Callable[[], None],
+        on_done: Callable[[str], None],
         occupancy: Occupancy | None = None,
     ) -> None:
-        """``on_done`` is called when an import has ended: it may be time to learn."""
+        """Nothing has come yet.
+
+        Args:
+            store: the campaign's cache.
+            leases: who has which target of which case open.
+            events: what clients are told.
+            on_done: called when an import has ended, with the key of each target that it confirmed masks of:
+                it may be time to learn.
+            occupancy: which voxels belong to which target, to be told of new masks.
+        """
         self._store, self._leases, self._events, self._on_done = store, leases, events, on_done
         self._occupancy = occupancy or Occupancy(store)
         self._told = 0.0
+        self._confirmed: dict[str, None] = {}
 
     @property
     def targets(self) -> Targets:
@@ -59,17 +69,18 @@ class LabelIntake:
         """Confirm a mask durably, or keep it as a suggestion.
 
         Raises:
-            CaseTaken: somebody has the case open.
+            CaseTaken: somebody has this target of the case open.
         """
         holder = self._leases.holder(case_id, slot)
         if holder is not None:
             raise CaseTaken(f"{holder} has this case open. Import its label when it is closed.")
         if confirmed:
             self._store.confirm(confirmation_of(case_id, mask, imported, who, slot))
+            self._confirmed[slot.target] = None
         else:
             draft = CaseDraft(case_id, mask, annotator=who, imported=imported, slot=slot)
             self._store.save_draft(draft)
-        self._leases.note(case_id, f"an import by {who}", slot)
+        self._leases.note(case_id, f"import by {who}", slot)
         self._occupancy.changed(case_id, slot)
         if time.monotonic() - self._told >= TELL_EVERY_S:
             self._tell(case_id)
@@ -77,7 +88,9 @@ class LabelIntake:
     def done(self, case_id: str) -> None:
         """The last label of an import has come; learn if it is time."""
         self._tell(case_id)
-        self._on_done()
+        confirmed, self._confirmed = self._confirmed, {}
+        for target in confirmed or {"": None}:
+            self._on_done(target)
 
     def _tell(self, case_id: str) -> None:
         self._told = time.monotonic()

@@ -102,11 +102,6 @@ class TrainingDesk:
         """A case was confirmed: learn if it is time."""
         self.controller(target).confirmed()
 
-    def imported(self) -> None:
-        """An import has ended, of whichever targets."""
-        for controller in self.controllers():
-            controller.confirmed()
-
     @property
     def job(self) -> Path | None:
         """What runs now, of whichever line."""

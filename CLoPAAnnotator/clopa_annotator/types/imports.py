@@ -17,12 +17,12 @@ class ImportOrder:
     Attributes:
         path: file or folder with the labels.
         confirmed: as confirmed masks, which train; otherwise as suggestions, which do not until confirmed.
-        target: which part of them, as NAME=VALUE; empty leaves the choice to the files.
+        target: which part of them, as NAME=VALUE (several: semicolons); empty leaves the choice to the files.
         format: name of the format; found out if empty.
         images: image files by case, for cases that the campaign does not have yet.
         resample: whether labels on another grid are taken.
         dry_run: only say what would happen.
-        targets: the same as ``target``, one for each of several targets of the campaign.
+        targets: the same as ``target``, one in each.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class ImportOrder:
     @property
     def asked(self) -> tuple[str, ...]:
         """Everything that was asked for, as NAME=VALUE each."""
-        return (self.target, *self.targets) if self.target else self.targets
+        return (*(part.strip() for part in self.target.split(";") if part.strip()), *self.targets)
 
 
 @dataclass(frozen=True)

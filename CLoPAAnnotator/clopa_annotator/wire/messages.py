@@ -25,18 +25,9 @@ API_VERSION = 2
 """Raised with every change after which an older client could misread an engine."""
 
 LearningPhase = Literal[
-    "idle",
-    "waiting",
-    "training",
-    "checking",
-    "promoted",
-    "rejected",
-    "confirmed",
-    "taken back",
-    "failed",
-    "cancelled",
-    "paused",
-]
+    "idle", "waiting", "training", "checking", "promoted", "rejected", "confirmed", "taken back", "failed",
+    "cancelled", "paused",
+]  # fmt: skip
 SwapPolicy = Literal["between cases", "at once"]
 
 
