@@ -20,16 +20,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import platform
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import bench
 import torch
 from arena_report import write_report
 from arena_studies import TOPICS, Domain, Study, run_study
@@ -78,12 +77,12 @@ def run_task(task: Task) -> str:
     return ""
 
 
-def plans(options: argparse.Namespace) -> dict[str, StreamPlan]:
+def plans(options: bench.Options) -> dict[str, StreamPlan]:
     """The streams; the unseen hippocampus cases are among those that tuning leaves alone."""
     return {name: _plan(options, name) for name in options.streams}
 
 
-def _plan(options: argparse.Namespace, name: str) -> StreamPlan:
+def _plan(options: bench.Options, name: str) -> StreamPlan:
     if name == "hippocampus":
         where, size, keep = str(options.data), (48, 24), (options.cases, options.test)
     else:
@@ -92,7 +91,7 @@ def _plan(options: argparse.Namespace, name: str) -> StreamPlan:
     return StreamPlan(where, None, None, *size, str(options.out / "volumes"), options.seed, *keep)
 
 
-def units(options: argparse.Namespace) -> list[Unit]:
+def units(options: bench.Options) -> list[Unit]:
     """Every campaign: permutation by permutation, method by method, stream by stream."""
     streams, made = plans(options), []
     for permutation in range(options.permutations):
@@ -134,7 +133,7 @@ def _methods(strategies: Iterable[str]) -> list[tuple[str, str]]:
     return methods
 
 
-def studies(options: argparse.Namespace) -> list[Study]:
+def studies(options: bench.Options) -> list[Study]:
     """Every topic's studies, on the first stream; those of two domains take `second_domain` too."""
     names = (options.streams[0], second_domain(options))
     # A study has its own sizes: how much of a stream the campaigns keep is nothing to it.
@@ -162,7 +161,7 @@ def studies(options: argparse.Namespace) -> list[Study]:
     return made
 
 
-def second_domain(options: argparse.Namespace) -> str:
+def second_domain(options: bench.Options) -> str:
     """The domain that studies of two domains add to the first stream; a generated one needs no data."""
     if options.second_domain:
         return str(options.second_domain)
@@ -183,7 +182,7 @@ def in_order(campaigns: Sequence[Unit], extras: Sequence[Study]) -> list[Unit | 
     return sorted([*campaigns, *extras], key=stage)
 
 
-def chosen(options: argparse.Namespace) -> list[Unit | Study]:
+def chosen(options: bench.Options) -> list[Unit | Study]:
     """What this call is about, in the order in which it is run."""
     campaigns, extras = units(options), studies(options)
     if options.only == "studies":
@@ -193,7 +192,7 @@ def chosen(options: argparse.Namespace) -> list[Unit | Study]:
     return in_order(campaigns, [study for study in extras if study.topic in options.study_names])
 
 
-def run(options: argparse.Namespace, command: str) -> None:
+def run(options: bench.Options, command: str) -> None:
     """Everything that is chosen and not finished, then the report, which names the command."""
     works = chosen(options)
     started = time.time()
@@ -221,24 +220,18 @@ def _note(out: Path, started: float, tasks: int, command: str) -> None:
     """A line about this call: what, when, where, how long."""
     path = out / "calls.txt"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    line = (
-        f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.system()}, {platform.machine()}, torch "
-        f"{torch.__version__}, {tasks} tasks, {(time.time() - started) / 60:.1f} minutes: "
-        f"`{command}`\n"
-    )
+    about = ", ".join(f"{name} {value}" for name, value in bench.stamp().items())
+    line = f"{about}, {tasks} tasks, {(time.time() - started) / 60:.1f} minutes: `{command}`\n"
     replace_text(path, before + line)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the options and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    _campaign_options(parser)
-    _study_options(parser)
-    options = parser.parse_args(arguments)
+    options = bench.options(__doc__, {**_campaign_options(), **_study_options()}, arguments)
     if options.second_domain == options.streams[0]:
-        parser.error("the second domain must not be the first stream")
+        raise SystemExit("the second domain must not be the first stream")
     if options.only == "studies" and not options.studies:
-        parser.error("--only studies and --no-studies leave nothing to run")
+        raise SystemExit("--only studies and --no-studies leave nothing to run")
     given = sys.argv[1:] if arguments is None else arguments
     run(options, shlex.join(["python", "benchmarks/arena.py", *given]))
 
@@ -256,39 +249,43 @@ def _names_of(known: Iterable[str]) -> Callable[[str], list[str]]:
     return names
 
 
-def _campaign_options(parser: argparse.ArgumentParser) -> None:
+def _campaign_options() -> dict[str, Any]:
     every = [s for s in strategy_names() if s not in NOT_IN_THE_TABLES]
-    parser.add_argument("--data", type=Path, required=True, help="Task04_Hippocampus")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--schedule", default="brief")
-    parser.add_argument("--strategies", type=_names_of(strategy_names()), default=every)
-    parser.add_argument("--streams", type=_names_of(STREAMS), default=list(STREAMS))
-    parser.add_argument("--permutations", type=int, default=3)
-    parser.add_argument("--cases", type=int, default=10, help="length of a stream")
-    parser.add_argument("--test", type=int, default=8, help="unseen cases")
-    parser.add_argument("--generated-cases", type=int, default=10, help="the same for generated streams")
-    parser.add_argument("--generated-test", type=int, default=8)
-    parser.add_argument("--clicks", type=int, default=20, help="corrections per unseen case")
-    parser.add_argument("--stream-clicks", type=int, default=5, help="most corrections in the stream")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="processes with one thread each")
-    parser.add_argument("--minutes", type=float, default=1e6, help="begin nothing new after so long")
-    parser.add_argument("--only", choices=("campaigns", "studies"), help="run only these")
-    parser.add_argument("--report-only", action="store_true", help="run nothing")
+    return {
+        "--data": {"type": Path, "required": True, "help": "Task04_Hippocampus"},
+        "--out": {"type": Path, "required": True},
+        "--model": "bundled",
+        "--device": "auto",
+        "--schedule": "brief",
+        "--strategies": {"type": _names_of(strategy_names()), "default": every},
+        "--streams": {"type": _names_of(STREAMS), "default": list(STREAMS)},
+        "--permutations": 3,
+        "--cases": (10, "length of a stream"),
+        "--test": (8, "unseen cases"),
+        "--generated-cases": (10, "the same for generated streams"),
+        "--generated-test": 8,
+        "--clicks": (20, "corrections per unseen case"),
+        "--stream-clicks": (5, "most corrections in the stream"),
+        "--seed": 0,
+        "--workers": (2, "processes with one thread each"),
+        "--minutes": (1e6, "begin nothing new after so long"),
+        "--only": {"choices": ("campaigns", "studies"), "help": "run only these"},
+        "--report-only": (False, "run nothing"),
+    }
 
 
-def _study_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+def _study_options() -> dict[str, Any]:
     topics = list(TOPICS)
-    add("--studies", action=argparse.BooleanOptionalAction, default=True)
-    add("--study-names", type=_names_of(topics), default=topics, help=f"of {', '.join(topics)}")
-    add("--study-cases", type=int, default=8, help="to learn from, of each domain")
-    add("--study-test", type=int, default=6, help="unseen cases of each domain")
-    add("--study-clicks", type=int, default=9, help="corrections per unseen case; 50-clicks gives 49")
-    add("--study-stream-clicks", type=int, default=3, help="corrections per case of the stream")
-    add("--second-domain", choices=STREAMS, help="default: lesion, or vessels where lesion is the first")
+    second = "default: lesion, or vessels where lesion is the first"
+    return {
+        "--studies": True,
+        "--study-names": {"type": _names_of(topics), "default": topics, "help": f"of {', '.join(topics)}"},
+        "--study-cases": (8, "to learn from, of each domain"),
+        "--study-test": (6, "unseen cases of each domain"),
+        "--study-clicks": (9, "corrections per unseen case; 50-clicks gives 49"),
+        "--study-stream-clicks": (3, "corrections per case of the stream"),
+        "--second-domain": {"choices": STREAMS, "help": second},
+    }
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ prompt. Writes one JSON file per part, and pictures.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import bench
 import matplotlib as mpl
 import numpy as np
-import torch
 from scipy import ndimage
 
 from clopa_annotator import models
@@ -261,27 +260,27 @@ EFFECTS: dict[str, Callable[..., dict[str, float]]] = {
 
 def main() -> None:
     """Parse, run, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder with Task04_Hippocampus, TotalSegmentator_CT, ...")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--parts", default="prompts,hippocampus,organs,tumours")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="first prompts for organs and tumours")
-    parser.add_argument("--limit", type=int, help="most hippocampus cases")
-    parser.add_argument("--volumes", type=int, default=50, help="generated volumes for the prompts part")
-    parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    declared = {
+        "--data": (Path, "folder with Task04_Hippocampus, TotalSegmentator_CT, ..."),
+        "--out": {"type": Path, "required": True},
+        "--model": "bundled",
+        "--parts": ["prompts", "hippocampus", "organs", "tumours"],
+        "--kinds": (list(KINDS), "first prompts for organs and tumours"),
+        "--limit": (int, "most hippocampus cases"),
+        "--volumes": (50, "generated volumes for the prompts part"),
+        "--threads": 2,
+    }
+    given = bench.options(__doc__, declared)
     given.out.mkdir(parents=True, exist_ok=True)
     model = load_model(models.resolve(given.model), "cpu")
-    for part in given.parts.split(","):
+    for part in given.parts:
         if part == "prompts":
             result = prompts_part(model, given.volumes)
         elif part == "hippocampus":
             result = hippocampus(model, given.data, given.out, given.limit)
         else:
-            result = per_prompt(model, given.data, given.out, part, given.kinds.split(","))
-        (given.out / f"{part}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            result = per_prompt(model, given.data, given.out, part, given.kinds)
+        bench.write(given.out / f"{part}.json", result)
         print(part, json.dumps(result, indent=2), flush=True)
 
 

@@ -10,19 +10,14 @@ The cases are tiny; what counts here is their number. They are made on the quick
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import (
@@ -32,8 +27,9 @@ from clopa_annotator.cache.campaign_store import (
     Disk,
     rebuild_index,
 )
+from clopa_annotator.cache.together import confirm_together
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import Confirmation, Image, Imported, Slot, Targets
+from clopa_annotator.types import Confirmation, Image, Imported, Mask, Slot, Targets
 
 SHAPE = (4, 4, 4)
 ASK_A_NEW_PROCESS = """
@@ -52,9 +48,8 @@ class HastyDisk(Disk):
         """Trust the operating system."""
 
 
-def fill(folder: Path, cases: int, targets: int) -> float:
-    """Make the campaign; returns the seconds per case."""
-    started = time.perf_counter()
+def fill(folder: Path, cases: int, targets: int) -> None:
+    """Make the campaign."""
     named = Targets.named([f"structure {number}" for number in range(targets)])
     manifest = CampaignManifest("benchmark", cases, targets=named)
     with CampaignStore.create(folder, manifest, HastyDisk()) as store:
@@ -62,27 +57,28 @@ def fill(folder: Path, cases: int, targets: int) -> float:
             case_id = f"patient {number:05d}"
             voxels = np.full(SHAPE, number, np.int32)
             store.add_case(case_id, Image(voxels, Geometry(SHAPE)), source=f"/data/{case_id}.nii.gz")
-            for place, target in enumerate(named):
-                mask = np.zeros(SHAPE, np.uint8)
-                mask.ravel()[place] = 1
-                slot = Slot(target.key)
-                if place and place == targets - 1:
-                    given = Imported(f"{case_id} {place}", "x.nii.gz", "labelmap", "0" * 64, "1")
-                    store.save_draft(CaseDraft(case_id, mask, imported=given, slot=slot))
-                else:
-                    sent = Confirmation(f"{case_id} {place}", case_id, mask, annotator="benchmark", slot=slot)
-                    store.confirm(sent)
-    return (time.perf_counter() - started) / cases
+            slots = [Slot(target.key) for target in named]
+            if targets > 1:
+                last = a_mask(targets - 1)
+                given = Imported(f"{case_id} suggested", "x.nii.gz", "labelmap", "0" * 64, "1")
+                store.save_draft(CaseDraft(case_id, last, imported=given, slot=slots.pop()))
+            sent = [
+                Confirmation(f"{case_id} {at}", case_id, a_mask(at), annotator="benchmark", slot=slot)
+                for at, slot in enumerate(slots)
+            ]
+            confirm_together(store, sent)
+
+
+def a_mask(place: int) -> Mask:
+    """One voxel, since targets exclude each other."""
+    mask: Mask = np.zeros(SHAPE, np.uint8)
+    mask.ravel()[place] = 1
+    return mask
 
 
 def median_s(action: Callable[[], object], repeats: int = 5) -> float:
     """Median seconds of an action."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.median(bench.timed(action) for _ in range(repeats))
 
 
 def new_process_s(folder: Path) -> float:
@@ -92,13 +88,14 @@ def new_process_s(folder: Path) -> float:
     return float(answer.stdout.split()[0])
 
 
-def measure(folder: Path, cases: int, targets: int) -> dict[str, object]:
+def measure(given: bench.Options, scratch: Path) -> bench.Figures:
     """Times in seconds, sizes in MB."""
-    per_case = fill(folder, cases, targets)
+    folder, cases = scratch / "campaign", given.cases
+    per_case = bench.timed(lambda: fill(folder, cases, given.targets)) / cases
     with CampaignStore.open(folder, writer=True) as store:
-        values: dict[str, object] = {
+        values: bench.Figures = {
             "cases": cases,
-            "targets": targets,
+            "targets": given.targets,
             "first_list_s": median_s(store.cases, 1),
             "list_s": median_s(store.cases),
             "one_case_s": median_s(lambda: store.case("patient 00000")),
@@ -114,21 +111,9 @@ def measure(folder: Path, cases: int, targets: int) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--targets", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        values = measure(Path(folder) / "campaign", given.cases, given.targets)
-    values |= {"machine": platform.platform(), "date": datetime.now(timezone.utc).date().isoformat()}
-    print(json.dumps(values, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(values, indent=1), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__,
+        measure,
+        {"--cases": 10_000, "--targets": 1, "--folder": (Path, "a folder on the disk to be measured")},
+    )

@@ -8,16 +8,10 @@ flushes, renames, reading back, the index. SimpleITK writes a compressed NRRD of
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
-import tempfile
-import time
-from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 import SimpleITK as sitk
 
@@ -41,13 +35,6 @@ def a_volume() -> tuple[np.ndarray, np.ndarray]:
     return voxels.astype(np.int16), mask
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Seconds that an action takes."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
-
-
 def simpleitk_nrrd(path: Path, voxels: np.ndarray) -> None:
     """Write a compressed NRRD as SimpleITK does by default."""
     volume = sitk.GetImageFromArray(voxels)
@@ -61,22 +48,22 @@ def size_mb(path: Path) -> float:
     return round(sum(p.stat().st_size for p in files) / 1e6, 3)
 
 
-def measure(folder: Path, repeats: int) -> dict[str, object]:
+def measure(given: bench.Options, folder: Path) -> bench.Figures:
     """Times in seconds (median over the repeats) and sizes in MB."""
     voxels, mask = a_volume()
     with CampaignStore.create(folder / "campaign", CampaignManifest("benchmark", 1)) as store:
-        add_s = timed(lambda: store.add_case("case", Image(voxels, GEOMETRY)))
+        add_s = bench.timed(lambda: store.add_case("case", Image(voxels, GEOMETRY)))
         confirm_s = [
-            timed(lambda n=n: store.confirm(Confirmation(str(n), "case", mask, note=str(n))))
-            for n in range(repeats)
+            bench.timed(lambda n=n: store.confirm(Confirmation(str(n), "case", mask, note=str(n))))
+            for n in range(given.repeats)
         ]
         ref = store.confirmed()[0]
         patch = tuple((n // 2 - 96, n // 2 + 96) for n in SHAPE)
-        patch_s = [timed(lambda: store.read_patch(ref.image_hash, patch)) for _ in range(repeats)]
-        mask_patch_s = [timed(lambda: store.read_mask_patch(ref, patch)) for _ in range(repeats)]
+        patch_s = [bench.timed(lambda: store.read_patch(ref.image_hash, patch)) for _ in range(given.repeats)]
+        mask_patch_s = [bench.timed(lambda: store.read_mask_patch(ref, patch)) for _ in range(given.repeats)]
         sizes = (size_mb(store.folder / "images"), size_mb(store.folder / ref.folder))
-    mask_s = [timed(lambda: simpleitk_nrrd(folder / "mask.nrrd", mask)) for _ in range(repeats)]
-    image_s = timed(lambda: simpleitk_nrrd(folder / "image.nrrd", voxels))
+    mask_s = [bench.timed(lambda: simpleitk_nrrd(folder / "mask.nrrd", mask)) for _ in range(given.repeats)]
+    image_s = bench.timed(lambda: simpleitk_nrrd(folder / "image.nrrd", voxels))
     return {
         "confirm_s": statistics.median(confirm_s),
         "simpleitk_mask_s": statistics.median(mask_s),
@@ -92,20 +79,5 @@ def measure(folder: Path, repeats: int) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        values = measure(Path(folder), given.repeats)
-    values |= {"machine": platform.platform(), "date": datetime.now(timezone.utc).date().isoformat()}
-    print(json.dumps(values, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(values, indent=1), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--repeats": 5, "--folder": (Path, "a folder on the disk to be measured")})

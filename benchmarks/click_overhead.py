@@ -13,33 +13,25 @@ alone against the comparison.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 import torch
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
 from clopa_annotator.datasets.volumes import read_image
-from clopa_annotator.errors import ModelNotPresent
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.models import resolve
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import TwoClassLogits, TwoClassNetwork
-from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.types import Image, PointPrompt
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 WARM_UP_CLICKS = 3
 BARE, COMPARING, LOCAL = "nnInteractive", "nnInteractive, comparing", "LocalSession"
 Click = Callable[[PointPrompt], None]
@@ -102,24 +94,15 @@ def generated_volume() -> Image:
     return Image(voxels, Geometry(voxels.shape))
 
 
-def median_ms(values: list[float]) -> float:
-    """Median of seconds, in ms."""
-    return 1000 * statistics.median(values)
-
-
-def p95_ms(values: list[float]) -> float:
-    """95th percentile of seconds, in ms."""
-    return 1000 * float(np.quantile(values, 0.95))
-
-
-def overhead(seconds: dict[str, list[float]], reference: str) -> dict[str, float]:
-    """What `LocalSession` took beyond ``reference`` at the same clicks."""
-    paired = [local - bare for local, bare in zip(seconds[LOCAL], seconds[reference], strict=True)]
-    return {
-        "median_ms": median_ms(paired),
-        "p95_ms": p95_ms(paired),
-        "percent": 100 * statistics.median(paired) / statistics.median(seconds[reference]),
-    }
+def rows_of(title: str, seconds: dict[str, list[float]]) -> list[bench.Figures]:
+    """A row per session, and what `LocalSession` took beyond the other two at the same clicks."""
+    rows = [{"volume": title, "session": name, **bench.spread_ms(s)} for name, s in seconds.items()]
+    for reference in (BARE, COMPARING):
+        paired = [local - bare for local, bare in zip(seconds[LOCAL], seconds[reference], strict=True)]
+        percent = 100 * statistics.median(paired) / statistics.median(seconds[reference])
+        over = f"over {reference} ({percent:+.1f} %)"
+        rows.append({"volume": title, "session": over, **bench.spread_ms(paired)})
+    return rows
 
 
 class NoNetwork(torch.nn.Module):
@@ -137,107 +120,49 @@ def without_network(model: LoadedModel) -> LoadedModel:
     return replace(model, network=network, artifacts={**model.artifacts, "network": network})
 
 
-def report(title: str, seconds: dict[str, list[float]]) -> dict[str, object]:
-    """Print one block of the table and return it."""
-    for session, values in seconds.items():
-        print(f"{title:26} {session:26} {median_ms(values):10.2f} {p95_ms(values):10.2f}")
-    extras = {reference: overhead(seconds, reference) for reference in (BARE, COMPARING)}
-    for reference, extra in extras.items():
-        print(
-            f"{title:26} {'- over ' + reference:26.26} {extra['median_ms']:+10.2f} {extra['p95_ms']:+10.2f}",
-            end="",
-        )
-        print(f" {extra['percent']:+8.1f} %")
-    return {"seconds": seconds, "overhead": extras}
-
-
 def compare_argmax(edge: int, repeats: int) -> dict[str, float]:
     """Median ms of argmax and of the comparison, over the two channels of an ``edge``^3 patch."""
     logits = torch.randn(1, 2, edge, edge, edge)
-    times: dict[str, list[float]] = {"argmax_ms": [], "comparison_ms": []}
-    for _ in range(repeats):
-        started = time.perf_counter()
-        plain = logits[0].argmax(0)
-        middle = time.perf_counter()
-        fast = TwoClassLogits(logits)[0].argmax(0)
-        times["argmax_ms"].append(middle - started)
-        times["comparison_ms"].append(time.perf_counter() - middle)
-        if not torch.equal(plain, fast.long()):
-            raise SystemExit("The comparison differs from argmax.")
-    return {name: median_ms(values) for name, values in times.items()}
-
-
-def find_model(name: str | None, scratch: Path) -> tuple[LoadedModel, str]:
-    """The named model, else the bundled one, else a generated one with random weights."""
-    if name is not None:
-        return load_model(resolve(name)), name
-    try:
-        return load_model(resolve("bundled")), "bundled"
-    except ModelNotPresent:
-        folder = write_random_model(scratch / "model", features=(8, 16, 32, 64, 96))
-        return load_model(folder), "generated, features 8-96, random weights"
+    found: dict[str, torch.Tensor] = {}
+    ways = {
+        "argmax_ms": lambda: found.update(plain=logits[0].argmax(0)),
+        "comparison_ms": lambda: found.update(fast=TwoClassLogits(logits)[0].argmax(0)),
+    }
+    seconds = bench.rounds(ways, repeats, 0)
+    if not torch.equal(found["plain"], found["fast"].long()):
+        raise SystemExit("The comparison differs from argmax.")
+    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
 
 
 def find_ct(path: Path | None) -> Path | None:
     """The CT given, or that of the test data."""
-    data = Path(os.environ.get("CLOPA_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    data = Path(os.environ.get("CLOPA_TEST_DATA", bench.REPOSITORY.parent / "shared" / "data"))
     found = path or data / "TotalSegmentator_CT" / "ct.nii.gz"
     return found if found.is_file() else None
 
 
-def machine(model: LoadedModel, name: str) -> dict[str, object]:
-    """What the numbers hold for."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    return {
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "load_at_start": round(load, 2),
-        "device": str(model.device),
-        "torch": torch.__version__,
-        "model": name,
-        "parameters": sum(p.numel() for p in model.network.parameters()),
-        "patch": list(model.patch_size_kji),
-    }
-
-
-def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Measure, print, and return the numbers."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        model, name = find_model(arguments.model, Path(scratch))
-    result: dict[str, object] = {"machine": machine(model, name)}
-    print(" ".join(f"{key}={value}" for key, value in machine(model, name).items()))
-    volumes = {"64^3": generated_volume()}
-    ct = find_ct(arguments.ct)
+def measure(given: bench.Options, scratch: Path) -> bench.Figures:
+    """Both volumes, with the network and without."""
+    model, about = bench.a_model(given.model, "auto", scratch, (8, 16, 32, 64, 96))
+    volumes, ct = {"64^3": generated_volume()}, find_ct(given.ct)
     if ct is not None:
         volumes["CT " + "x".join(map(str, read_image(ct).geometry.shape_kji))] = read_image(ct)
-    print(f"\n{'volume':26} {'session':26} {'median ms':>10} {'p95 ms':>10}")
+    rows: list[bench.Figures] = []
     for title, image in volumes.items():
-        result[title] = report(title, time_clicks(model, image, arguments.clicks))
-        bare_title = f"{title}, no network"
-        result[bare_title] = report(bare_title, time_clicks(without_network(model), image, arguments.clicks))
-    result["argmax_192"] = argmax = compare_argmax(192, arguments.repeats)
-    print(f"\nargmax over 192^3: {argmax['argmax_ms']:.0f} ms; comparison: {argmax['comparison_ms']:.1f} ms")
-    return result
-
-
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", help="folder or name; default: the bundled model, else a generated one")
-    parser.add_argument("--ct", type=Path, help="a volume; default: the CT of the test data, if it is there")
-    parser.add_argument("--clicks", type=int, default=30)
-    parser.add_argument("--repeats", type=int, default=5, help="of the argmax comparison")
-    parser.add_argument("--threads", type=int, default=0, help="PyTorch threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--json", type=Path, help="write all numbers there")
-    arguments = parser.parse_args()
-    result = run(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        rows += rows_of(title, time_clicks(model, image, given.clicks))
+        rows += rows_of(f"{title}, no network", time_clicks(without_network(model), image, given.clicks))
+    return {**about, "clicks": rows, "argmax_192": compare_argmax(192, given.repeats)}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__,
+        measure,
+        {
+            "--model": (str, "folder or name; default: the bundled model, else a generated one"),
+            "--ct": (Path, "a volume; default: the CT of the test data, if it is there"),
+            "--clicks": 30,
+            "--repeats": (5, "of the argmax comparison"),
+            "--threads": 0,
+        },
+    )

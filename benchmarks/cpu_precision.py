@@ -9,12 +9,10 @@ the two masks with each other, the share of voxels that differ, and the Dice of 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 from pathlib import Path
 
-import torch
+import bench
 
 from clopa_annotator.datasets import LabelledCase, MsdDataset
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
@@ -61,32 +59,25 @@ def column(rows: list[Row], name: str) -> list[float]:
     return [float(row[name]) for row in rows]
 
 
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--model", default="bundled", help="a name or a folder")
-    parser.add_argument("--cases", type=int, default=8)
-    parser.add_argument("--clicks", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=0, help="PyTorch threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--json", type=Path, help="write all rows there")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    model = load_model(resolve(arguments.model), "cpu")
-    cases = list(MsdDataset(arguments.dataset))[: arguments.cases]
-    rows = [row for case in cases for row in compare(model, case, arguments.clicks)]
+def measure(given: bench.Options, _scratch: Path) -> bench.Figures:
+    """Every prediction, and what they say together."""
+    model = load_model(resolve(given.model), "cpu")
+    cases = list(MsdDataset(given.dataset))[: given.cases]
+    rows = [row for case in cases for row in compare(model, case, given.clicks)]
     agreement = column(rows, "agreement")
-    print(f"{len(rows)} predictions on {len(cases)} cases; this CPU is faster with {best_cpu_precision()}")
-    print(f"Dice of bf16 with fp32: mean {statistics.fmean(agreement):.4f}, lowest {min(agreement):.4f}")
-    print(f"differing voxels: mean {100 * statistics.fmean(column(rows, 'differing')):.3f} %")
+    found: bench.Figures = {
+        "predictions": len(rows),
+        "faster_here": best_cpu_precision(),
+        "agreement_mean": statistics.fmean(agreement),
+        "agreement_lowest": min(agreement),
+        "differing_percent": 100 * statistics.fmean(column(rows, "differing")),
+    }
     for precision in ("fp32", "bf16"):
-        quality = statistics.fmean(column(rows, f"dice_{precision}"))
-        median = statistics.median(column(rows, f"seconds_{precision}"))
-        print(f"{precision}: Dice with the reference {quality:.4f}, median {1000 * median:.0f} ms each")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        found[f"dice_{precision}"] = statistics.fmean(column(rows, f"dice_{precision}"))
+        found[f"median_{precision}_ms"] = 1000 * statistics.median(column(rows, f"seconds_{precision}"))
+    return {**found, "rows": rows}
 
 
 if __name__ == "__main__":
-    main()
+    sizes = {"--model": ("bundled", "a name or a folder"), "--cases": 8, "--clicks": 4, "--threads": 0}
+    bench.main(__doc__, measure, {"--dataset": {"type": Path, "required": True}, **sizes})

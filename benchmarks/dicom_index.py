@@ -5,31 +5,20 @@
 
 Generates CT series in a folder of its own, lists them with an empty index and then with the one that this
 made, and opens one series with a warm index and with SimpleITK alone (its own search for the series' files
-included), alternating. The files are in the operating system's cache. Prints JSON.
+included), alternating. The files are in the operating system's cache.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import bench
 import SimpleITK as sitk
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "Testing"), str(REPOSITORY / "CLoPAAnnotator")]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+sys.path[:0] = [str(bench.REPOSITORY / "Testing"), str(bench.REPOSITORY / "CLoPAAnnotator")]
 
 
 def generate(folder: Path, series: int, slices: int, size: int) -> None:
@@ -67,23 +56,20 @@ def open_alone(folder: Path) -> None:
     sitk.GetArrayFromImage(reader.Execute())
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
+def measure(given: bench.Options, folder: Path) -> bench.Figures:
     """All figures of one run."""
     data, index_file = folder / "data", folder / "index.sqlite"
-    generate(data, arguments.series, arguments.slices, arguments.size)
+    generate(data, given.series, given.slices, given.size)
     time.sleep(2.5)  # a folder that has just changed is looked through again
-    first = seconds(lambda: list_series(data, index_file))
-    again = [seconds(lambda: list_series(data, index_file)) for _ in range(arguments.repeats)]
+    first = bench.timed(lambda: list_series(data, index_file))
+    again = [bench.timed(lambda: list_series(data, index_file)) for _ in range(given.repeats)]
     place = data / "patient 0000" / "series 00000"
-    pairs = [
-        (seconds(lambda: open_warm(data, index_file)), seconds(lambda: open_alone(place)))
-        for _ in range(arguments.repeats)
-    ]
-    ours, alone = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ways = {"ours": lambda: open_warm(data, index_file), "alone": lambda: open_alone(place)}
+    ours, alone = map(statistics.median, bench.rounds(ways, given.repeats, 0).values())
     return {
-        "series": arguments.series,
-        "files": arguments.series * arguments.slices,
-        "slice": arguments.size,
+        "series": given.series,
+        "files": given.series * given.slices,
+        "slice": given.size,
         "first_listing_s": round(first, 3),
         "second_listing_s": round(statistics.median(again), 4),
         "second_is_faster_by": round(first / statistics.median(again), 1),
@@ -93,18 +79,5 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     }
 
 
-def main() -> int:
-    """Measure and print."""
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
-    parser.add_argument("--series", type=int, default=20)
-    parser.add_argument("--slices", type=int, default=12)
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=5)
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(parser.parse_args(), Path(folder)), indent=1))
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    bench.main(__doc__, measure, {"--series": 20, "--slices": 12, "--size": 64, "--repeats": 5})

@@ -25,13 +25,13 @@ freedom (``heavy``), or drawn from the pairs of a ``curves.csv`` of ``benchmarks
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import bench
 import numpy as np
 import numpy.typing as npt
 
@@ -205,43 +205,37 @@ def worlds(kind: str, spread: float, curves: Path | None) -> Callable[[float], W
     return lambda gain: World(gain, 1.8 * gain, 0.3 * gain, noise, spreads)
 
 
-def table(gate: Gate, of: Callable[[float], World], candidates: int, seed: int) -> list[str]:
-    """Rows by true gain, columns by held-out cases: promoted / in use ten cases later, in per cent."""
-    lines = ["| true gain | " + " | ".join(f"{n} held out" for n in HELD_OUT) + " |", "|---" * 5 + "|"]
-    for gain in GAINS:
-        cells = [shares(gate, of(gain), candidates, n, seed) for n in HELD_OUT]
-        shown = (f"{100 * p:.1f} / {100 * later:.1f}" for p, later in cells)
-        lines.append(f"| {gain:+.2f} | " + " | ".join(shown) + " |")
-    return lines
+HEADER = [f"{n} held out" for n in HELD_OUT]
+
+
+def cells(gate: Gate, world: World, options: bench.Options) -> list[str]:
+    """By held-out cases: promoted / in use ten cases later, in per cent."""
+    found = [shares(gate, world, options.candidates, n, options.seed) for n in HELD_OUT]
+    return [f"{100 * promoted:.1f} / {100 * later:.1f}" for promoted, later in found]
+
+
+def show(title: str, gate: Gate, of: Callable[[float], World], options: bench.Options) -> None:
+    """Print a gate's table: rows by true gain."""
+    rows = [[f"{gain:+.2f}", *cells(gate, of(gain), options)] for gain in GAINS]
+    print(f"\n### {title}\n\n" + bench.table(["true gain", *HEADER], rows), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--candidates", type=int, default=20000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--spread", type=float, default=0.036)
-    parser.add_argument("--curves", type=Path)
-    options = parser.parse_args(arguments)
+    declared = {"--candidates": 20000, "--seed": 0, "--spread": 0.036, "--curves": Path}
+    options = bench.options(__doc__, declared, arguments)
     kinds = ["normal", "heavy", *(["real"] if options.curves else [])]
     for kind in kinds:
         of = worlds(kind, options.spread, options.curves)
         for name in GATES if kind == "normal" else ("product",):
-            print(f"\n### {name}, {kind} differences\n")
-            print("\n".join(table(GATES[name], of, options.candidates, options.seed)), flush=True)
+            show(f"{name}, {kind} differences", GATES[name], of, options)
     for spread in (0.06, 0.1):
         for name in ("product", "product, first episode"):
-            print(f"\n### {name}, normal differences with a spread of {spread}\n")
             of = worlds("normal", spread, None)
-            print("\n".join(table(GATES[name], of, options.candidates, options.seed)), flush=True)
+            show(f"{name}, normal differences with a spread of {spread}", GATES[name], of, options)
     harmful = World(0.03, 0.16, -0.05, gaussian, (options.spread, 2 * options.spread, 0.8 * options.spread))
     print("\n### Better first proposals (+.16), better score (+.03), worse after ten corrections (-.05)\n")
-    print("| gate | " + " | ".join(f"{n} held out" for n in HELD_OUT) + " |\n" + "|---" * 5 + "|")
-    for name, gate in GATES.items():
-        cells = [shares(gate, harmful, options.candidates, n, options.seed) for n in HELD_OUT]
-        print(f"| {name} | " + " | ".join(f"{100 * p:.1f} / {100 * q:.1f}" for p, q in cells) + " |")
+    print(bench.table(["gate", *HEADER], [[n, *cells(gate, harmful, options)] for n, gate in GATES.items()]))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ case and run; a set that is there already is left alone, so a run that was stopp
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bench
 import numpy as np
 import torch
 from tuning_trial import Stream, Weights, development_split
@@ -113,34 +112,21 @@ def curves(
     apply_version(model, model.base, None, 0)
 
 
-def measured(path: Path) -> set[str]:
-    """The weights that have their rows."""
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["weights"] for row in csv.DictReader(file)}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--device", default="auto")
-    for name, value in (("train", 8), ("test", 12), ("clicks", 10), ("runs", 2), ("seed", 0), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+    numbers = {"--train": 8, "--test": 12, "--clicks": 10, "--runs": 2, "--seed": 0, "--threads": 1}
+    paths = {name: {"type": Path, "required": True} for name in ("--dataset", "--out")}
+    declared = {**paths, "--model": "bundled", "--device": "auto", **numbers}
+    options = bench.options(__doc__, declared, arguments)
     options.out.mkdir(parents=True, exist_ok=True)
+    header = ("weights", "case", "run", *range(options.clicks + 1))
+    table = bench.Rows(options.out / TABLE, header, ("weights",))
     model = load_model(resolve(options.model), options.device)
     dataset = MsdDataset(options.dataset)
     streamed, tests = development_split(dataset, 2 * options.train, options.test, options.seed)
-    stream, table = {False: Stream(streamed), True: Shifted(streamed)}, options.out / TABLE
+    stream = {False: Stream(streamed), True: Shifted(streamed)}
     for made in (Made("base", "", 0, 0), *RECIPES):
-        if made.name in measured(table):
+        if (made.name,) in table.done():
             continue
         weights = {}
         if made.share:
@@ -149,12 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (made.name, case, run, *(f"{d:.4f}" for d in dice))
             for case, run, dice in curves(model, weights, tests, options.clicks, options.runs)
         ]
-        fresh = not table.exists()
-        with table.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(("weights", "case", "run", *range(options.clicks + 1)))
-            writer.writerows(rows)
+        table.add(*rows)
         print(made.name, np.mean([[float(d) for d in row[3:]] for row in rows], axis=0).round(3), flush=True)
 
 

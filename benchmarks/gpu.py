@@ -6,9 +6,10 @@
 
 Parts: (a) rate of multiplying matrices and of copying, the card's limits; (b) forward and backward passes of
 the official-size network, eager, channels last and compiled, with their peak memory beside the plan's;
-(c) an episode of 60 windows for each of in, cn and all; (d) clicks while nothing else happens and while an
-episode runs in another process; (e) swapping a delta; (f) pretraining with generation on the device; (g) the
-same episode on the CPU and on the device; (h) clicks while memory is short. The weights are random.
+(c) an episode of 60 windows for each of in, cn and all, and for in channels last and compiled; (d) clicks
+while nothing else happens and while an episode runs in another process; (e) swapping a delta; (f) pretraining
+with generation on the device; (g) the same episode on the CPU and on the device; (h) clicks while memory is
+short. The weights are random.
 
 Each part runs in a process of its own within its time slot; a part that is killed keeps the rows it has
 written, and so does the file when the whole run is. With --small they run in this process.
@@ -16,23 +17,20 @@ written, and so does the file when the whole run is. With --small they run in th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import bench
 import torch
 
-from clopa_annotator import __version__
 from clopa_annotator.episode.hardware.footprint import OFFICIAL_PATCH, RESENC_L
 from clopa_annotator.testing.random_model import write_random_model
 
@@ -87,18 +85,7 @@ class Bench:
 
 def about(device: torch.device, small: bool) -> Row:
     """Machine, versions, date."""
-    row: Row = {
-        "part": "about",
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
-        "small": small,
-        "device": str(device),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "clopa": __version__,
-        "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-    }
+    row: Row = {"part": "about", "small": small, "device": str(device), **bench.stamp()}
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
         row |= {"card": card.name, "gib": round(card.total_memory / 2**30, 1)}
@@ -147,7 +134,7 @@ def run_part(letter: str, bench: Bench, out: Path) -> None:
     write(out, {"part": letter, **end, "seconds": round(time.monotonic() - started, 1)})
 
 
-def run_apart(letter: str, given: argparse.Namespace, model: Path, slot_s: float) -> None:
+def run_apart(letter: str, given: bench.Options, model: Path, slot_s: float) -> None:
     """Run one part in a process of its own and end it when its time is over."""
     command = [sys.executable, __file__, "--out", str(given.out), "--device", given.device]
     command += ["--parts", letter, "--model", str(model), "--slot", str(slot_s), "--here"]
@@ -166,7 +153,7 @@ def write_model(folder: Path, small: bool) -> Path:
     )
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given: bench.Options) -> None:
     """All parts that were asked for."""
     device, letters = torch.device(given.device), [p for p in given.parts.split(",") if p]
     unknown = sorted(set(letters) - set(SLOTS_S))
@@ -196,19 +183,18 @@ def run(given: argparse.Namespace) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("gpu.jsonl"), help="rows are appended here")
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--small", action="store_true", help="small sizes, to try every part out")
-    parser.add_argument("--parts", default=",".join(SLOTS_S))
-    parser.add_argument("--minutes", type=float, default=8.8, help="for all parts together")
-    parser.add_argument("--model", type=Path, help="a model folder; default: random weights")
-    parser.add_argument("--here", action="store_true", help="run the parts in this process")
-    parser.add_argument("--slot", type=float, default=60.0, help="seconds for a part that runs here")
-    parser.add_argument("--show", type=Path, help="print a results file instead of measuring")
-    given = parser.parse_args()
+    declared = {
+        "--out": (Path("gpu.jsonl"), "rows are appended here"),
+        "--device": "cuda",
+        "--small": (False, "small sizes, to try every part out"),
+        "--parts": ",".join(SLOTS_S),
+        "--minutes": (8.8, "for all parts together"),
+        "--model": (Path, "a model folder; default: random weights"),
+        "--here": (False, "run the parts in this process"),
+        "--slot": (60.0, "seconds for a part that runs here"),
+        "--show": (Path, "print a results file instead of measuring"),
+    }
+    given = bench.options(__doc__, declared)
     if given.show:
         for line in given.show.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)

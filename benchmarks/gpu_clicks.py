@@ -132,7 +132,16 @@ def clicks(bench: Bench) -> Iterator[Row]:
         desk.start_training()
         learning = desk.clicks(bench.left(0.7))
         yield {"while": "learning", **learning, "p95_over_idle": learning["p95_ms"] / idle["p95_ms"]}
-    yield {"while": "suggesting", "note": "this version makes no suggestions beside clicks"}
+    yield from suggesting(bench, idle)
+
+
+def suggesting(bench: Bench, idle: Row) -> Iterator[Row]:
+    """(d) The slot for clicks while suggestions are made, which has what is left of the part's time.
+
+    Whoever makes suggestions beside clicks starts them on a desk here, as `Desk.start_training` starts an
+    episode, and gives ``desk.clicks(bench.left(0.9))`` as the row, its p95 over that of ``idle``.
+    """
+    yield {"while": "suggesting", "measured": False, "s_left": bench.left(), "idle_p95_ms": idle["p95_ms"]}
 
 
 def shortage(bench: Bench) -> Iterator[Row]:

@@ -6,23 +6,29 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch as replaced
 
 import torch
 from gpu import Bench, Row
 from training_speed import CASES, GeneratedCases, clocked
 
-from clopa_annotator.episode import loop
+from clopa_annotator.episode import job, loop
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import write_job
+from clopa_annotator.episode.hardware.compiled import compiled
 from clopa_annotator.episode.hardware.footprint import Architecture
 from clopa_annotator.episode.hardware.memory_plan import work_of
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.progress import Progress
-from clopa_annotator.pretrain.generator import GeneratorSettings, draw_volume, stream_on
+from clopa_annotator.episode.prompting import MixedPrompter
+from clopa_annotator.pretrain import optimisation
+from clopa_annotator.pretrain.generator import GeneratorSettings, Volume, draw_volume, stream_on
 from clopa_annotator.pretrain.network import NetworkDesign
 from clopa_annotator.pretrain.pretrain_settings import PretrainSettings
 from clopa_annotator.pretrain.train import run as pretrain
@@ -32,6 +38,16 @@ from clopa_annotator.types import EpisodeRequest, EpisodeResult, Split
 
 TOLERANCE = {"fp32": 0.01, "auto": 0.05}
 """Relative difference of the loss of any update between the two devices; bf16 has three digits."""
+
+
+KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("in", {}),
+    ("cn", {}),
+    ("all", {}),
+    ("in", {"layout": "channels last"}),
+    ("in", {"compiled": True}),
+)
+"""Episodes of part c: each group, and the switches that are off until they are seen to pay."""
 
 
 def an_episode(
@@ -57,27 +73,36 @@ def an_episode(
 
 
 def episodes(bench: Bench) -> Iterator[Row]:
-    """(c) An episode of the paper's windows for each group, without validation."""
+    """(c) An episode of the paper's windows for each of `KINDS`, without validation."""
     model = load_model(bench.model, str(bench.device))
     design = _design(bench.model)
-    groups, shape = ("in", "cn", "all"), tuple(n + 8 for n in model.patch_size_kji)
-    for number, group in enumerate(groups):
+    shape = tuple(n + 8 for n in model.patch_size_kji)
+    for number, (group, changed) in enumerate(KINDS):
         settings = replace(EpisodeSettings.paper(group), epochs=1, updates=2 if bench.small else 30)
-        settings = replace(settings, steps=2 if bench.small else 6)
-        share = bench.left(0.8 / (len(groups) - number))
+        settings = replace(settings, steps=(1 if changed else 2) if bench.small else 6, **changed)
+        share = bench.left(0.8 / (len(KINDS) - number))
         ends = math.inf if bench.small else time.monotonic() + share
-        _, marks = an_episode(model, shape, settings, ends)
+        with _compiler(bench):
+            _, marks = an_episode(model, shape, settings, ends)
         if len(marks) < 2:
-            yield {"group": group, "error": "too slow: fewer than two updates in its time"}
+            yield {"group": group, **changed, "error": "too slow: fewer than two updates in its time"}
             continue
         seconds = (marks[-1][0] - marks[0][0]) / (len(marks) - 1)
         one = replace(settings, updates=1, val_samples=0)
         rate = work_of(design, model.patch_size_kji, one).operations / seconds / 1e12
-        row: Row = {"group": group, "updates": len(marks), "s_per_update": seconds, "tflops": rate}
+        row: Row = {"group": group, **changed, "updates": len(marks), "s_per_update": seconds, "tflops": rate}
         if bench.device.type == "cuda":
             row["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
         yield row
-        yield {"group": group, **_shares(bench, model, shape, settings)}
+        if not changed:
+            yield {"group": group, **_shares(bench, model, shape, settings)}
+
+
+def _compiler(bench: Bench) -> AbstractContextManager[Any]:
+    """A dry run compiles with a compiler that compiles nothing."""
+    if not bench.small:
+        return nullcontext()
+    return replaced.object(job, "compiled", partial(compiled, backend="eager"))
 
 
 def _shares(bench: Bench, model: LoadedModel, shape: tuple[int, ...], settings: EpisodeSettings) -> Row:
@@ -115,7 +140,8 @@ def pretraining(bench: Bench) -> Iterator[Row]:
         settings = replace(settings, **phases, **short, log_s=0.0, design=NetworkDesign((4, 8)))
     with tempfile.TemporaryDirectory() as scratch:
         seen, started = [], time.perf_counter()
-        pretrain(settings, Path(scratch), str(bench.device), on_progress=seen.append)
+        with _timed() as shares:
+            pretrain(settings, Path(scratch), str(bench.device), on_progress=seen.append)
         seconds = time.perf_counter() - started
     if seen:
         last = seen[-1]
@@ -124,7 +150,38 @@ def pretraining(bench: Bench) -> Iterator[Row]:
             "updates_per_s": last.updates / seconds,
             "volumes_per_s": last.volumes / seconds,
         }
+        yield {"what": "share of the time", **{name: spent / seconds for name, spent in shares.items()}}
         yield {"what": "loss", "first": seen[0].loss, "last": last.loss, "dice_last": last.dice_last}
+
+
+@contextmanager
+def _timed() -> Iterator[dict[str, float]]:
+    """Seconds that pretraining spends in volumes (with what it waits for there) and in prompts on the CPU."""
+    spent = {"generation": 0.0, "prompts": 0.0}
+
+    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def timing(*given: Any) -> Any:
+            started = time.perf_counter()
+            found = work(*given)
+            spent[name] += time.perf_counter() - started
+            return found
+
+        return timing
+
+    class Prompter(MixedPrompter):
+        initial = timed("prompts", MixedPrompter.initial)
+        correct = timed("prompts", MixedPrompter.correct)
+
+    def volumes(*given: Any) -> Iterator[Volume]:
+        following = timed("generation", stream_on(*given).__next__)
+        while True:
+            yield following()
+
+    with (
+        replaced.object(optimisation, "MixedPrompter", Prompter),
+        replaced.object(optimisation, "stream_on", volumes),
+    ):
+        yield spent
 
 
 def same_on_both(bench: Bench) -> Iterator[Row]:

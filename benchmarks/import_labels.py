@@ -10,17 +10,11 @@ flushes, renames, reading back, index. The second run finds that all is there al
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import shutil
-import tempfile
-import time
-from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
@@ -54,13 +48,6 @@ def prepare(folder: Path, labels: int, size: int) -> list[Path]:
     return files
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Seconds that an action takes."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
-
-
 def copy(files: list[Path], target: Path, flushed: bool) -> None:
     """Copy files, one after the other."""
     target.mkdir()
@@ -71,45 +58,28 @@ def copy(files: list[Path], target: Path, flushed: bool) -> None:
                 os.fsync(written.fileno())
 
 
-def measure(folder: Path, labels: int, size: int, confirmed: bool) -> dict[str, object]:
+def measure(given: bench.Options, folder: Path) -> bench.Figures:
     """All in one run, on one disk."""
+    labels, size, confirmed = given.labels, given.size, given.kind == "confirmed"
     files = prepare(folder, labels, size)
     order = ImportOrder(folder / "labels", confirmed)
     with CampaignStore.open(folder / "campaign", writer=True) as store:
         receiver = StoreReceiver(store, "benchmark")
-        row: dict[str, object] = {
+        row: bench.Figures = {
             "labels": labels,
             "size": size,
             "confirmed": confirmed,
             "megabytes": sum(file.stat().st_size for file in files) / 1e6,
-            "copied_s": timed(lambda: copy(files, folder / "copy", flushed=False)),
-            "copied_flushed_s": timed(lambda: copy(files, folder / "flushed", flushed=True)),
-            "imported_s": timed(lambda: run_import(order, receiver)),
-            "second_run_s": timed(lambda: run_import(order, receiver)),
+            "copied_s": bench.timed(lambda: copy(files, folder / "copy", flushed=False)),
+            "copied_flushed_s": bench.timed(lambda: copy(files, folder / "flushed", flushed=True)),
+            "imported_s": bench.timed(lambda: run_import(order, receiver)),
+            "second_run_s": bench.timed(lambda: run_import(order, receiver)),
         }
         assert len(store.confirmed()) == (labels if confirmed else 0)
     return row
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--labels", type=int, default=1000)
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--as", dest="kind", choices=("confirmed", "suggestion"), default="confirmed")
-    parser.add_argument("--folder", type=Path, default=None, help="on the disk to be measured")
-    parser.add_argument("--json", type=Path, default=None)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        row = measure(Path(name), options.labels, options.size, options.kind == "confirmed")
-    row |= {"machine": platform.platform(), "date": datetime.now(timezone.utc).date().isoformat()}
-    for key, value in row.items():
-        print(f"{key:18} {value:.2f}" if isinstance(value, float) else f"{key:18} {value}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-
-
+KIND = {"dest": "kind", "choices": ("confirmed", "suggestion"), "default": "confirmed"}
 if __name__ == "__main__":
-    main()
+    disk = (Path, "on the disk to be measured")
+    bench.main(__doc__, measure, {"--labels": 1000, "--size": 64, "--as": KIND, "--folder": disk})

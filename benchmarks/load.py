@@ -14,24 +14,18 @@ Ends with 1 if a goal was missed or a mask was no version's.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
-import psutil
-import torch
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.client.remote_session import RemoteSession
@@ -124,7 +118,7 @@ def click_in(mask: Mask) -> PointPrompt:
 class Clients:
     """Annotators: each the same click again and again, on a session that is reset before it."""
 
-    def __init__(self, url: str, token: str, volumes: list, pure: dict, given: argparse.Namespace) -> None:
+    def __init__(self, url: str, token: str, volumes: list, pure: dict, given: bench.Options) -> None:
         self.url, self.token, self.volumes, self.pure, self.given = url, token, volumes, pure, given
         self.lock = threading.Lock()
 
@@ -181,49 +175,25 @@ def swapping(line: Transport, versions: int, pause_s: float) -> Callable[[], Non
     return swap
 
 
-def arguments() -> argparse.Namespace:
-    """What the command was asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--clicks", type=int, default=30)
-    parser.add_argument(
-        "--think", type=float, default=1.0, help="mean pause between a client's clicks, seconds"
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--niceness", type=int, default=5, help="of the trainer")
-    parser.add_argument("--to-the-end", action="store_true", help="click until the episode is registered")
-    parser.add_argument("--json", type=Path)
-    return parser.parse_args()
-
-
-def main() -> int:
-    """The command."""
-    given = arguments()
+def measure(given: bench.Options, folder: Path) -> bench.Figures:
+    """The engine's start and end, and the phases between."""
     volumes = [make_phantom(PhantomSpec(), seed) for seed in range(max(8, given.clients))]
-    load_before = psutil.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        path, pure = prepare(Path(folder), given.model, given.device, volumes)
-        engine = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(path), given.device, str(given.niceness)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        url = json.loads(engine.stdout.readline())["url"]
-        token = first_token(path / "tokens.json")
-        clients = Clients(url, token, volumes, pure, given)
-        measured = measure(clients, Transport(url, token), path)
-        began = time.perf_counter()
-        engine.stdin.close()
-        code = engine.wait(300)
-        measured["end"] = {"status": code, "seconds": time.perf_counter() - began}
-    return report(given, measured, load_before)
+    path, pure = prepare(folder, given.model, given.device, volumes)
+    engine = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(path), given.device, str(given.niceness)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    url = json.loads(engine.stdout.readline())["url"]
+    token = first_token(path / "tokens.json")
+    measured = phases(Clients(url, token, volumes, pure, given), Transport(url, token), path)
+    engine.stdin.close()
+    ending_s = bench.timed(lambda: engine.wait(300))
+    return judged(given, measured) | {"engine_ended_with": engine.returncode, "ending_s": ending_s}
 
 
-def measure(clients: Clients, line: Transport, path: Path) -> dict:
+def phases(clients: Clients, line: Transport, path: Path) -> dict:
     """The three phases, and what the episode did meanwhile."""
     idle = clients.run(Phase(), lambda: None, lambda: False)
     line.exchange("episodes/start", {})
@@ -265,35 +235,43 @@ def progress(campaign: Path) -> int:
     return lines[-1].update if lines else 0
 
 
-def report(given: argparse.Namespace, measured: dict, load: float) -> int:
-    """Print, write, and judge."""
+def judged(given: bench.Options, measured: dict) -> bench.Figures:
+    """The phases as a table, and whether the goals were met."""
     idle, training = measured["idle"], measured["learning"]
     ratio = training.percentiles()[1] / idle.percentiles()[1]
     goal = 1.2 if given.device.startswith("cuda") else 1.5
-    machine = (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}"
-    )
-    print(f"{given.clients} clients, {given.clicks} clicks each, {given.think} s between")
-    print(f"{given.device}; {machine}; load average before: {load:.1f} (above 1: the machine was busy)")
-    print(f"{'':10}{'clicks':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}   masks per version   mixed")
-    for name, phase in (("idle", idle), ("learning", training)):
-        p50, p95, p99 = phase.percentiles()
-        numbers = f"{len(phase.seconds):8}{p50:10.0f}{p95:10.0f}{p99:10.0f}"
-        print(f"{name:10}{numbers}   {phase.versions}   {phase.mixed}")
-    speed = measured["updates"] / training.wall_s
-    print(f"p95 while learning / idle: {ratio:.2f} (goal {goal})")
-    print(
-        f"meanwhile {measured['updates']} updates in {training.wall_s:.0f} s, {speed:.2f} per second; alone "
-        f"{measured['alone']:.2f} per second; at the end: {measured['state']}"
-    )
-    print(f"engine ended with {measured['end']['status']} after {measured['end']['seconds']:.1f} s")
-    if given.json:
-        rows = {k: vars(v) if isinstance(v, Phase) else v for k, v in measured.items()}
-        date = datetime.now(timezone.utc).date().isoformat()
-        about = {"machine": machine, "date": date, "load": load, "ratio": ratio}
-        given.json.write_text(json.dumps({**about, **rows}))
-    return 1 if idle.mixed or training.mixed or ratio > goal or measured["end"]["status"] else 0
+    rows = {
+        name: dict(zip(("p50_ms", "p95_ms", "p99_ms"), phase.percentiles(), strict=True))
+        | {"clicks": len(phase.seconds), "masks_per_version": phase.versions, "mixed": phase.mixed}
+        for name, phase in (("idle", idle), ("learning", training))
+    }
+    return {
+        "clients": given.clients,
+        "think_s": given.think,
+        "device": given.device,
+        "p95_learning_over_idle": ratio,
+        "goal": goal,
+        "updates_per_s": measured["updates"] / training.wall_s,
+        "updates_per_s_alone": measured["alone"],
+        "state": measured["state"],
+        "missed": bool(idle.mixed or training.mixed or ratio > goal),
+        "phases": rows,
+        "seconds": {"idle": idle.seconds, "learning": training.seconds},
+    }
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    found = bench.main(
+        __doc__,
+        measure,
+        {
+            "--model": "bundled",
+            "--clients": 4,
+            "--clicks": 30,
+            "--think": (1.0, "mean pause between a client's clicks, seconds"),
+            "--device": "cpu",
+            "--niceness": (5, "of the trainer"),
+            "--to-the-end": (False, "click until the episode is registered"),
+        },
+    )
+    raise SystemExit(1 if found["missed"] or found["engine_ended_with"] else 0)

@@ -8,16 +8,17 @@ Needs the reference package: ``pip install surface-distance``. Three sizes, from
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
+from pathlib import Path
 
+import bench
 import numpy as np
 from scipy import ndimage
 
 from clopa_annotator.evaluation.metrics import nsd, surface_areas
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
+Spacing = tuple[float, float, float]
 CASES = {
     "hippocampus 40 x 50 x 35, 1 mm": ((40, 50, 35), (1.0, 1.0, 1.0), 1.0, 9),
     "prostate 20 x 320 x 320, 3.6 x 0.6 mm": ((20, 320, 320), (3.6, 0.6, 0.6), 4.0, 45),
@@ -37,41 +38,34 @@ def organ(shape: tuple[int, ...], radius: int, shift: float, seed: int) -> np.nd
     return distance <= (1 + bumps[tuple(slice(0, n) for n in shape)]) ** 2
 
 
-def seconds(function: Callable[[], float], repeats: int) -> tuple[float, float]:
-    """Best time of ``repeats`` calls, and the value."""
-    best, value = float("inf"), 0.0
-    for _ in range(repeats):
-        started = time.perf_counter()
-        value = function()
-        best = min(best, time.perf_counter() - started)
-    return best, value
-
-
-def main() -> None:
-    """Print a Markdown table."""
+def measure(given: bench.Options, _scratch: Path) -> bench.Figures:
+    """Every case, late and first; the best of each one's times."""
     import surface_distance
 
     surface_areas((1.0, 1.0, 1.0))  # MONAI's import is not what is measured
-    print("| case | proposal | NSD | here, ms | surface-distance, ms | times faster |")
-    print("|---|---|---:|---:|---:|---:|")
-    for name, (shape, spacing, tolerance_mm, radius) in CASES.items():
+
+    def theirs(proposal: np.ndarray, reference: np.ndarray, spacing: Spacing, tolerance_mm: float) -> float:
+        distances = surface_distance.compute_surface_distances(reference, proposal, spacing)
+        return float(surface_distance.compute_surface_dice_at_tolerance(distances, tolerance_mm))
+
+    rows = []
+    for title, (shape, spacing, tolerance_mm, radius) in CASES.items():
         reference = organ(shape, radius, 0.0, 0)
         for stage, shift, seed in (("late", 0.02, 0), ("first", 0.4, 1)):
-            proposal = organ(shape, radius, shift, seed)
-
-            def ours(proposal: np.ndarray = proposal, reference: np.ndarray = reference) -> float:
-                return nsd(proposal, reference, spacing, tolerance_mm)  # noqa: B023 - called at once
-
-            def theirs(proposal: np.ndarray = proposal, reference: np.ndarray = reference) -> float:
-                distances = surface_distance.compute_surface_distances(reference, proposal, spacing)  # noqa: B023
-                return surface_distance.compute_surface_dice_at_tolerance(distances, tolerance_mm)  # noqa: B023
-
-            (fast, value), (slow, expected) = seconds(ours, 3), seconds(theirs, 1)
+            told = (organ(shape, radius, shift, seed), reference, spacing, tolerance_mm)
+            found: dict[str, float] = {}
+            ways = {
+                name: lambda way=way, name=name, told=told, found=found: found.update({name: way(*told)})
+                for name, way in (("here_ms", nsd), ("surface_distance_ms", theirs))
+            }
+            best = {way: 1e3 * min(times) for way, times in bench.rounds(ways, given.repeats, 0).items()}
+            value, expected = found.values()
             if abs(value - expected) > 1e-6:
-                raise SystemExit(f"{name}, {stage}: {value} here, {expected} there")
-            times = f"{fast * 1e3:.0f} | {slow * 1e3:.0f} | {slow / fast:.1f}"
-            print(f"| {name} | {stage} | {value:.3f} | {times} |")
+                raise SystemExit(f"{title}, {stage}: {value} here, {expected} there")
+            faster = best["surface_distance_ms"] / best["here_ms"]
+            rows.append({"case": title, "proposal": stage, "nsd": value, **best, "times_faster": faster})
+    return {"cases": rows}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--repeats": 2})

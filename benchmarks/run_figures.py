@@ -8,11 +8,11 @@ first Dice, so that none is chosen for its looks.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import bench
 from arena_figures import dice_figure, picture_figure
 
 from clopa_annotator.evaluation.case_rows import curves_from_clicks
@@ -42,12 +42,8 @@ def draw(folder: Path, out: Path) -> None:
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Read the options and draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(None if arguments is None else list(arguments))
+    out = {"type": Path, "required": True}
+    options = bench.options(__doc__, {"run": {"type": Path, "metavar": "RUN"}, "--out": out}, arguments)
     draw(options.run, options.out)
 
 

@@ -2,36 +2,18 @@
 
     python benchmarks/show_3d.py
 
-Needs slicer-core, PySide6-Essentials==6.8.3 and numpy. Prints one JSON object; the result that is kept in
-``results`` says on which machine and when it was measured.
+Needs slicer-core, PySide6-Essentials==6.8.3 and numpy.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import statistics
 import sys
-import time
-from datetime import datetime, timezone
-from pathlib import Path
 
+import bench
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "Testing" / "host"), str(REPOSITORY / "CLoPAAnnotator")]
-
-
-def timed(action, repeats):
-    """Median and longest of some runs, in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append((time.perf_counter() - start) * 1000)
-    return {"median_ms": round(statistics.median(times), 2), "longest_ms": round(max(times), 2)}
+sys.path[:0] = [str(bench.REPOSITORY / "Testing" / "host"), str(bench.REPOSITORY / "CLoPAAnnotator")]
+SIZES = (((120, 256, 256), 20), ((120, 256, 256), 45), ((300, 512, 512), 100))
 
 
 def ball(shape, radius):
@@ -41,7 +23,13 @@ def ball(shape, radius):
     return (distance < radius**2).astype(np.uint8)
 
 
-def measure(shape, radius, repeats):
+def in_ms(name, action, repeats):
+    """Median and longest of some calls."""
+    spread = bench.spread_ms([bench.timed(action) for _ in range(repeats)])
+    return {f"{name}, {of}": round(spread[f"{of}_ms"], 2) for of in ("median", "longest")}
+
+
+def one_size(shape, radius, repeats):
     """One size: both surfaces, and the way of a changed box to the screen without and with each."""
     import slicer
     import vtk
@@ -62,15 +50,19 @@ def measure(shape, radius, repeats):
     def write():
         proposal.write(mask, box)
 
-    write()
-    found = {"write": timed(write, repeats)}
-    found["our surface"] = timed(lambda: surfaceOf(*proposal.crop(), matrix), repeats)
+    def ours():
+        surfaceOf(*proposal.crop(), matrix)
 
     def slicers_own():
         node.RemoveClosedSurfaceRepresentation()
         node.CreateClosedSurfaceRepresentation()
 
-    found["slicers surface"] = timed(slicers_own, max(3, repeats // 4))
+    write()
+    found = {
+        **in_ms("write", write, repeats),
+        **in_ms("our surface", ours, repeats),
+        **in_ms("slicers surface", slicers_own, max(3, repeats // 4)),
+    }
     write()
     found["slicers surface is left after a click"] = bool(
         node.GetSegmentation().ContainsRepresentation("Closed surface")
@@ -79,23 +71,14 @@ def measure(shape, radius, repeats):
     return {"shape_kji": list(shape), "radius_voxels": radius, **found}
 
 
-def main():
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=12)
-    given = parser.parse_args()
+def measure(given, _scratch):
+    """Every size."""
     from host import Host
 
     Host()
-    sizes = (((120, 256, 256), 20), ((120, 256, 256), 45), ((300, 512, 512), 100))
-    result = {
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "repeats": given.repeats,
-        "sizes": [measure(shape, radius, given.repeats) for shape, radius in sizes],
-    }
-    print(json.dumps(result, indent=2))
+    sizes = [one_size(shape, radius, given.repeats) for shape, radius in SIZES]
+    return {"repeats": given.repeats, "sizes": sizes}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--repeats": 12})

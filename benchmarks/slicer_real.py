@@ -9,19 +9,20 @@ longest gap between two ticks of a 5 ms timer in Slicer's own loop.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "Testing" / "slicer"), str(REPOSITORY / "Testing" / "slicer" / "real")]
+import bench
+
+sys.path[:0] = [
+    str(bench.REPOSITORY / "Testing" / "slicer"),
+    str(bench.REPOSITORY / "Testing" / "slicer" / "real"),
+]
+sys.path.append(str(bench.REPOSITORY / "Testing" / "host"))  # behind: ``qt`` is Slicer's own
 TICK_MS = 5
 PATIENCE_S = 300
 
@@ -61,12 +62,12 @@ def waiting(driver: Any, condition: Callable[[], object], what: str) -> float:
     return time.perf_counter() - start
 
 
-def open_module(host: Any, folder: Path, options: argparse.Namespace) -> tuple[Any, dict[str, float]]:
+def open_module(host: Any, folder: Path, options: bench.Options) -> tuple[Any, dict[str, float]]:
     """The panel, connected, with its first case open; what each step took."""
     from driving import Driver
 
     start = time.perf_counter()
-    panel = host.showModule(host.loadModule(REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"))
+    panel = host.showModule(host.loadModule(bench.REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"))
     driver, took = Driver(host, panel), {"panel_s": time.perf_counter() - start}
     driver.ui.campaignPath.currentPath = str(folder / "campaign")
     if options.model:
@@ -100,43 +101,31 @@ def click(driver: Any, number: int) -> float:
     return time.perf_counter() - start
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything, as one table."""
+def measure(options: bench.Options, folder: Path) -> bench.Figures:
+    """Opening, and click by click."""
     from real_host import Host
 
     host = Host()
-    with tempfile.TemporaryDirectory(prefix="clopa-slicer-real-") as folder:
-        os.environ["HOME"] = os.environ["USERPROFILE"] = folder
-        os.environ.setdefault("CLOPA_ENGINE_PYTHON", os.environ.get("CLOPA_TEST_PYTHON", sys.executable))
-        driver, took = open_module(host, Path(folder), options)
-        stalls, seconds, longest = Stalls(), [], []
-        for number in range(options.clicks + 1):
-            stalls.take_s()
-            seconds.append(click(driver, number))
-            longest.append(stalls.take_s())
-        host.closeModule(driver.widget)
-    warm, gaps = sorted(seconds[1:]), sorted(longest[1:])
-    return {
-        **{name: round(value, 2) for name, value in took.items()},
-        "clicks": len(warm),
-        "first_click_s": round(seconds[0], 3),
-        "click_to_mask_median_s": round(statistics.median(warm), 3),
-        "click_to_mask_p95_s": round(warm[min(len(warm) - 1, int(0.95 * len(warm)))], 3),
-        "stall_median_ms": round(1000 * statistics.median(gaps)),
-        "stall_longest_ms": round(1000 * gaps[-1]),
-    }
-
-
-def main() -> None:
-    """Measure and print one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("dataset", type=Path, help="folder with images")
-    parser.add_argument("--clicks", type=int, default=30, help="measured clicks, after one to warm up")
-    parser.add_argument("--model", type=Path, help="model folder; default: the bundled one")
-    print(json.dumps(measure(parser.parse_args()), indent=2))
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(folder)
+    os.environ.setdefault("CLOPA_ENGINE_PYTHON", os.environ.get("CLOPA_TEST_PYTHON", sys.executable))
+    driver, took = open_module(host, folder, options)
+    stalls, seconds, longest = Stalls(), [], []
+    for number in range(options.clicks + 1):
+        stalls.take_s()
+        seconds.append(click(driver, number))
+        longest.append(stalls.take_s())
+    host.closeModule(driver.widget)
+    ways = {"click to mask": bench.spread_ms(seconds[1:]), "longest stall": bench.spread_ms(longest[1:])}
+    return {**took, "clicks": options.clicks, "first_click_s": seconds[0], "ways": ways}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__,
+        measure,
+        {
+            "dataset": (Path, "folder with images"),
+            "--clicks": (30, "measured clicks, after one to warm up"),
+            "--model": (Path, "model folder; default: the bundled one"),
+        },
+    )

@@ -5,25 +5,21 @@
 Clicks in a 512 x 512 x 300 volume, with an engine process as in real use (a small random network) or, with
 ``--engine here``, one in this process whose answers take as long as is asked. A timer that should tick every
 5 ms notes its gaps; a gap is a stall less the 5 ms. Slicer's own rendering is not part of it: the offscreen
-views render when they are asked to, which is measured apart. Prints JSON.
+views render when they are asked to, which is measured apart.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-import tempfile
 import time
-from pathlib import Path
 
+import bench
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 TICK_MS = 5
-sys.path[:0] = [str(REPOSITORY / "Testing" / part) for part in ("host", "slicer", "")] + [
-    str(REPOSITORY / "CLoPAAnnotator")
+sys.path[:0] = [str(bench.REPOSITORY / "Testing" / part) for part in ("host", "slicer", "")] + [
+    str(bench.REPOSITORY / "CLoPAAnnotator")
 ]
 
 
@@ -61,7 +57,7 @@ def make_driver():
     from host import Host
 
     host = Host()
-    widget = host.showModule(host.loadModule(REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"))
+    widget = host.showModule(host.loadModule(bench.REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py"))
     return Driver(host, widget)
 
 
@@ -143,15 +139,8 @@ def render(driver):
     return round((time.perf_counter() - start) * 1000, 1)
 
 
-def main():
-    """Annotate for a while and print the gaps."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", choices=("process", "here"), default="process")
-    parser.add_argument("--clicks", type=int, default=20)
-    parser.add_argument("--answer-s", type=float, default=0.3, help="with --engine here")
-    parser.add_argument("--shape", type=int, nargs=3, default=(300, 512, 512), metavar=("K", "J", "I"))
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
+def measure(options, folder):
+    """Annotate for a while; the gaps."""
     os.environ["HOME"] = str(folder)
     driver = make_driver()
     connect_process(driver, folder) if options.engine == "process" else connect_here(driver, options.answer_s)
@@ -161,10 +150,18 @@ def main():
     row = {f"p{p}_ms": round(float(np.percentile(stalls, p)), 1) for p in (50, 95, 99, 100)}
     row |= {"opening_ms": round(opening_s * 1000), "render_three_views_ms": render(driver)}
     row |= {"confirm_ms": round(confirm(driver) * 1000, 1), "ticks": len(gaps), "clicks": options.clicks}
-    row["load"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     driver.host.closeModule(driver.widget)
-    print(json.dumps({"engine": options.engine, "shape_kji": list(options.shape), **row}))
+    return {"engine": options.engine, "shape_kji": list(options.shape), **row}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__,
+        measure,
+        {
+            "--engine": {"choices": ("process", "here"), "default": "process"},
+            "--clicks": 20,
+            "--answer-s": (0.3, "with --engine here"),
+            "--shape": {"type": int, "nargs": 3, "default": (300, 512, 512), "metavar": ("K", "J", "I")},
+        },
+    )

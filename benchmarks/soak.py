@@ -12,18 +12,17 @@ more than after the warm-up. The trainer is a process of its own and not counted
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench
 import numpy as np
 import numpy.typing as npt
 import psutil
@@ -106,44 +105,33 @@ def sample(process: psutil.Process) -> tuple[float, int, int]:
     return process.memory_info().rss / 2**20, process.num_threads(), files
 
 
-def main() -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def measure(given: bench.Options, folder: Path) -> bench.Figures:
+    """The engine's samples, and what was done meanwhile."""
+    path = folder / "campaign"
+    Campaign.create(path, CampaignConfig("Soak", 40, model=given.model)).close()
+    engine = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--think", type=float, default=1.5, help="mean pause before a click, seconds")
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "campaign"
-        Campaign.create(path, CampaignConfig("Soak", 40, model=given.model)).close()
-        engine = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = json.loads(engine.stdout.readline())["url"], first_token(path / "tokens.json")
-        stop, spool = threading.Event(), Path(folder) / "spool"
-        people = [Annotator(name, line, spool, stop, given.think) for name in ("Ada", "Bob")]
-        for person in people:
-            person.start()
-        samples = watch(psutil.Process(engine.pid), given)
-        stop.set()
-        for person in people:
-            person.join(120)
-        episodes = len(list((path / "episodes").glob("[0-9]*/result.json")))
-        engine.stdin.close()
-        code = engine.wait(120)
-        if code:
-            for log in ("engine-stuck.log", "engine.log"):
-                print((path / "logs" / log).read_text()[-6000:])
-    return report(given, samples, people, episodes, code)
+    line = json.loads(engine.stdout.readline())["url"], first_token(path / "tokens.json")
+    stop, spool = threading.Event(), folder / "spool"
+    people = [Annotator(name, line, spool, stop, given.think) for name in ("Ada", "Bob")]
+    for person in people:
+        person.start()
+    samples = watch(psutil.Process(engine.pid), given)
+    stop.set()
+    for person in people:
+        person.join(120)
+    episodes = len(list((path / "episodes").glob("[0-9]*/result.json")))
+    engine.stdin.close()
+    code = engine.wait(120)
+    if code:
+        for log in ("engine-stuck.log", "engine.log"):
+            print((path / "logs" / log).read_text()[-6000:])
+    counts = {n: sum(getattr(p, n) for p in people) for n in ("clicks", "refused", "confirmed")}
+    return {"minutes": given.minutes, **counts, "episodes": episodes, "code": code, **judged(samples)}
 
 
-def watch(process: psutil.Process, given: argparse.Namespace) -> list[tuple[float, ...]]:
+def watch(process: psutil.Process, given: bench.Options) -> list[tuple[float, ...]]:
     """Minutes, memory, threads and files, at least 24 times; kept as they come."""
     seconds, began = given.minutes * 60, time.monotonic()
     pause_s = min(15.0, seconds / 24)
@@ -152,7 +140,7 @@ def watch(process: psutil.Process, given: argparse.Namespace) -> list[tuple[floa
         time.sleep(pause_s)
         samples.append(((time.monotonic() - began) / 60, *sample(process)))
         if given.json:
-            given.json.write_text(json.dumps({"samples": samples}))
+            bench.write(given.json, {"samples": samples})
     return samples
 
 
@@ -183,32 +171,22 @@ def fit(minutes: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Li
     return Line(float(values.mean()), float(slope), 1.96 * float(error))
 
 
-def report(given: argparse.Namespace, samples: list, people: list, episodes: int, code: int) -> int:
-    """Print, write, judge."""
+def judged(samples: list[tuple[float, ...]]) -> bench.Figures:
+    """The lines after the warm-up, and whether they are flat."""
     table = np.array(samples)
     warm = table[len(table) // 4 :]
-    clicks, refused, confirmed = (
-        sum(getattr(p, n) for p in people) for n in ("clicks", "refused", "confirmed")
-    )
-    print(
-        f"{given.minutes:g} minutes, {clicks} clicks, {confirmed} confirmations, {episodes} episodes, "
-        f"{refused} refused calls, engine ended with {code}"
-    )
-    lines = {}
+    rows, lines = {}, {}
     for column, name in enumerate(("memory MB", "threads", "files"), start=1):
         line = lines[name] = fit(warm[:, 0], warm[:, column])
-        first, last = np.median(warm[:8, column]), np.median(warm[-8:, column])
-        slope = f"{line.per_hour:+.2f} per hour (95 %: +-{line.margin:.2f})"
-        print(f"{name:10} {first:8.1f} -> {last:8.1f}   {slope}")
+        first, last = (float(np.median(part)) for part in (warm[:8, column], warm[-8:, column]))
+        rows[name] = {"warm": first, "end": last, "per hour": line.per_hour, "95 % +-": line.margin}
     memory = lines["memory MB"]
     grows = memory.per_hour > 0.05 * memory.level and memory.per_hour > memory.margin
-    flat = not grows and np.median(warm[-8:, 3]) <= np.median(warm[:8, 3]) + 2
-    if given.json:
-        counts = {"clicks": clicks, "refused": refused, "confirmed": confirmed, "episodes": episodes}
-        given.json.write_text(json.dumps({"samples": samples, **counts, "code": code, "flat": bool(flat)}))
-    print("flat" if flat else "NOT flat")
-    return 0 if flat and code == 0 else 1
+    flat = not grows and rows["files"]["end"] <= rows["files"]["warm"] + 2
+    return {"flat": flat, "lines": rows, "samples": samples}
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    pause = (1.5, "mean pause before a click, seconds")
+    found = bench.main(__doc__, measure, {"--minutes": 60.0, "--think": pause, "--model": "bundled"})
+    raise SystemExit(0 if found["flat"] and found["code"] == 0 else 1)

@@ -10,18 +10,14 @@ weights are compared with what they should be.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import bench
 import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import Tensor, nn
@@ -98,25 +94,12 @@ def synchronised(target: Target, base: Mapping[str, Tensor], delta: dict[str, Te
     return seconds
 
 
-def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Measure, print, and return the numbers."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+def measure(given: bench.Options, _scratch: Path) -> bench.Figures:
+    """Both groups."""
     torch.manual_seed(0)
-    network = resenc_l().to(arguments.device)
+    network = resenc_l().to(given.device)
     base = {n: p.detach().cpu().clone() for n, p in network.named_parameters()}
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    result: dict[str, object] = {
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_at_start": round(load, 2),
-        "device": arguments.device,
-        "torch": torch.__version__,
-        "parameters": sum(p.numel() for p in network.parameters()),
-    }
-    print(" ".join(f"{key}={value}" for key, value in result.items()))
+    groups: bench.Figures = {}
     for group in ("in", "cn"):
         delta = variant(network, group, 1)
         packed = pack_delta(delta, DeltaInfo("", ""))
@@ -124,10 +107,10 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         watch(network)
         apply_version(target, base, None, 0)
         first = 1e3 * synchronised(target, base, delta, 1)
-        times = swap_ms(target, base, delta, arguments.repeats)
+        times = swap_ms(target, base, delta, given.repeats)
         apply_version(target, base, None, 0)
         rewrite = 1e3 * synchronised(Target(network), base, base, 0)
-        row = {
+        groups[group] = {
             "tensors": len(delta),
             "values": sum(t.numel() for t in delta.values()),
             "file_kb": len(packed) / 1024,
@@ -136,23 +119,9 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
             "worst_ms": max(times),
             "full_rewrite_ms": rewrite,
         }
-        result[group] = row
-        print(f"{group}: " + ", ".join(f"{k} {v:.2f}" for k, v in row.items()))
-    return result
-
-
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeats", type=int, default=21)
-    parser.add_argument("--threads", type=int, default=0, help="PyTorch threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--json", type=Path, help="write all numbers there")
-    arguments = parser.parse_args()
-    result = run(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    parameters = sum(p.numel() for p in network.parameters())
+    return {"device": given.device, "parameters": parameters, "groups": groups}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--device": "cpu", "--repeats": 21, "--threads": 0})

@@ -8,10 +8,11 @@ gradients of the two differ. It is what `clopa_annotator.episode.hardware.channe
 
 from __future__ import annotations
 
-import argparse
 import time
+from pathlib import Path
 from statistics import median
 
+import bench
 import torch
 from torch import nn
 
@@ -42,18 +43,8 @@ def gradients(network: nn.Module) -> dict[str, torch.Tensor]:
     return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=6)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+def measure(given: bench.Options, _scratch: Path) -> bench.Figures:
+    """Both layouts, in turn."""
     keep_freed_memory()
     network = load_model(resolve(given.model), "cpu").network.requires_grad_(True)
     inputs = torch.randn(given.batch, 8, *[given.side] * 3, generator=torch.Generator().manual_seed(0))
@@ -72,11 +63,11 @@ def main() -> None:
                 seconds[name].append(value)
     norm = sum(float(g.square().sum()) for g in reference.values()) ** 0.5
     apart = sum(float((found[n] - g).square().sum()) for n, g in reference.items()) ** 0.5
-    print(f"{given.threads} threads, batch {given.batch}, {given.side}^3; median of {given.repeats}, seconds")
-    for name, values in seconds.items():
-        print(f"  {name:15s} {median(values):.3f}")
-    print(f"  gradients differ by {apart / norm:.1e} of their norm")
+    medians = {name: median(values) for name, values in seconds.items()}
+    size = {"batch": given.batch, "side": given.side, "repeats": given.repeats}
+    return {**size, "median_s": medians, "gradients_apart": apart / norm}
 
 
 if __name__ == "__main__":
-    main()
+    sizes = {"--side": 64, "--batch": 2, "--threads": 2, "--repeats": 6}
+    bench.main(__doc__, measure, {"--model": "bundled", **sizes})

@@ -10,19 +10,16 @@ inside ``backward``; the rest is sampling, augmentation, prompts, encoding, loss
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import bench
 import numpy as np
 import psutil
 import torch
@@ -32,11 +29,8 @@ from clopa_annotator.episode.folder import write_job
 from clopa_annotator.episode.hardware.precision import autocast_dtype
 from clopa_annotator.episode.job import run_job
 from clopa_annotator.episode.progress import Progress
-from clopa_annotator.errors import ModelNotPresent
 from clopa_annotator.geometry import BoundsKji, Geometry, box_slices
-from clopa_annotator.models import resolve
-from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.types import CaseRef, EpisodeRequest, Image, Mask, Split
 
 CASES = 4
@@ -111,7 +105,7 @@ def clocked(model: LoadedModel) -> Iterator[Clock]:
         torch.Tensor.backward = backward  # type: ignore[method-assign]
 
 
-def measure(model: LoadedModel, shape: tuple[int, ...], settings: EpisodeSettings) -> dict[str, float]:
+def one_episode(model: LoadedModel, shape: tuple[int, ...], settings: EpisodeSettings) -> dict[str, float]:
     """One episode without validation; the first updates are not counted."""
     cases = GeneratedCases(shape)
     marks: list[float] = []
@@ -150,71 +144,33 @@ def peak_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def find_model(name: str | None, device: str, scratch: Path) -> tuple[LoadedModel, str]:
-    """The named model, else the bundled one, else a generated one with random weights."""
-    try:
-        return load_model(resolve(name or "bundled"), device), name or "bundled"
-    except ModelNotPresent:
-        if name is not None:
-            raise
-        folder = write_random_model(scratch / "model", features=(16, 32, 64, 128, 160))
-        return load_model(folder, device), "generated, features 16-160, random weights"
-
-
-def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Measure, print, and return the numbers."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    preset = {"quick": EpisodeSettings.quick, "paper": EpisodeSettings.paper}[arguments.schedule]
-    with tempfile.TemporaryDirectory() as scratch:
-        model, name = find_model(arguments.model, arguments.device, Path(scratch))
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    result: dict[str, object] = {
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_at_start": round(load, 2),
-        "device": str(model.device),
-        "torch": torch.__version__,
-        "model": name,
-        "parameters": sum(p.numel() for p in model.network.parameters()),
-        "schedule": arguments.schedule,
-        "precision": str(autocast_dtype(arguments.precision, model.device) or "fp32"),
-    }
-    print(" ".join(f"{key}={value}" for key, value in result.items()))
-    rows: list[dict[str, object]] = []
-    for shape in arguments.shapes.split(","):
-        for group in arguments.groups.split(","):
-            settings = replace(
-                preset(group),
-                epochs=1,
-                updates=arguments.updates + WARM_UP_UPDATES,
-                precision=arguments.precision,
-            )
-            row = measure(model, tuple(int(n) for n in shape.split("x")), settings)
+def measure(given: bench.Options, scratch: Path) -> bench.Figures:
+    """Every shape with every group."""
+    preset = {"quick": EpisodeSettings.quick, "paper": EpisodeSettings.paper}[given.schedule]
+    model, about = bench.a_model(given.model, given.device, scratch, (16, 32, 64, 128, 160))
+    precision = str(autocast_dtype(given.precision, model.device) or "fp32")
+    updates = given.updates + WARM_UP_UPDATES
+    rows = []
+    for shape in given.shapes:
+        for group in given.groups:
+            settings = replace(preset(group), epochs=1, updates=updates, precision=given.precision)
+            row = one_episode(model, tuple(int(n) for n in shape.split("x")), settings)
             rows.append({"shape": shape, "group": group, **row})
-            print(f"{shape:>14} {group:>4}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()))
-    return {**result, "rows": rows}
-
-
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", help="folder or name; default: the bundled model, else a generated one")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--updates", type=int, default=8)
-    parser.add_argument("--groups", default="in,cn,all")
-    parser.add_argument("--shapes", default="35x51x35,128x128x96")
-    parser.add_argument("--schedule", default="quick", choices=("quick", "paper"))
-    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
-    parser.add_argument("--threads", type=int, default=0, help="PyTorch threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--json", type=Path, help="write all numbers there")
-    arguments = parser.parse_args()
-    result = run(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return {**about, "schedule": given.schedule, "precision": precision, "rows": rows}
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(
+        __doc__,
+        measure,
+        {
+            "--model": (str, "folder or name; default: the bundled model, else a generated one"),
+            "--device": "auto",
+            "--updates": 8,
+            "--groups": ["in", "cn", "all"],
+            "--shapes": ["35x51x35", "128x128x96"],
+            "--schedule": {"default": "quick", "choices": ("quick", "paper")},
+            "--precision": {"default": "auto", "choices": ("auto", "fp32", "bf16", "fp16")},
+            "--threads": 0,
+        },
+    )

@@ -25,16 +25,12 @@ processor time.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import itertools
-import platform
 import time
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterable
 from pathlib import Path
 
-import torch
+import bench
 from tuning_trial import Arm, Stream, Weights, development_split, test, train
 
 from clopa_annotator.datasets.msd import MsdDataset
@@ -46,53 +42,24 @@ SCORES = ("dice_init", "dice_mean", "dice_last", "general")
 FIELDS = (*KEY, *SCORES, "best_epoch", "train_s", "test_s")
 
 
-def finished(path: Path) -> set[tuple[str, ...]]:
-    """The combinations that have a row already."""
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8", newline="") as file:
-        return {tuple(row[f] for f in KEY) for row in csv.DictReader(file)}
-
-
-def append(path: Path, row: Sequence[object]) -> None:
-    """Add a row; the first brings the header."""
-    fresh = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(FIELDS)
-        writer.writerow(row)
-
-
-def write_table(path: Path, about: str) -> None:
-    """The rows as Markdown: by cache size, the best mean Dice first."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda r: (int(r["cases"]), -float(r["dice_mean"])))
-    lines = [about, "", "| " + " | ".join(FIELDS) + " |", "|" + "---|" * len(FIELDS)]
-    lines += ["| " + " | ".join(row[f] for f in FIELDS) + " |" for row in rows]
-    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def run(options: argparse.Namespace) -> None:
-    """All combinations, one after another."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table = options.out / "tuning.csv"
+def run(options: bench.Options) -> None:
+    """All combinations, one after another; then the table, by cache size, the best mean Dice first."""
+    table = bench.Rows(options.out / "tuning.csv", FIELDS, KEY)
     model = load_model(resolve(options.model), options.device)
     streamed, tests = development_split(
         MsdDataset(options.dataset), max(options.cases), options.test, options.seed
     )
-    stream, done = Stream(streamed), finished(table)
+    stream, done = Stream(streamed), table.done()
 
     def tested(key: tuple[str, ...], delta: Weights, mix: float, best: int, train_s: float) -> None:
         started = time.process_time()
         scores = test(model, delta, mix, tests, options.clicks)
         test_s = time.process_time() - started
-        append(table, (*key, *(f"{s:.3f}" for s in scores), best, f"{train_s:.0f}", f"{test_s:.0f}"))
+        table.add((*key, *(f"{s:.3f}" for s in scores), best, f"{train_s:.0f}", f"{test_s:.0f}"))
         print(" ".join(key), "|", " ".join(f"{s:.3f}" for s in scores), flush=True)
 
     nothing = ("0", "base", "none", "0", "0", "", "0", str(options.seed))
+    options.out.mkdir(parents=True, exist_ok=True)
     if nothing not in done:
         tested(nothing, {}, 0, 0, 0)
     grid = itertools.product(
@@ -104,40 +71,33 @@ def run(options: argparse.Namespace) -> None:
             delta, best, seconds = train(arm, model, stream, options.out)
         for mix, key in keys.items():
             tested(key, delta, mix, best, seconds)
-    machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
-    write_table(
-        table,
-        f"{today}, {machine}, {model.device}, {options.test} test cases, {options.clicks} clicks, "
-        f"weights {model.model_hash[:12]}.",
-    )
+    rows = sorted(table.read(), key=lambda r: (int(r["cases"]), -float(r["dice_mean"])))
+    about = {**bench.stamp(), "device": str(model.device), "weights": model.model_hash[:12]}
+    sizes = {"test cases": options.test, "clicks": options.clicks}
+    text = bench.markdown({**about, **sizes, "arms": rows})
+    table.path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Read the options and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-    def listed(kind: type) -> object:
-        return lambda text: [kind(part) for part in text.split(",")]
-
-    parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", type=listed(int), default=[5, 10, 25, 50])
-    parser.add_argument("--groups", type=listed(str), default=["in", "cn", "all"])
-    parser.add_argument("--rates", type=listed(float), default=[1e-3, 1e-2])
-    parser.add_argument("--updates", type=listed(int), default=[50, 100])
-    parser.add_argument("--starts", type=listed(str), default=["base", "pi"])
-    parser.add_argument("--mix", type=listed(float), default=[0.5, 1.0])
-    parser.add_argument("--options", nargs="*", default=[""])
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--test", type=int, default=24)
-    parser.add_argument("--clicks", type=int, default=10)
-    run(parser.parse_args(None if arguments is None else list(arguments)))
+    declared = {
+        "--dataset": {"type": Path, "required": True},
+        "--out": {"type": Path, "required": True},
+        "--model": "bundled",
+        "--device": "auto",
+        "--seed": 0,
+        "--cases": [5, 10, 25, 50],
+        "--groups": ["in", "cn", "all"],
+        "--rates": [1e-3, 1e-2],
+        "--updates": [50, 100],
+        "--starts": ["base", "pi"],
+        "--mix": [0.5, 1.0],
+        "--options": {"nargs": "*", "default": [""]},
+        "--threads": 0,
+        "--test": 24,
+        "--clicks": 10,
+    }
+    run(bench.options(__doc__, declared, arguments))
 
 
 if __name__ == "__main__":

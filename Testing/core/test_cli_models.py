@@ -6,20 +6,20 @@ import io
 import json
 from pathlib import Path
 
-import httpx
+import model_hub
 import pytest
-from test_models import FILES, Hub
+from model_hub import FILES, Hub
 
 from clopa_annotator.cli import FAILED, main
 from clopa_annotator.models import OFFICIAL
 
+hub = model_hub.hub
+
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for downloads; a server like Hugging Face's answers."""
     monkeypatch.setenv("CLOPA_MODEL_DIR", str(tmp_path / "models"))
-    client, hub = httpx.Client, Hub()
-    monkeypatch.setattr(httpx, "Client", lambda **_: client(transport=httpx.MockTransport(hub)))
     return tmp_path / "models"
 
 

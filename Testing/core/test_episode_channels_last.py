@@ -30,6 +30,22 @@ def test_weights_lie_channels_last_inside_and_as_before_after_an_error() -> None
     assert all(torch.equal(p, before[n]) for n, p in network.named_parameters())
 
 
+@pytest.mark.parametrize(("layout", "last"), [("auto", True), ("usual", False), ("channels last", True)])
+def test_a_setting_decides_the_layout(layout: str, last: bool) -> None:
+    network = a_network()
+    with training_layout(network, layout):
+        assert is_channels_last(network) == last
+    assert network[0].weight.is_contiguous()
+
+
+def test_away_from_the_cpu_the_layout_stays_unless_asked_for() -> None:
+    network = a_network().to("meta")
+    with training_layout(network):
+        assert not is_channels_last(network)
+    with training_layout(network, "channels last"):
+        assert is_channels_last(network)
+
+
 def test_gradients_are_the_same_up_to_rounding() -> None:
     inputs, found = torch.randn(2, 2, 8, 8, 8), []
     for change in (lambda _: None, train_channels_last):

@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+import importing
 import numpy as np
 import pytest
 from cache_helpers import (
     a_confirmation,
     a_mask,
-    a_quick_folder,
-    a_store,
     an_image,
 )
-from label_files import two_values, write_dicom_seg, write_label
+from importing import bring, reasons
+from label_files import write_dicom_seg
 from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.cache.campaign_store import CampaignStore
-from clopa_annotator.errors import StorageFull
+from clopa_annotator.errors import ConfirmationConflict, StorageFull
+from clopa_annotator.importers import label_batch
 from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
 from clopa_annotator.types.imports import ImportOrder
-from clopa_annotator.types.targets import FIRST
 
-
-@pytest.fixture
-def tmp_path(tmp_path: Path):
-    with a_quick_folder(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    with a_store(tmp_path / "campaign") as store:
-        for number in range(3):
-            store.add_case(f"case {number}", an_image(number))
-        yield store
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    for number in range(3):
-        write_label(tmp_path / "labels" / f"case {number}.nii.gz", two_values(number))
-    return tmp_path / "labels"
-
-
-def bring(store: CampaignStore, path: Path, target: str = "target=2", **changes):
-    order = ImportOrder(path, target=target, **changes)
-    return run_import(order, StoreReceiver(store, "Ada"))
-
-
-def reasons(report) -> dict[str, str]:
-    return {o.case_id: o.reason for o in report.of("left out")}
+tmp_path, store, labels = importing.tmp_path, importing.store, importing.labels
 
 
 # -- DICOM ---------------------------------------------------------------------------------------------------
@@ -94,13 +65,14 @@ def test_another_patient_or_frame_is_refused_and_not_named(store, dicom, tmp_pat
 # -- faults --------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
+def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels, monkeypatch):
     class Full(StoreReceiver):
-        def keep(self, case_id, mask, imported, confirmed, slot=FIRST):
-            if case_id == "case 2":
+        def keep_together(self, masks, confirmed):
+            if "case 2" in [m.case_id for m in masks]:
                 raise StorageFull("No room.")
-            super().keep(case_id, mask, imported, confirmed, slot)
+            super().keep_together(masks, confirmed)
 
+    monkeypatch.setattr(label_batch, "TOGETHER", 2)
     order = ImportOrder(labels, target="2")
     with pytest.raises(StorageFull):
         run_import(order, Full(store, "Ada"))
@@ -110,7 +82,8 @@ def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels):
     ]
 
 
-def test_an_import_can_be_watched_and_stopped(store, labels):
+def test_an_import_can_be_watched_and_stopped(store, labels, monkeypatch):
+    monkeypatch.setattr(label_batch, "TOGETHER", 1)
     steps = []
     order = ImportOrder(labels, target="2")
     report = run_import(
@@ -119,6 +92,38 @@ def test_an_import_can_be_watched_and_stopped(store, labels):
     assert steps == [(1, 3), (2, 3)]
     assert report.stopped and report.in_words.endswith("Stopped before the end.")
     assert len(store.confirmed()) == 2
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_labels_are_taken_in_together_and_one_that_is_refused_is_left_out_alone(store, labels, confirmed):
+    batches, steps = [], []
+
+    class Once(StoreReceiver):
+        def keep_together(self, masks, confirmed):
+            batches.append([m.case_id for m in masks])
+            if "case 1" in batches[-1]:
+                raise ConfirmationConflict("It was stored before with other contents.")
+            super().keep_together(masks, confirmed)
+
+    order = ImportOrder(labels, confirmed, target="2")
+    report = run_import(order, Once(store, "Ada"), lambda *step: steps.append(step))
+    assert batches == [["case 0", "case 1", "case 2"], ["case 0"], ["case 1"], ["case 2"]]
+    assert [o.became for o in report.outcomes] == ["imported", "left out", "imported"]
+    assert report.outcomes[1].reason == "It was stored before with other contents."
+    assert [(done, outcome) for done, _, outcome in steps] == list(enumerate(report.outcomes, 1))
+    assert len(store.confirmed()) == (2 if confirmed else 0)
+    assert [c.has_draft for c in store.cases()] == [not confirmed, False, not confirmed]
+
+
+def test_nothing_is_called_imported_before_it_is_stored(store, labels, monkeypatch):
+    monkeypatch.setattr(label_batch, "TOGETHER", 2)
+    stored = []
+    run_import(
+        ImportOrder(labels, target="2"),
+        StoreReceiver(store, "Ada"),
+        lambda *step: stored.append(step[2].case_id in {ref.case_id for ref in store.confirmed()}),
+    )
+    assert stored == [True] * 3
 
 
 def test_a_record_of_an_import_is_read_by_a_program_that_does_not_know_it(store, labels):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
+import importing
 import numpy as np
 import pytest
 from cache_helpers import (
@@ -12,51 +12,20 @@ from cache_helpers import (
     a_campaign,
     a_confirmation,
     a_mask,
-    a_quick_folder,
     a_store,
     an_image,
     data_files,
 )
+from importing import bring, reasons
 from label_files import GRID, two_values, write_datastore, write_label, write_structures
 
-from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CaseDraft
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.importers.import_run import run_import
-from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.importers.target_choice import Target
 from clopa_annotator.types import CaseState
-from clopa_annotator.types.imports import ImportOrder
 
-
-@pytest.fixture
-def tmp_path(tmp_path: Path):
-    with a_quick_folder(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    with a_store(tmp_path / "campaign") as store:
-        for number in range(3):
-            store.add_case(f"case {number}", an_image(number))
-        yield store
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    for number in range(3):
-        write_label(tmp_path / "labels" / f"case {number}.nii.gz", two_values(number))
-    return tmp_path / "labels"
-
-
-def bring(store: CampaignStore, path: Path, target: str = "target=2", **changes):
-    order = ImportOrder(path, target=target, **changes)
-    return run_import(order, StoreReceiver(store, "Ada"))
-
-
-def reasons(report) -> dict[str, str]:
-    return {o.case_id: o.reason for o in report.of("left out")}
+tmp_path, store, labels = importing.tmp_path, importing.store, importing.labels
 
 
 def test_confirmed_labels_are_confirmed_with_where_they_came_from(store, labels):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cache_helpers
+import model_hub
 import pytest
-import test_models
 import tiny_campaign
 import torch
 from cache_helpers import a_campaign, a_store
@@ -34,7 +34,7 @@ from clopa_annotator.pretrain.train import PretrainSettings
 from clopa_annotator.training.job_runner import run_episode_job
 
 model_folder, dataset = tiny_campaign.model_folder, tiny_campaign.dataset
-sound, hub, get = cache_helpers.sound, test_models.hub, test_models.get
+sound, hub, get = cache_helpers.sound, model_hub.hub, model_hub.get
 
 
 def a_file(path: Path) -> Path:

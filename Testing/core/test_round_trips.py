@@ -15,6 +15,7 @@ import slicerio
 from cache_helpers import SHAPE, a_confirmation, a_quick_folder, a_store, an_image
 from test_exporters import DICOM_GRID, listed, write_series
 
+from clopa_annotator.datasets.volumes import right_handed
 from clopa_annotator.exporters import FORMATS, export
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.import_run import run_import
@@ -165,8 +166,6 @@ def test_a_mask_that_was_exported_goes_back_onto_its_own_image(store, tmp_path):
 
 
 def test_left_handed_images_are_added_as_slicer_holds_them(tmp_path):
-    from clopa_annotator.importers.label_volumes import right_handed
-
     grid = Geometry(SHAPE, (0.5, 0.75, 3.0), (1.0, 2.0, 3.0), (1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
     image = an_image(1)
     turned = right_handed(Image(image.voxels, grid))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from clopa_annotator.episode.hardware.compiled import Compiled
 from clopa_annotator.training.yielding import between_layers
 
 
@@ -45,6 +46,21 @@ def test_gradients_are_those_of_a_run_without_hooks() -> None:
     with between_layers(lambda: None):
         within = gradients(network)
     assert all(torch.equal(a, b) for a, b in zip(before, within, strict=True))
+
+
+def test_a_compiled_network_is_one_layer_and_still_compiled_whole() -> None:
+    network, asked, graphs = a_network(), [], []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    whole, before = Compiled(network, backend), gradients(network)
+    with between_layers(lambda: asked.append(1)):
+        whole.zero_grad()
+        whole(torch.arange(64.0).reshape(1, 1, 4, 4, 4) / 64).square().mean().backward()
+    assert len(graphs) == 1 and len(asked) == 2
+    torch.testing.assert_close([p.grad for p in network.parameters()], before)
 
 
 @pytest.mark.parametrize("nth", [1, 8])

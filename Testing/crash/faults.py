@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clopa_annotator.cache.format.disk import Disk
@@ -94,6 +95,12 @@ class PowerCutDisk(KillingDisk):
         super().make_folder(path)
         self._entries.add(path)
 
+    def write_together(self, files: Mapping[Path, bytes]) -> None:
+        self._unflushed |= files.keys()
+        self._entries |= files.keys()
+        super().write_together(files)
+        self._unflushed -= files.keys()
+
     def rename(self, source: Path, target: Path) -> None:
         super().rename(source, target)
         self._moved(source, target, None)
@@ -113,6 +120,14 @@ class PowerCutDisk(KillingDisk):
 
     def sync_folder(self, path: Path) -> None:
         super().sync_folder(path)
+        self._synced(path)
+
+    def sync_folders(self, paths: Sequence[Path]) -> None:
+        super().sync_folders(paths)
+        for path in paths:
+            self._synced(path)
+
+    def _synced(self, path: Path) -> None:
         self._entries = {p for p in self._entries if p.parent != path}
         self._moves = [move for move in self._moves if move[1].parent != path]
 

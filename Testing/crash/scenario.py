@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, Slot, Target, Targets, TimedPrompt
@@ -119,6 +120,21 @@ def confirm(store: CampaignStore, log: AckLog, confirmation_id: str, case_id: st
     )
 
 
+def confirm_several(store: CampaignStore, log: AckLog, sent: dict[str, str]) -> None:
+    """Send confirmations (case by id) together and note the acknowledgements."""
+    for confirmation_id, case_id in sent.items():
+        log.note(what="sent", id=confirmation_id, case=case_id)
+    refs = confirm_together(store, [a_confirmation(*pair) for pair in sent.items()])
+    for (confirmation_id, case_id), ref in zip(sent.items(), refs, strict=True):
+        log.note(
+            what="confirmed",
+            id=confirmation_id,
+            case=case_id,
+            sequence=ref.sequence,
+            record_hash=ref.record_hash,
+        )
+
+
 def _withdraw(store: CampaignStore, case_id: str, slot: Slot = FIRST) -> None:
     """Withdraw, unless an earlier attempt that could not be taken back has done so."""
     try:
@@ -128,9 +144,13 @@ def _withdraw(store: CampaignStore, case_id: str, slot: Slot = FIRST) -> None:
             raise
 
 
-def _draft(store: CampaignStore, confirmation_id: str, case_id: str) -> None:
+def _a_draft(confirmation_id: str, case_id: str) -> CaseDraft:
     sent = a_confirmation(confirmation_id, case_id)
-    store.save_draft(CaseDraft(case_id, sent.mask, slot=sent.slot))
+    return CaseDraft(case_id, sent.mask, slot=sent.slot)
+
+
+def _draft(store: CampaignStore, confirmation_id: str, case_id: str) -> None:
+    store.save_draft(_a_draft(confirmation_id, case_id))
 
 
 Operation = Callable[[CampaignStore, AckLog], None]
@@ -145,6 +165,11 @@ ONE_TARGET: tuple[Operation, ...] = (
     lambda store, log: store.reopen("Fall A", "harness"),
     lambda store, log: confirm(store, log, "three", "Fall A"),
     lambda store, log: store.skip("fall a", "harness", "no target"),
+    lambda store, log: store.add_case("Fall B", an_image("c")) and None,
+    lambda store, log: confirm_several(store, log, {"four": "Fall B", "five": "Fall A"}),
+    lambda store, log: save_drafts_together(
+        store, [CaseDraft(c, a_confirmation("d", c).mask) for c in ("Fall A", "Fall B")]
+    ),
     lambda store, log: store.update_manifest(MANIFEST),
 )
 THREE_TARGETS: tuple[Operation, ...] = (
@@ -161,7 +186,10 @@ THREE_TARGETS: tuple[Operation, ...] = (
     lambda store, log: confirm(store, log, "five@spleen", "Fall A"),
     lambda store, log: store.reopen("Fall A", "harness", slot=Slot("lesion", 2)),
     lambda store, log: confirm(store, log, "six@lesion#2", "Fall A"),
-    lambda store, log: _draft(store, "e@spleen", "fall a"),
+    lambda store, log: confirm_several(
+        store, log, {"seven@lesion": "Fall A", "eight@": "fall a", "nine@lesion#2": "fall a"}
+    ),
+    lambda store, log: save_drafts_together(store, [_a_draft(i, "fall a") for i in ("e@spleen", "f@lesion")]),
     lambda store, log: store.set_targets(Targets([THREE[1], THREE[0], THREE[2]])),
     lambda store, log: store.update_manifest(MANIFEST),
 )

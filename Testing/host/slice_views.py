@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import slicer
 import vtk
+
+from slice_mouse import SliceMouse
 
 MANAGERS = (
     "vtkMRMLVolumeGlyphSliceDisplayableManager",
@@ -22,7 +23,7 @@ MANAGERS = (
 ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
-class SliceView:
+class SliceView(SliceMouse):
     """Stands in for qMRMLSliceWidget and qMRMLSliceView: same names, no Qt, an offscreen window."""
 
     def __init__(self, host: Any, name: str, orientation: str, size: tuple[int, int]) -> None:
@@ -118,51 +119,9 @@ class SliceView:
         self._window.SetSize(width, height)
         self.logic.ResizeSliceNode(width, height)
 
-    def fit(self) -> None:
-        self.logic.FitSliceToBackground()
-
-    def jumpTo(self, ras: Sequence[float]) -> None:
-        """Show the slice that contains a point, without turning the view."""
-        self.node.JumpSliceByOffsetting(*ras)
-
-    def toXY(self, ras: Sequence[float]) -> tuple[int, int]:
-        """The pixel that shows a world point."""
-        inverse = vtk.vtkMatrix4x4()
-        vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), inverse)
-        x, y, _z, _w = inverse.MultiplyPoint((*ras, 1.0))
-        return round(x), round(y)
-
-    def toRAS(self, x: float, y: float) -> tuple[float, ...]:
-        """The world point behind a pixel."""
-        return tuple(self.node.GetXYToRAS().MultiplyPoint((x, y, 0, 1))[:3])
-
     def event(self, name: str, x: float, y: float, *, control: bool = False, shift: bool = False) -> None:
         self._interactor.SetEventInformation(round(x), round(y), int(control), int(shift), "\0", 0, None)
         self._interactor.InvokeEvent(name)
-
-    def click(self, x: float, y: float, button: str = "Left", **modifiers: bool) -> None:
-        self.drag([(x, y)], button, **modifiers)
-
-    def doubleClick(self, x: float, y: float, button: str = "Left") -> None:
-        """Two quick clicks: Qt tells the second press as a double click."""
-        self.click(x, y, button)
-        self.event(f"{button}ButtonDoubleClickEvent", x, y)
-        self.event(f"{button}ButtonReleaseEvent", x, y)
-
-    def clickRAS(self, ras: Sequence[float], button: str = "Left", **modifiers: bool) -> None:
-        self.click(*self.toXY(ras), button, **modifiers)
-
-    def drag(self, path: Sequence[tuple[float, float]], button: str = "Left", **modifiers: bool) -> None:
-        """Press at the first pixel, move through the others, release at the last."""
-        self.event("EnterEvent", *path[0])
-        self.event("MouseMoveEvent", *path[0])
-        self.event(f"{button}ButtonPressEvent", *path[0], **modifiers)
-        for x, y in path[1:]:
-            self.event("MouseMoveEvent", x, y, **modifiers)
-        self.event(f"{button}ButtonReleaseEvent", *path[-1], **modifiers)
-
-    def dragRAS(self, path: Sequence[Sequence[float]], button: str = "Left", **modifiers: bool) -> None:
-        self.drag([self.toXY(point) for point in path], button, **modifiers)
 
     def sharpScreenshot(self, path: str, pixels: int) -> None:
         """What the view shows, drawn with so many pixels; afterwards it is as it was."""

@@ -18,7 +18,7 @@ from printed_commands import DOCUMENTS, REPOSITORY, Printed, all_printed, printe
 from clopa_annotator.cli import app
 
 ALL = all_printed()
-TAKES = re.compile(r"^(?:import argparse|from _environment import)", re.MULTILINE)
+TAKES = re.compile(r"^(?:import argparse|import bench|from _environment import)", re.MULTILINE)
 """Scripts that take arguments, or hand them on to a program in the environment that they make."""
 NUMBERS = {"N": "3", "M": "3", "MINUTES": "3"}
 

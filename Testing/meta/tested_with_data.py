@@ -77,9 +77,10 @@ WITH_DATA = (
         "clopa_annotator.importers.import_run",
     ),
     Elsewhere(
-        "test_round_trips.py",
-        "a grid is what comes back through another program's library",
+        "test_importers_run.py",
+        "files and values are told apart where labels of every kind arrive",
         "clopa_annotator.importers.label_volumes",
+        way="clopa_annotator.importers.import_run",
     ),
     Elsewhere(
         "test_cli_import.py",

@@ -67,6 +67,12 @@ def draft_path(case_id: str, slot: Slot = FIRST) -> str:
 
 def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     """Write a draft over the one before."""
+    relative = draft_path(draft.case_id, draft.slot)
+    layout.publish_document(relative, document(draft, shape_kji), overwrite=True)
+
+
+def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
+    """A draft's file, saved now; raises what `checked_mask` raises."""
     mask = checked_mask(draft.mask, shape_kji)
     values = {
         "format": DRAFT,
@@ -78,7 +84,7 @@ def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     }
     del values["imported"], values["slot"]
     values |= imported_to_json(draft.imported)
-    layout.publish_document(draft_path(draft.case_id, draft.slot), seal(values), overwrite=True)
+    return seal(values)
 
 
 def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:

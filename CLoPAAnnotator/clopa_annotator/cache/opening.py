@@ -136,9 +136,13 @@ def _writers_index(layout: Layout) -> Index:
             return index
         index.close()
     except BrokenIndex as error:
-        level = logging.INFO if kept_by_an_older_index(path) else logging.WARNING
-        logger.log(level, "The index is made again: %s", error)
+        logger.log(_level(path), "The index is made again: %s", error)
     return renew_index(layout)[0]
+
+
+def _level(path: Path) -> int:
+    """How loud to be about an index that cannot be used: one of an earlier version is nobody's fault."""
+    return logging.INFO if kept_by_an_older_index(path) else logging.WARNING
 
 
 def renew_index(layout: Layout) -> tuple[Index, RebuildReport]:
@@ -161,13 +165,14 @@ def renew_index(layout: Layout) -> tuple[Index, RebuildReport]:
 
 def _readers_index(layout: Layout) -> Index:
     """The index file for reading; where it cannot be read, one in memory made from the files."""
+    path = layout.path(names.INDEX)
     try:
-        index = Index(layout.path(names.INDEX), layout.disk, writer=False)
+        index = Index(path, layout.disk, writer=False)
         if index.meta("complete"):
             return index
         index.close()
     except (CacheError, OSError) as error:
-        logger.warning("Reading the campaign without its index: %s", error)
+        logger.log(_level(path), "Reading the campaign without its index: %s", error)
     index = Index(None, layout.disk)
     fill_index(layout, index)
     return index

@@ -91,11 +91,16 @@ def refuse_overlap(store: CampaignReader, case_id: str, slot: Slot, mask: Mask) 
                 logger.warning("Not compared with a mask that is damaged: %s", error)
                 continue
             if shared:
-                names = store.targets.name_of(slot), store.targets.name_of(other)
-                raise InputError(
-                    f"The mask of {names[0]} takes {shared} voxels of {names[1]}, which is confirmed. Take "
-                    f"them away, correct {names[1]} first, or let one of the two overlap others."
-                )
+                raise overlap_refused(store.targets, slot, other, shared)
+
+
+def overlap_refused(targets: Targets, slot: Slot, other: Slot, voxels: int) -> InputError:
+    """That a mask takes voxels of another that excludes it, in words."""
+    one, two = targets.name_of(slot), targets.name_of(other)
+    return InputError(
+        f"The mask of {one} takes {voxels} voxels of {two}, which is confirmed. Take them away, "
+        f"correct {two} first, or let one of the two overlap others."
+    )
 
 
 def _is_alone(targets: Targets) -> bool:

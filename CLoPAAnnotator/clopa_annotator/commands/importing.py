@@ -72,13 +72,14 @@ def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> Import
     from clopa_annotator.importers.receiver import StoreReceiver
 
     with _opened(campaign, writer=not order.dry_run) as store, Steps(quiet=quiet) as steps:
-        begun: list[int] = []
+        told: set[int] = set()
 
         def tell(number: int, total: int, outcome: Outcome) -> None:
-            if not begun:
-                begun.append(number)
+            if not told:
                 steps.begin("Labels", total)
-            steps.advance(outcome.case_id)
+            if number not in told:
+                steps.advance(outcome.case_id)
+            told.add(number)
 
         return run_import(order, StoreReceiver(store, author), tell)
 

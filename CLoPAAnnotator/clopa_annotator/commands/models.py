@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clopa_annotator.commands.output import Steps, console, print_json, print_table
+from clopa_annotator.commands.output import console, print_json, print_table, remark
 from clopa_annotator.errors import ModelNotPresent
 from clopa_annotator.models.catalogue import ENTRIES, folder_of, list_models
 
@@ -48,21 +48,11 @@ def download(
         typer.Option("--accept-licence", help="Its licence, as the list writes it."),
     ] = "",
 ) -> None:
-    """Download a model; going on where an earlier try stopped, every file checked."""
-    from clopa_annotator.models.download import DownloadProgress
+    """Download a model; every file is checked, and a new try keeps those that are whole."""
     from clopa_annotator.models.download import download as fetch
 
-    with Steps() as steps:
-        done = 0
-        steps.begin("Downloading", 100)
-
-        def tell(progress: DownloadProgress) -> None:
-            nonlocal done
-            while done < 100 * progress.done // max(progress.total, 1):
-                done += 1
-                steps.advance(progress.file)
-
-        folder = fetch(name, accepted_licence=accept_licence or None, on_progress=tell)
+    remark(f"Downloading {name}. If it is interrupted, start it again: files that are whole are kept.")
+    folder = fetch(name, accepted_licence=accept_licence or None, shows_bar=True)
     console.print(f"The model is in {folder}.", markup=False)
 
 

@@ -16,6 +16,7 @@ from clopa_annotator.types.exports import CASE_FORMATS
 
 if TYPE_CHECKING:
     from clopa_annotator.cache.campaign_store import CaseSummary, SlotSummary
+    from clopa_annotator.exporters import ExportReport, ExportTargets
     from clopa_annotator.registry.weights_registry import WeightsRegistry
     from clopa_annotator.types import Targets
 
@@ -228,22 +229,36 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the confirmed cases in another program's format."""
-    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.errors import ConfigError
-    from clopa_annotator.exporters import ExportTargets, chosen_cases
-    from clopa_annotator.exporters import export as run_export
+    from clopa_annotator.exporters import ExportTargets
 
-    if cases not in ("all", "accepted"):
-        raise ConfigError(f"--cases is all or accepted, not {cases!r}.")
     named = tuple(name.strip() for name in priority.split(",") if name.strip())
     asked = ExportTargets(tuple(target or ()), named, instances)
-    with CampaignStore.open(folder) as store, Steps(quiet=json) as steps:
-        chosen = case or chosen_cases(store, "all" if cases == "all" else "accepted", asked)
-        steps.begin("Cases", len(store.cases()) if chosen is None else len(chosen))
-        report = run_export(store, format, out, chosen, lambda *_: steps.advance(), targets=asked)
+    if cases not in ("all", "accepted"):
+        raise ConfigError(f"--cases is all or accepted, not {cases!r}.")
+    report = _exported(folder, format, out, case, cases == "accepted", asked, json)
     if json:
         print_json(asdict(report))
         return
     console.print(f"{len(report.written)} cases are in {out}.", markup=False)
     for case_id, reason in report.left_out:
         console.print(f"left out: {case_id}: {reason}", markup=False)
+
+
+def _exported(
+    folder: Path,
+    format: str,
+    out: Path,
+    cases: list[str] | None,
+    accepted: bool,
+    asked: ExportTargets,
+    quiet: bool,
+) -> ExportReport:
+    from clopa_annotator.cache.campaign_store import CampaignStore
+    from clopa_annotator.exporters import chosen_cases
+    from clopa_annotator.exporters import export as run_export
+
+    with CampaignStore.open(folder) as store, Steps(quiet=quiet) as steps:
+        chosen = cases or chosen_cases(store, "accepted" if accepted else "all", asked)
+        steps.begin("Cases", len(store.cases()) if chosen is None else len(chosen))
+        return run_export(store, format, out, chosen, lambda *_: steps.advance(), targets=asked)

@@ -124,19 +124,44 @@ def read_image(path: Path) -> Image:
 
 
 def right_handed(image: Image) -> Image:
-    """The same image with its slices in the other order if its axes are left-handed.
+    """The image with its slices in an order that makes the axes right-handed, as 3D Slicer holds it.
 
-    Slicer turns such files around when it reads them, so a case that is added elsewhere has to be turned too
-    if its masks shall fit.
+    Slicer turns left-handed files over when it reads them; a case added otherwise would be another image
+    to it. No voxel changes its place in the world.
     """
     grid = image.geometry
     axes = np.reshape(grid.direction, (3, 3))
     if np.linalg.det(axes) > 0:
         return image
     last = _position(grid, (grid.shape_kji[0] - 1, 0, 0))
-    turned = axes * [1.0, 1.0, -1.0]
-    direction = tuple(float(v) for v in turned.ravel())
-    return Image(image.voxels[::-1], Geometry(grid.shape_kji, grid.spacing_ijk_mm, last, direction))
+    direction = tuple(map(float, (axes * [1.0, 1.0, -1.0]).ravel()))
+    geometry = Geometry(grid.shape_kji, grid.spacing_ijk_mm, last, direction)
+    return Image(np.ascontiguousarray(image.voxels[::-1]), geometry)
+
+
+def whole_numbers(voxels: npt.NDArray[np.generic]) -> npt.NDArray[np.integer[Any]]:
+    """Label values as whole numbers, in the type they have or one that holds them; 0.9999 is 1.
+
+    Raises:
+        ImageError: a value that is not within `NEAR_A_LABEL` of a whole number.
+    """
+    if np.issubdtype(voxels.dtype, np.integer):
+        return np.asarray(voxels)
+    if voxels.dtype.kind == "b":
+        return voxels.view(np.uint8)
+    if not np.issubdtype(voxels.dtype, np.floating):
+        raise ImageError(f"It holds voxels of type {voxels.dtype}; labels are whole numbers.")
+    rounded = np.rint(voxels)
+    with np.errstate(invalid="ignore"):
+        off = ~(np.abs(np.subtract(voxels, rounded)) <= NEAR_A_LABEL)
+    if off.any():
+        shown = ", ".join(f"{float(value):g}" for value in np.unique(voxels[off])[:4])
+        raise ImageError(
+            f"{int(off.sum()):,} voxels hold values that are no labels ({shown}); labels are whole numbers. "
+            "Is it an image or a probability map? Threshold it, or export the labels anew."
+        )
+    fits = float(np.abs(rounded).max(initial=0)) < 2**31
+    return np.asarray(rounded, np.int32 if fits else np.int64)
 
 
 def read_labels(path: Path, like: Geometry | None = None) -> npt.NDArray[np.integer[Any]]:
@@ -157,7 +182,7 @@ def read_labels(path: Path, like: Geometry | None = None) -> npt.NDArray[np.inte
     volume = _read(path)
     with naming(path):
         voxels, geometry = _label_voxels(path, volume)
-        labels = _whole(voxels)
+        labels = whole_numbers(voxels)
         if like is None or geometry.agrees_with(like, tolerance_mm=0.05):
             return labels
         if is_segmentation(path):
@@ -191,24 +216,6 @@ def _label_voxels(path: Path, volume: sitk.Image) -> tuple[npt.NDArray[np.generi
         return sitk.GetArrayFromImage(volume), geometry_of(volume)
     first = sitk.VectorIndexSelectionCast(volume, 0)
     return np.asarray(sitk.GetArrayFromImage(volume).max(axis=-1) > 0, np.uint8), geometry_of(first)
-
-
-def _whole(voxels: npt.NDArray[np.generic]) -> npt.NDArray[np.integer[Any]]:
-    if np.issubdtype(voxels.dtype, np.integer):
-        return np.asarray(voxels)
-    if not np.issubdtype(voxels.dtype, np.floating):
-        raise ImageError(f"It holds voxels of type {voxels.dtype}; labels are whole numbers.")
-    rounded = np.rint(voxels)
-    with np.errstate(invalid="ignore"):
-        off = ~(np.abs(np.subtract(voxels, rounded)) <= NEAR_A_LABEL)
-    if off.any():
-        values = np.unique(voxels[off])[:4]
-        shown = ", ".join(f"{float(value):g}" for value in values)
-        raise ImageError(
-            f"{int(off.sum()):,} voxels hold values that are no labels ({shown}); labels are whole numbers. "
-            "Round the file, or export the labels anew."
-        )
-    return np.asarray(rounded, np.int32)
 
 
 def _placed(

@@ -36,6 +36,7 @@ from clopa_annotator.episode.folder import (
 from clopa_annotator.episode.hardware.allocator import keep_freed_memory
 from clopa_annotator.episode.hardware.aside import Aside, NobodyClicks
 from clopa_annotator.episode.hardware.channels_last import training_layout
+from clopa_annotator.episode.hardware.compiled import compiled
 from clopa_annotator.episode.hardware.fitting import apply, plan_for
 from clopa_annotator.episode.parameters import select, unwrap
 from clopa_annotator.episode.progress import Progress, ProgressFile
@@ -99,8 +100,9 @@ def run_job(
     hooks = Hooks(should_stop, yield_to, tell, aside or NobodyClicks())
     try:
         model = model or load_model(job.model_folder, device)
-        with _threads(job.settings.threads), _borrowed(model.network), training_layout(model.network):
-            result = _train(job, reader, model, hooks, replay)
+        with _threads(job.settings.threads), _borrowed(model.network):
+            with training_layout(model.network, job.settings.layout):
+                result = _train(job, reader, model, hooks, replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
@@ -139,7 +141,8 @@ def _train(
     order = fingerprint((job.folder / REQUEST).read_bytes(), model.model_hash)
     checkpoint = job.folder / CHECKPOINT
     base = model.base if settings.anchor_to == "base" else None
-    trainer = Trainer(network, parameters, sampler, settings, rules, checkpoint, order, hooks, base)
+    passes = compiled(network, settings.compiled)
+    trainer = Trainer(passes, parameters, sampler, settings, rules, checkpoint, order, hooks, base)
     try:
         state = trainer.run()
     except ClopaError as error:

@@ -22,17 +22,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clopa_annotator.episode.hardware.device_prompts import click_both, overlaps
+from clopa_annotator.episode.hardware.device_prompts import Look, draw_both, look
 from clopa_annotator.episode.loss import dice_and_cross_entropy, entropy_near_prompts
 from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter, Prompter, Region
 from clopa_annotator.errors import ConfigError, GeometryError, NonFiniteLoss
+from clopa_annotator.types import Prompt
 
 Criterion = Callable[[Any, Tensor], Tensor]
 """Network output and (batch, k, j, i) target to one loss per sample."""
@@ -112,8 +114,12 @@ class _Running:
     index: int
     sample: WindowSample
     canvas: PromptCanvas
-    target: Region
     on_device: Tensor
+
+    @cached_property
+    def target(self) -> Region:
+        """The target in main memory; asked for only where clicks are drawn there."""
+        return self.sample.target.cpu().numpy().astype(bool)
 
 
 @dataclass
@@ -124,11 +130,12 @@ class _Record:
     losses: list[float] = field(default_factory=list)
     curve: list[tuple[float, ...]] = field(default_factory=list)
 
-    def add(self, loss: float, running: list[_Running]) -> None:
-        counts = overlaps([(r.canvas.previous, r.on_device) for r in running]).tolist()
-        for r, (common, sizes) in zip(running, counts, strict=True):
+    def add(self, found: Look, running: list[_Running]) -> None:
+        if not np.isfinite(found.loss):
+            raise NonFiniteLoss("The training loss is not a finite number; lower the learning rate.")
+        for r, (common, sizes) in zip(running, found.overlaps, strict=True):
             self.dice[r.index] = 1.0 if sizes == 0 else 2 * common / sizes
-        self.losses.append(loss)
+        self.losses.append(found.loss / len(running))
         self.curve.append(tuple(self.dice))
 
 
@@ -164,48 +171,61 @@ def run_window(
     Raises:
         NonFiniteLoss: the loss of a step is NaN or infinite; gradients so far are incomplete.
     """
-    running = [_start(n, s, prompter, rng, settings) for n, s in enumerate(samples)]
+    running = _start(samples, prompter, rng, settings)
     record = _Record([0.0] * len(running))
     for step in range(settings.steps):
-        if step > 0:
-            running = _correct(running, prompter, rng, settings)
         if not running:
             break
-        record.add(_one_step(network, running, settings, backward, on_microstep, scaler), running)
+        total = _one_step(network, running, settings, backward, on_microstep, scaler)
+        there = step + 1 < settings.steps and _draws_there(prompter, running[0].on_device)
+        found = look(total, [(r.canvas.previous, r.on_device) for r in running], rng if there else None)
+        record.add(found, running)
         if on_step is not None:
             on_step(step)
+        if step + 1 < settings.steps:
+            running = _correct(running, found, prompter, rng, settings)
     return WindowResult(tuple(record.losses), tuple(record.curve))
 
 
 def _start(
-    index: int, sample: WindowSample, prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
-) -> _Running:
-    canvas = PromptCanvas(sample.image, settings.rules)
-    target = sample.target.cpu().numpy().astype(bool)
-    prompts = prompter.initial(target, rng)
-    for prompt in prompts:
-        canvas.add(prompt)
-    if any(p.starts_over for p in prompts):
-        # The session takes an initial mask over as it is; its first prediction follows a correction.
-        for prompt in prompter.correct(canvas.previous.cpu().numpy(), target, rng):
-            canvas.add(prompt)
-    return _keep_in_place(_Running(index, sample, canvas, target, sample.target.bool()), settings)
+    samples: Sequence[WindowSample], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
+) -> list[_Running]:
+    """Every sample with its first prompts."""
+    running = [
+        _Running(n, s, PromptCanvas(s.image, settings.rules), s.target.bool()) for n, s in enumerate(samples)
+    ]
+    if running and _draws_there(prompter, running[0].on_device):
+        targets = [r.on_device for r in running]
+        for r, prompts in zip(running, draw_both([(~t, t) for t in targets], rng), strict=True):
+            _add(r, prompts, settings)
+        return running
+    for r in running:
+        prompts = prompter.initial(r.target, rng)
+        _add(r, prompts, settings)
+        if any(p.starts_over for p in prompts):
+            # The session takes an initial mask over as it is; its first prediction follows a correction.
+            _add(r, prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng), settings)
+    return running
 
 
 def _correct(
-    running: list[_Running], prompter: Prompter, rng: np.random.Generator, settings: WindowSettings
+    running: list[_Running],
+    found: Look,
+    prompter: Prompter,
+    rng: np.random.Generator,
+    settings: WindowSettings,
 ) -> list[_Running]:
     """Add the next corrections; the samples with something left to correct."""
-    if _draws_there(prompter, running[0].on_device):
-        pairs = [(r.canvas.previous, r.on_device) for r in running]
-        found = click_both([p & ~t for p, t in pairs], [t & ~p for p, t in pairs], rng)
-    else:
-        found = [prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng) for r in running]
-    for r, prompts in zip(running, found, strict=True):
-        for prompt in prompts:
-            r.canvas.add(prompt)
-        _keep_in_place(r, settings)
-    return [r for r, prompts in zip(running, found, strict=True) if prompts]
+    left = []
+    for n, r in enumerate(running):
+        if found.clicks is not None:
+            prompts = found.clicks[n]
+        else:
+            prompts = prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng)
+        _add(r, prompts, settings)
+        if prompts:
+            left.append(r)
+    return left
 
 
 def _draws_there(prompter: Prompter, target: Tensor) -> bool:
@@ -213,11 +233,12 @@ def _draws_there(prompter: Prompter, target: Tensor) -> bool:
     return isinstance(prompter, PointPrompter) and target.device.type != "cpu"
 
 
-def _keep_in_place(r: _Running, settings: WindowSettings) -> _Running:
+def _add(r: _Running, prompts: Sequence[Prompt], settings: WindowSettings) -> None:
+    for prompt in prompts:
+        r.canvas.add(prompt)
     if not settings.follow:
         k, j, i = r.sample.image.shape
         r.canvas.centre_kji = (k // 2, j // 2, i // 2)
-    return r
 
 
 def _one_step(
@@ -227,10 +248,10 @@ def _one_step(
     backward: bool,
     on_microstep: Callable[[], None] | None,
     scaler: Any,
-) -> float:
-    """Forward, backward and paste for every sample still in the window; the mean loss."""
+) -> Tensor:
+    """Forward, backward and paste for every sample still in the window; the summed loss, not waited for."""
     size = settings.micro_batch or len(running)
-    total: Tensor | None = None
+    total = torch.zeros((), device=running[0].on_device.device)
     for first in range(0, len(running), size):
         part = running[first : first + size]
         summed, predictions = _forward(network, part, settings, backward)
@@ -239,14 +260,10 @@ def _one_step(
             (scaler.scale(scaled) if scaler is not None else scaled).backward()
         for r, prediction in zip(part, predictions, strict=True):
             r.canvas.paste(prediction)
-        total = summed.detach() if total is None else total + summed.detach()
+        total = total + summed.detach()
         if on_microstep is not None:
             on_microstep()
-    # Asked once per step, when everything has been handed to the device: each answer waits for it.
-    value = float(total) if total is not None else 0.0
-    if not np.isfinite(value):
-        raise NonFiniteLoss("The training loss is not a finite number; lower the learning rate.")
-    return value / len(running)
+    return total
 
 
 def _forward(

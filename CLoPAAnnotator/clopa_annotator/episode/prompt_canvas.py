@@ -16,6 +16,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from clopa_annotator.episode.hardware.hand_over import hand_over
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.types import (
@@ -238,7 +239,7 @@ class PromptCanvas:
     def _raise_to(self, channel: int, where: tuple[slice, ...], values: Tensor) -> None:
         view = self._channels[channel][where]
         # The type first: Apple's GPUs know no float64.
-        torch.maximum(view, values.to(view.dtype).to(view.device), out=view)
+        torch.maximum(view, hand_over(values.to(view.dtype), view.device), out=view)
         self._used.add(channel)
 
     def _start_from(self, prompt: MaskPrompt) -> None:

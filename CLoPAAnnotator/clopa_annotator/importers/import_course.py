@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from clopa_annotator.datasets.volumes import read_image
-from clopa_annotator.errors import CaseTaken, ConfirmationConflict, CorruptRecord, DatasetError, InputError
+from clopa_annotator.datasets.volumes import read_image, right_handed
+from clopa_annotator.errors import DatasetError
 from clopa_annotator.importers.grids import Placed, place
+from clopa_annotator.importers.label_batch import REFUSALS, LabelBatch
 from clopa_annotator.importers.label_files import Content, LabelFile
-from clopa_annotator.importers.label_volumes import right_handed, without_tail
+from clopa_annotator.importers.label_volumes import without_tail
 from clopa_annotator.importers.label_work import AbsentTarget, LabelCase, LabelWork, Unused
 from clopa_annotator.importers.matching import Matcher, check_identity, identities_in
-from clopa_annotator.importers.receiver import KnownCase, LabelReceiver
+from clopa_annotator.importers.receiver import Kept, KnownCase, LabelReceiver
 from clopa_annotator.importers.target_choice import (
     ANY,
     NotThere,
@@ -28,8 +29,6 @@ from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import Imported, Mask
 from clopa_annotator.types.imports import ImportOrder, Outcome
 from clopa_annotator.types.targets import FIRST
-
-_REFUSALS = (InputError, CorruptRecord, ConfirmationConflict, CaseTaken)
 
 
 def import_id(case_id: str, digest: str, choice: SlotChoice) -> str:
@@ -54,7 +53,8 @@ class ImportCourse:
         self._choices = choices(order.asked, self._targets)
         self._sources = dict(receiver.sources())
         self._matcher = Matcher(self._sources)
-        self._outcomes: list[Outcome] = []
+        self.batch = LabelBatch(receiver, order.confirmed)
+        self._labels = 0
         self._taken: dict[str, str] = {}
         self._absent: list[AbsentTarget] = []
         self._unused = Unused()
@@ -63,41 +63,36 @@ class ImportCourse:
     def _is_alone(self) -> bool:
         return len(self._choices) == 1 and not self._choices[0].name
 
-    def one(self, label: LabelFile) -> tuple[Outcome, ...]:
-        """One label, every target of it; without those that are decided at the end."""
-        work = LabelWork(label, self._matcher.case_of(label) or without_tail(label.name))
-        found = self._left_out_whole(work) or self._each_target(work)
-        self._outcomes += found
-        work.read = None  # a label that is decided at the end needs its volume no more
-        return tuple(found)
-
-    def _left_out_whole(self, work: LabelWork) -> list[Outcome]:
+    def one(self, label: LabelFile) -> None:
+        """One label, every target of it: decided, waiting to be taken in with others, or left to the end."""
+        self._labels += 1
+        work = LabelWork(label, self._matcher.case_of(label) or without_tail(label.name), self._labels)
         if work.case_id in self._taken:
             reason = f"Another label is there for this case: {self._taken[work.case_id]}."
-            return [self._left_out(work, reason)]
-        self._taken[work.case_id] = work.label.called
-        return []
+            self._leave_out(work, reason)
+        else:
+            self._taken[work.case_id] = work.label.called
+            self._each_target(work)
+        work.read = None  # a label that is decided at the end needs its volume no more
+        self.batch.take_in_if_enough()
 
-    def _each_target(self, work: LabelWork) -> list[Outcome]:
-        found: list[Outcome] = []
-        absent = len(self._absent)
+    def _each_target(self, work: LabelWork) -> None:
+        before = len(self.batch.outcomes) + len(self._absent)
         try:
             chosen = self._choices_in(work)
-        except _REFUSALS as error:
-            return [self._left_out(work, str(error))]
+        except REFUSALS as error:
+            self._leave_out(work, str(error))
+            return
         for choice in chosen:
             try:
-                outcome = self._take(work, choice)
-            except _REFUSALS as error:
-                outcome = self._left_out(work, str(error), choice.name if work.is_usable else "")
-            if outcome is not None:
-                found.append(outcome)
+                self._take(work, choice)
+            except REFUSALS as error:
+                self._leave_out(work, str(error), choice.name if work.is_usable else "")
             if not work.is_usable:
-                return found
-        if not found and len(self._absent) == absent and work.read is not None:
-            found.append(self._left_out(work, self._none_is_named(work, work.read)))
+                return
+        if len(self.batch.outcomes) + len(self._absent) == before and work.read is not None:
+            self._leave_out(work, self._none_is_named(work, work.read))
         self._note_unused(work, chosen)
-        return found
 
     def _choices_in(self, work: LabelWork) -> tuple[SlotChoice, ...]:
         """What is taken of a label; where nobody said it, also what is called like a further of a kind."""
@@ -133,29 +128,29 @@ class ImportCourse:
 
     # -- one target of a label -----------------------------------------------------------------------------
 
-    def _take(self, work: LabelWork, choice: SlotChoice) -> Outcome | None:
+    def _take(self, work: LabelWork, choice: SlotChoice) -> None:
         label = work.label
         digest = label.digest(choice.part.wanted)
         number = import_id(work.case_id, digest, choice)
         case = self._case(work, choice, number)
         if self._is_there(case.known, number):
-            return Outcome(work.case_id, str(label.path), "already there", target=choice.name)
+            there = Outcome(work.case_id, str(label.path), "already there", target=choice.name)
+            self.batch.add(there, work.number)
+            return
         if choice.name and not choice.is_asked and not self._is_named(work, choice):
-            return None
+            return
         self._check_free(case.known, number)
         content = work.content()
         if content.identity is not None:
             images = identities_in(self._sources.get(work.case_id, ""))
             check_identity(content.identity, images, label.called)
         imported = Imported(number, str(label.path), label.format, digest, choice.part.in_words, label.author)
-        return self._hand_on(work, choice, case, imported)
+        self._hand_on(work, choice, case, imported)
 
     def _is_named(self, work: LabelWork, choice: SlotChoice) -> bool:
         return any(s.is_called(w) for s in work.content().segments for w in choice.part.wanted)
 
-    def _hand_on(
-        self, work: LabelWork, choice: SlotChoice, case: LabelCase, imported: Imported
-    ) -> Outcome | None:
+    def _hand_on(self, work: LabelWork, choice: SlotChoice, case: LabelCase, imported: Imported) -> None:
         label, content = work.label, work.content()
         title = self._targets.by_key(choice.slot.target).name
         try:
@@ -164,36 +159,37 @@ class ImportCourse:
             if content.is_complete or not all(w.isdecimal() for w in choice.part.wanted):
                 raise
             self._absent.append(AbsentTarget(work, choice, case, imported, str(error)))
-            return None
+            return
         if not content.is_complete and not any(segment.present for segment in chosen):
             reason = f"{label.called} has only {listed([s for s in content.segments if s.present])}."
             self._absent.append(AbsentTarget(work, choice, case, imported, reason))
-            return None
+            return
         mask: Mask = np.zeros(content.geometry.shape_kji, np.uint8)
         for segment in chosen:
             mask |= segment.mask()
         placed = place(mask, content.geometry, case.known.geometry, self._order.resample, label.called)
         taken = ", ".join(segment.in_words for segment in chosen)
-        return self._keep(work, choice, case, placed, replace(imported, taken=taken))
+        self._keep(work, choice, case, placed, replace(imported, taken=taken))
 
     def _keep(
         self, work: LabelWork, choice: SlotChoice, case: LabelCase, placed: Placed, imported: Imported
-    ) -> Outcome:
+    ) -> None:
         case_id = work.case_id
         if not self._order.dry_run:
             if case.image is not None and case_id not in self._sources:
                 self._receiver.add(case_id, case.image, case.source)
                 self._sources[case_id] = case.source
             marked = replace(imported, resampled=placed.resampled)
-            self._receiver.keep(case_id, placed.mask, marked, self._order.confirmed, choice.slot)
+            self.batch.wait(Kept(case_id, placed.mask, marked, choice.slot))
         voxels = int(np.count_nonzero(placed.mask))
         is_new = case.image is not None
         path = str(work.label.path)
-        return Outcome(case_id, path, "imported", "", voxels, placed.resampled, is_new, choice.name)
+        became = Outcome(case_id, path, "imported", "", voxels, placed.resampled, is_new, choice.name)
+        self.batch.add(became, work.number)
 
-    @staticmethod
-    def _left_out(work: LabelWork, reason: str, target: str = "") -> Outcome:
-        return Outcome(work.case_id, str(work.label.path), "left out", reason, target=target)
+    def _leave_out(self, work: LabelWork, reason: str, target: str = "") -> None:
+        path = str(work.label.path)
+        self.batch.add(Outcome(work.case_id, path, "left out", reason, target=target), work.number)
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -203,8 +199,9 @@ class ImportCourse:
         Raises:
             DatasetError: not one file has what is asked for.
         """
-        seen = {o.target for o in self._outcomes if o.became == "already there" or o.voxels}
-        nothing = all(o.became == "left out" for o in self._outcomes)
+        outcomes = self.batch.outcomes
+        seen = {o.target for o in outcomes if o.became == "already there" or o.voxels}
+        nothing = all(o.became == "left out" for o in outcomes)
         if self._absent and nothing and not seen:
             wanted = " or ".join(dict.fromkeys(a.choice.part.in_words for a in self._absent)) or "label"
             reasons = " ".join(dict.fromkeys(absent.reason for absent in self._absent[:3]))
@@ -212,13 +209,12 @@ class ImportCourse:
         for absent in self._absent:
             if self._is_alone or absent.choice.name in seen:
                 empty = Placed(np.zeros(absent.case.known.geometry.shape_kji, np.uint8))
-                self._outcomes.append(
-                    self._keep(absent.work, absent.choice, absent.case, empty, absent.imported)
-                )
+                self._keep(absent.work, absent.choice, absent.case, empty, absent.imported)
             else:
                 reason = f"No file has the {absent.choice.part.in_words} that is asked for. {absent.reason}"
-                self._outcomes.append(self._left_out(absent.work, reason, absent.choice.name))
-        return tuple(self._outcomes)
+                self._leave_out(absent.work, reason, absent.choice.name)
+        self.batch.take_in()
+        return tuple(outcomes)
 
     # -- the case ------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def run_import(
     Args:
         order: what and how.
         receiver: where to.
-        on_step: told (done, total, outcome) after each label; of several targets the first one's outcome.
+        on_step: told (done, total, outcome) of each label and target, counting labels.
         stop: asked before each label whether to stop.
 
     Raises:
@@ -48,13 +48,20 @@ def run_import(
     course = ImportCourse(order, receiver)
     found = find_labels(order.path, order.confirmed, order.format)
     stopped = False
-    for number, label in enumerate(found.labels, 1):
+
+    def tell() -> None:
+        for number, outcome in course.batch.settled():
+            if on_step is not None:
+                on_step(number, len(found.labels), outcome)
+
+    for label in found.labels:
         if stop is not None and stop():
             stopped = True
             break
-        outcomes = course.one(label)
-        if outcomes and on_step is not None:
-            on_step(number, len(found.labels), outcomes[0])
+        course.one(label)
+        tell()
+    course.batch.take_in()
+    tell()
     outcomes = course.finish()
     if not order.dry_run and any(o.became == "imported" for o in outcomes):
         receiver.done()

@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.datasets.volumes import read_image
+from clopa_annotator.datasets.volumes import naming, read_image, whole_numbers
 from clopa_annotator.errors import DatasetError, ImageError
-from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.label_files import Content, LabelFile, Segment
 from clopa_annotator.types import Image, Mask
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 SEGMENTATION = ".seg.nrrd"
-ROUNDING = 0.01
-_SAMPLE = 3
 _MOST_VALUES = 1000
 _TAIL = re.compile(r"(?i)[ _.-](seg|segmentation|label|labels|labelmap|mask)$")
 
@@ -55,22 +52,6 @@ def without_tail(name: str) -> str:
     return _TAIL.sub("", name)
 
 
-def right_handed(image: Image) -> Image:
-    """The image with its slices in an order that makes the axes right-handed, as 3D Slicer holds it.
-
-    Slicer turns left-handed files over when it reads them; a case added otherwise would be another image
-    to it. No voxel changes its place in the world.
-    """
-    grid = image.geometry
-    if np.linalg.det(np.reshape(grid.direction, (3, 3))) > 0:
-        return image
-    k = grid.shape_kji[0]
-    x, y, z = (float(v) for v in (grid.ijk_to_lps() @ [0.0, 0.0, k - 1.0, 1.0])[:3])
-    turned = np.reshape(grid.direction, (3, 3)) * np.array([1.0, 1.0, -1.0])
-    geometry = Geometry(grid.shape_kji, grid.spacing_ijk_mm, (x, y, z), tuple(map(float, turned.ravel())))
-    return Image(np.ascontiguousarray(image.voxels[::-1]), geometry)
-
-
 def file_digest(paths: Iterable[Path]) -> str:
     """SHA-256 of a file's bytes; of several files, over the lines ``<hash>  <name>``."""
     rows = []
@@ -86,29 +67,6 @@ def file_digest(paths: Iterable[Path]) -> str:
     if len(rows) == 1:
         return rows[0][0]
     return hashlib.sha256("".join(f"{d}  {name}\n" for d, name in rows).encode()).hexdigest()
-
-
-def whole_numbers(voxels: npt.NDArray[np.generic], name: str) -> Whole:
-    """Label values as whole numbers; 0.9999 is 1.
-
-    Raises:
-        ImageError: values that are no labels.
-    """
-    if voxels.dtype.kind in "iu":
-        return voxels.astype(voxels.dtype.type, copy=False)
-    if voxels.dtype.kind == "b":
-        return voxels.view(np.uint8)
-    values = np.asarray(voxels, dtype=np.float64)
-    rounded = np.round(values)
-    with np.errstate(invalid="ignore"):
-        off = ~(np.abs(values - rounded) <= ROUNDING)
-    if off.any():
-        examples = ", ".join(f"{v:g}" for v in values[off].ravel()[:_SAMPLE])
-        raise ImageError(
-            f"{name} holds values that are no labels, for instance {examples}. Is it an image or a "
-            "probability map? Threshold it first."
-        )
-    return rounded.astype(np.int64)
 
 
 def values_of(voxels: Whole) -> tuple[int, ...]:
@@ -140,7 +98,9 @@ def labelled(image: Image, name: str, names: Mapping[int, str] | None = None) ->
     Raises:
         ImageError: the voxels are no labels.
     """
-    voxels, known = whole_numbers(image.voxels, name), dict(names or {})
+    with naming(Path(name)):
+        voxels = whole_numbers(image.voxels)
+    known = dict(names or {})
     present = values_of(voxels)
     if len(present) > _MOST_VALUES:
         raise ImageError(f"{name} has {len(present)} different values; is it an image instead of a label?")

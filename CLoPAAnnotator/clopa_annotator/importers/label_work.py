@@ -26,6 +26,7 @@ class LabelWork:
 
     label: LabelFile
     case_id: str
+    number: int
     read: Content | None = None
     new: LabelCase | None = None
     is_usable: bool = True

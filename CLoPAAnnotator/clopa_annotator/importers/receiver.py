@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseState, Confirmation, Image, Imported, Mask, Slot, Targets
 from clopa_annotator.types.targets import FIRST
@@ -35,6 +36,23 @@ class KnownCase:
     skipped: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A mask that is to be taken in.
+
+    Attributes:
+        case_id: its case, which is there.
+        mask: (k, j, i) 0 or 1 on the case's grid.
+        imported: where it came from.
+        slot: which target it is of, and which of several of a kind.
+    """
+
+    case_id: str
+    mask: Mask
+    imported: Imported
+    slot: Slot = FIRST
+
+
 class LabelReceiver(Protocol):
     """Where an import goes. Everything raises what `CampaignStore` and the way to it raise."""
 
@@ -61,6 +79,15 @@ class LabelReceiver(Protocol):
 
     def done(self) -> None:
         """Nothing more comes."""
+        ...
+
+
+@runtime_checkable
+class TakesSeveral(Protocol):
+    """A receiver that takes several masks in together, which is faster; all of them or none."""
+
+    def keep_together(self, masks: Sequence[Kept], confirmed: bool) -> None:
+        """Take masks in as `LabelReceiver.keep` does; when it raises, try them one by one."""
         ...
 
 
@@ -113,11 +140,19 @@ class StoreReceiver:
 
     def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool, slot: Slot = FIRST) -> None:
         """Confirm a mask durably, or keep it as a suggestion."""
+        self.keep_together([Kept(case_id, mask, imported, slot)], confirmed)
+
+    def keep_together(self, masks: Sequence[Kept], confirmed: bool) -> None:
+        """Confirm masks durably, or keep them as suggestions; all or none."""
+        who = self._annotator
         if confirmed:
-            self._store.confirm(confirmation_of(case_id, mask, imported, self._annotator, slot))
+            sent = [confirmation_of(m.case_id, m.mask, m.imported, who, m.slot) for m in masks]
+            confirm_together(self._store, sent)
         else:
-            draft = CaseDraft(case_id, mask, annotator=self._annotator, imported=imported, slot=slot)
-            self._store.save_draft(draft)
+            drafts = [
+                CaseDraft(m.case_id, m.mask, annotator=who, imported=m.imported, slot=m.slot) for m in masks
+            ]
+            save_drafts_together(self._store, drafts)
 
     def done(self) -> None:
         """Nothing has to be told to a folder."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from clopa_annotator.datasets.volumes import read_image
+from clopa_annotator.datasets.volumes import naming, read_image, whole_numbers
 from clopa_annotator.errors import DatasetError, ImageError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.label_files import Content, LabelFile, Segment
-from clopa_annotator.importers.label_volumes import Whole, file_digest, mask_of, stem, whole_numbers
+from clopa_annotator.importers.label_volumes import Whole, file_digest, mask_of, stem
 
 FORMAT = "segnrrd"
 _FIRST_BYTES = 1 << 16
@@ -60,7 +60,8 @@ def read_segments(path: Path) -> Content:
     keys = {key: volume.GetMetaData(key) for key in volume.GetMetaDataKeys()}
     voxels = sitk.GetArrayFromImage(volume)
     layers = np.moveaxis(voxels, -1, 0) if volume.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
-    whole = [whole_numbers(layer, path.name) for layer in layers]
+    with naming(path):
+        whole = [whole_numbers(layer) for layer in layers]
     i, j, k = volume.GetSize()
     geometry = Geometry((k, j, i), volume.GetSpacing(), volume.GetOrigin(), tuple(volume.GetDirection()))
     return Content(geometry, tuple(_segments(keys, whole, path.name)))

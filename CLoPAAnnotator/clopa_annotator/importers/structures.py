@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clopa_annotator.datasets.volumes import read_image
+from clopa_annotator.datasets.volumes import naming, read_image, whole_numbers
 from clopa_annotator.errors import GeometryError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
-from clopa_annotator.importers.label_volumes import file_digest, mask_of, stem, volumes_in, whole_numbers
+from clopa_annotator.importers.label_volumes import file_digest, mask_of, stem, volumes_in
 from clopa_annotator.types import Mask
 
 FORMAT = "totalsegmentator"
@@ -67,5 +67,6 @@ def _mask(path: Path, geometry: Geometry) -> Mask:
     image = read_image(path)
     if not image.geometry.agrees_with(geometry):
         raise GeometryError(f"{path.name} lies on another voxel grid than the other structures beside it.")
-    voxels = whole_numbers(image.voxels, path.name)
+    with naming(path):
+        voxels = whole_numbers(image.voxels)
     return mask_of(voxels, {int(v) for v in (voxels.max(),) if v > 0})

@@ -15,12 +15,11 @@ from clopa_annotator.models.catalogue import (
     model_root,
     resolve,
 )
-from clopa_annotator.models.download import DownloadProgress, download, verify
+from clopa_annotator.models.download import download, verify
 
 __all__ = [
     "BUNDLED",
     "OFFICIAL",
-    "DownloadProgress",
     "ModelEntry",
     "ModelStatus",
     "bundled_model_folder",

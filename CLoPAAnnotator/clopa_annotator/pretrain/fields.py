@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from clopa_annotator.episode.hardware.hand_over import hand_over
 from clopa_annotator.geometry import Kji
 
 
@@ -65,7 +66,7 @@ def blur(volume: Tensor, sigma_kji: tuple[float, float, float]) -> Tensor:
             continue
         radius = max(1, int(2.5 * sigma + 0.5))
         at = torch.arange(-radius, radius + 1, dtype=torch.float32)
-        kernel = torch.exp(-0.5 * (at / sigma) ** 2).to(volume.device)
+        kernel = hand_over(torch.exp(-0.5 * (at / sigma) ** 2), volume.device)
         shape = [1, 1, 1, 1, 1]
         shape[axis + 2] = -1
         pad = [0] * 6
@@ -78,4 +79,4 @@ def blur(volume: Tensor, sigma_kji: tuple[float, float, float]) -> Tensor:
 def rotation(rng: np.random.Generator) -> Tensor:
     """A uniformly random 3x3 rotation."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32)).to(place_of(rng))
+    return hand_over(torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32)), place_of(rng))

@@ -5,6 +5,8 @@ that waits for it; one layer takes some milliseconds. The hooks hold for every n
 training, validation and the gate's check all stand back alike. Stopping the process from outside (SIGSTOP)
 would be more abrupt, but exists on POSIX only, and a process that is stopped while its engine is killed would
 neither go on nor end.
+
+What ``torch.compile`` compiles counts as one layer: a hook inside would keep it from being compiled.
 """
 
 from __future__ import annotations
@@ -28,12 +30,15 @@ def between_layers(yield_to: Callable[[], None]) -> Iterator[None]:
     """
 
     def before(_module: nn.Module, _inputs: Any) -> None:
-        yield_to()
+        if not torch.compiler.is_compiling():
+            yield_to()
 
     def on_the_way_back(_gradient: torch.Tensor) -> None:
         yield_to()
 
     def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
         if isinstance(output, torch.Tensor) and output.requires_grad:
             output.register_hook(on_the_way_back)  # type: ignore[no-untyped-call]
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import slicer
 import vtk
 
 import qt
+from slice_mouse import SliceMouse
 
 VIEW_NAMES = ("Red", "Yellow", "Green")
 EVENT = re.compile(r"(?P<button>Left|Right|Middle)Button(?P<kind>Press|Release|DoubleClick)Event")
 KINDS = {"Press": "MouseButtonPress", "Release": "MouseButtonRelease", "DoubleClick": "MouseButtonDblClick"}
 
 
-class RealSliceView:
+class RealSliceView(SliceMouse):
     """The interface of ``Testing/host/slice_views.py``'s SliceView, on a qMRMLSliceWidget.
 
     Pixels are VTK's: from the lower left corner, in the screen's own resolution.
@@ -50,24 +50,6 @@ class RealSliceView:
     def forceRender(self) -> None:
         self.sliceView().forceRender()
 
-    def fit(self) -> None:
-        self.logic.FitSliceToBackground()
-
-    def jumpTo(self, ras: Sequence[float]) -> None:
-        """Show the slice that contains a point, without turning the view."""
-        self.node.JumpSliceByOffsetting(*map(float, ras))
-
-    def toXY(self, ras: Sequence[float]) -> tuple[int, int]:
-        """The pixel that shows a world point."""
-        inverse = vtk.vtkMatrix4x4()
-        vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), inverse)
-        x, y, _z, _w = inverse.MultiplyPoint((*ras, 1.0))
-        return round(x), round(y)
-
-    def toRAS(self, x: float, y: float) -> tuple[float, ...]:
-        """The world point behind a pixel."""
-        return tuple(self.node.GetXYToRAS().MultiplyPoint((x, y, 0, 1))[:3])
-
     def event(self, name: str, x: float, y: float, *, control: bool = False, shift: bool = False) -> None:
         """Send what VTK would call ``name`` as a Qt event."""
         target = self.sliceView().VTKWidget()
@@ -92,30 +74,6 @@ class RealSliceView:
             self._held = qt.Qt.NoButton if found["kind"] == "Release" else button
         everywhere = qt.QPointF(target.mapToGlobal(place.toPoint()))
         qt.QApplication.sendEvent(target, qt.QMouseEvent(kind, place, everywhere, button, self._held, held))
-
-    def click(self, x: float, y: float, button: str = "Left", **modifiers: bool) -> None:
-        self.drag([(x, y)], button, **modifiers)
-
-    def doubleClick(self, x: float, y: float, button: str = "Left") -> None:
-        """Two quick clicks: Qt tells the second press as a double click."""
-        self.click(x, y, button)
-        self.event(f"{button}ButtonDoubleClickEvent", x, y)
-        self.event(f"{button}ButtonReleaseEvent", x, y)
-
-    def clickRAS(self, ras: Sequence[float], button: str = "Left", **modifiers: bool) -> None:
-        self.click(*self.toXY(ras), button, **modifiers)
-
-    def drag(self, path: Sequence[tuple[float, float]], button: str = "Left", **modifiers: bool) -> None:
-        """Press at the first pixel, move through the others, release at the last."""
-        self.event("EnterEvent", *path[0])
-        self.event("MouseMoveEvent", *path[0])
-        self.event(f"{button}ButtonPressEvent", *path[0], **modifiers)
-        for x, y in path[1:]:
-            self.event("MouseMoveEvent", x, y, **modifiers)
-        self.event(f"{button}ButtonReleaseEvent", *path[-1], **modifiers)
-
-    def dragRAS(self, path: Sequence[Sequence[float]], button: str = "Left", **modifiers: bool) -> None:
-        self.drag([self.toXY(point) for point in path], button, **modifiers)
 
     def sharpScreenshot(self, path: str, pixels: int) -> None:
         """What the view shows, at least so many pixels high."""

@@ -13,9 +13,11 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from clopa_annotator.durable import FULL, REFUSED, REPLACE_WAITS_S, WINDOWS, flush, flush_folder, patiently
 from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign, StorageFull
@@ -26,6 +28,8 @@ FaultHook = Callable[[str, Path], None]
 """Called with a step's name and path before the step; it may raise `OSError` or end the process."""
 
 PART_BYTES = 8 << 20
+FLUSHES = 16
+"""Flushes that wait for the disk at the same time."""
 
 
 def _no_fault(step: str, path: Path) -> None:
@@ -91,14 +95,46 @@ class Disk:
         """Write and flush a file that must not exist yet."""
         self.hook("create", path)
         with path.open("xb", buffering=0) as file:
-            view = memoryview(data)
-            size = min(PART_BYTES, max(1, (len(view) + 1) // 2))
-            for start in range(0, len(view), size):
-                self.hook("write", path)
-                self._write_all(file.fileno(), view[start : start + size])
+            self._write_in_parts(file.fileno(), path, data)
             self.hook("flush", path)
             flush(file.fileno())
             self.hook("close", path)
+
+    def write_together(self, files: Mapping[Path, bytes]) -> None:
+        """Write files that must not exist yet, then flush them all at once.
+
+        A file system with a journal answers flushes that wait together with one write of it.
+        """
+        with ExitStack() as opened:
+            numbers = []
+            for path, data in files.items():
+                self.hook("create", path)
+                file = opened.enter_context(path.open("xb", buffering=0))
+                self._write_in_parts(file.fileno(), path, data)
+                numbers.append(file.fileno())
+            self._together("flush", list(files), flush, numbers)
+            for path in files:
+                self.hook("close", path)
+
+    def sync_folders(self, paths: Sequence[Path]) -> None:
+        """`sync_folder` for several at once."""
+        self._together("flush folder", paths, flush_folder, paths)
+
+    def _together(
+        self, step: str, paths: Sequence[Path], flushing: Callable[[Any], None], what: Sequence[Any]
+    ) -> None:
+        for path in paths:
+            self.hook(step, path)
+        with ThreadPoolExecutor(FLUSHES) as threads:
+            for _ in threads.map(flushing, what):
+                """Whatever one of them raises comes out here."""
+
+    def _write_in_parts(self, descriptor: int, path: Path, data: bytes) -> None:
+        view = memoryview(data)
+        size = min(PART_BYTES, max(1, (len(view) + 1) // 2))
+        for start in range(0, len(view), size):
+            self.hook("write", path)
+            self._write_all(descriptor, view[start : start + size])
 
     @staticmethod
     def _write_all(descriptor: int, view: memoryview) -> None:
@@ -171,6 +207,61 @@ def publish_folder(disk: Disk, staged: Path, target: Path, files: Mapping[str, b
             _check_written(disk, target / name, data)
     except (OSError, CacheError):
         take_back(disk, staged, target)
+        raise
+
+
+def publish_folders(disk: Disk, folders: Sequence[tuple[Path, Path, Mapping[str, bytes]]]) -> None:
+    """`publish_folder` for several: every step is taken for all of them before the next.
+
+    Each folder appears at once; a kill in between leaves some of them, whole.
+
+    Args:
+        disk: takes the steps.
+        folders: where to prepare each, where it has to appear, and its files.
+
+    Raises:
+        OSError, CorruptRecord: as there; then all of them were taken back.
+    """
+    moved: set[Path] = set()
+    try:
+        for staged, _, _ in folders:
+            disk.make_folder(staged)
+        disk.write_together({staged / n: data for staged, _, files in folders for n, data in files.items()})
+        disk.sync_folders([staged for staged, _, _ in folders])
+        for staged, target, _ in folders:
+            disk.rename(staged, target)
+            moved.add(target)
+        disk.sync_folders(sorted({target.parent for _, target, _ in folders}))
+        for _, target, files in folders:
+            for name, data in files.items():
+                _check_written(disk, target / name, data)
+    except (OSError, CacheError):
+        for staged, target, _ in folders:
+            take_back(disk, staged, target if target in moved else staged)
+        raise
+
+
+def replace_files(disk: Disk, files: Sequence[tuple[Path, Path, bytes]]) -> None:
+    """`publish_file` over earlier files, for several at once.
+
+    Args:
+        disk: takes the steps.
+        files: where to prepare each, where it has to appear, and its content.
+
+    Raises:
+        OSError: a step failed; each target is the old or the new one.
+        CorruptRecord: the disk gave back something else than was written.
+    """
+    try:
+        disk.write_together({staged: data for staged, _, data in files})
+        for staged, target, _ in files:
+            disk.replace(staged, target)
+        disk.sync_folders(sorted({target.parent for _, target, _ in files}))
+        for _, target, data in files:
+            _check_written(disk, target, data)
+    except (OSError, CacheError):
+        for staged, _, _ in files:
+            take_back(disk, staged, staged)
         raise
 
 

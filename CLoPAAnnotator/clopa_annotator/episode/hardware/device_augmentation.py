@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from clopa_annotator.episode.hardware.hand_over import hand_over
+
 SMALLEST_SIDE = 8
 """Blurring and lower resolution need some voxels along each axis; thinner samples go without."""
 _EPSILON = 1e-7
@@ -68,8 +70,9 @@ def turn(image: Tensor, target: Tensor, angles: Sequence[float], scale: float) -
     device = image.device
     axes = [torch.linspace((1 - n) / 2, (n - 1) / 2, n, device=device) for n in image.shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    grid = grid @ torch.from_numpy((_rotation(angles) * scale).T.astype(np.float32)).to(device)
-    half = torch.tensor([n / 2 for n in image.shape], device=device)
+    turning = torch.from_numpy((_rotation(angles) * scale).T.astype(np.float32))
+    grid = grid @ hand_over(turning, device)
+    half = hand_over(torch.tensor([n / 2 for n in image.shape]), device)
     grid = (grid / half).flip(-1)[None]
     both = torch.stack((image, target.to(image.dtype)))[None]
     image, share = functional.grid_sample(both, grid, align_corners=False)[0]
@@ -113,7 +116,7 @@ def blurred(image: Tensor, sigmas: Sequence[float]) -> Tensor:
         shape[axis + 2] = size
         pad[4 - 2 * axis] = pad[5 - 2 * axis] = size // 2
         padded = functional.pad(out, pad, mode="reflect")
-        out = functional.conv3d(padded, (kernel / kernel.sum()).reshape(shape).to(image.device))
+        out = functional.conv3d(padded, hand_over((kernel / kernel.sum()).reshape(shape), image.device))
     return out[0, 0]
 
 

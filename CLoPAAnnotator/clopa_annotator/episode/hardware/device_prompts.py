@@ -1,12 +1,14 @@
-"""The paper's clicks drawn where the segmentation is: a few numbers come to the CPU instead of whole masks.
+"""What a window asks of the device between two forward passes: a few numbers, brought over in one go.
 
 `prompting.PointPrompter` looks at masks in main memory; of a 192-cube patch that is 7 MB and several passes
-over it between any two forward passes, while the device waits.
+over it between any two forward passes, while the device waits. Here the clicks are drawn where the masks are,
+before anybody has waited for the pass, and loss, overlaps and clicks come over together: a step waits once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,27 +17,61 @@ from torch import Tensor
 from clopa_annotator.geometry import Kji
 from clopa_annotator.types import PointPrompt, Prompt
 
+Pair = tuple[Tensor, Tensor]
+"""Two (k, j, i) bool masks on one device."""
 
-def click_both(
-    negatives: Sequence[Tensor], positives: Sequence[Tensor], rng: np.random.Generator
-) -> list[tuple[Prompt, ...]]:
-    """For each sample one uniform voxel of either mask, negative first; an empty mask gives none.
+
+@dataclass(frozen=True)
+class Look:
+    """What came over after a step.
+
+    Attributes:
+        loss: summed over the samples.
+        overlaps: per sample the voxels in common and the voxels in both masks together.
+        clicks: per sample the next clicks, negative first; None where nobody drew any.
+    """
+
+    loss: float
+    overlaps: list[tuple[int, int]]
+    clicks: list[tuple[Prompt, ...]] | None
+
+
+def look(loss: Tensor, pairs: Sequence[Pair], rng: np.random.Generator | None) -> Look:
+    """Wait for a step, once.
 
     Args:
-        negatives: (k, j, i) bool masks on one device; where a negative click may fall.
-        positives: the same for positive clicks.
+        loss: float32 scalar on the device of the masks.
+        pairs: per sample the segmentation and its target.
+        rng: seeds the draw of the next clicks, one in either kind of error; None draws none.
+    """
+    asked = [loss.float().reshape(1).view(torch.int32).long(), *_overlaps(pairs)]
+    if rng is not None:
+        asked.append(_drawn([(p & ~t, t & ~p) for p, t in pairs], rng))
+    numbers: list[int] = torch.cat(asked).tolist()  # the one transfer
+    after = 1 + 2 * len(pairs)
+    overlaps = list(zip(numbers[1:after:2], numbers[2:after:2], strict=True))
+    clicks = None if rng is None else _clicks(numbers[after:], pairs)
+    return Look(float(np.int32(numbers[0]).view(np.float32)), overlaps, clicks)
+
+
+def draw_both(pairs: Sequence[Pair], rng: np.random.Generator) -> list[tuple[Prompt, ...]]:
+    """For each pair of masks one uniform voxel of either, negative first; an empty mask gives none.
+
+    Args:
+        pairs: where a negative click may fall, and where a positive one.
         rng: seeds the device's generator.
     """
-    device = negatives[0].device
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    drawn = [_uniform(mask, generator) for pair in zip(negatives, positives, strict=True) for mask in pair]
-    flat: list[int] = torch.stack(drawn).tolist()  # the one transfer
-    answers: list[tuple[Prompt, ...]] = []
-    for n, mask in enumerate(negatives):
-        k, j, i = mask.shape
-        pair = [(flat[2 * n], False), (flat[2 * n + 1], True)]
-        answers.append(tuple(PointPrompt(_position(at, (k, j, i)), sign) for at, sign in pair if at >= 0))
-    return answers
+    return _clicks(_drawn(pairs, rng).tolist(), pairs)
+
+
+def _overlaps(pairs: Sequence[Pair]) -> list[Tensor]:
+    return [count.reshape(1) for a, b in pairs for count in ((a & b).sum(), a.sum() + b.sum())]
+
+
+def _drawn(pairs: Sequence[Pair], rng: np.random.Generator) -> Tensor:
+    """(2 n,) int64 flat indexes; stays on the device."""
+    generator = torch.Generator(pairs[0][0].device).manual_seed(int(rng.integers(2**63)))
+    return torch.stack([_uniform(mask, generator) for pair in pairs for mask in pair])
 
 
 def _uniform(mask: Tensor, generator: torch.Generator) -> Tensor:
@@ -47,11 +83,15 @@ def _uniform(mask: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(best > 0, at, torch.full_like(at, -1))
 
 
+def _clicks(flat: Sequence[int], pairs: Sequence[Pair]) -> list[tuple[Prompt, ...]]:
+    answers: list[tuple[Prompt, ...]] = []
+    for n, (mask, _) in enumerate(pairs):
+        k, j, i = mask.shape
+        drawn = [(flat[2 * n], False), (flat[2 * n + 1], True)]
+        answers.append(tuple(PointPrompt(_position(at, (k, j, i)), sign) for at, sign in drawn if at >= 0))
+    return answers
+
+
 def _position(flat: int, shape: Kji) -> Kji:
     (k, j, i) = (int(x) for x in np.unravel_index(flat, shape))
     return (k, j, i)
-
-
-def overlaps(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """(n, 2) for n pairs of masks: voxels in common and voxels in both together; stays on the device."""
-    return torch.stack([torch.stack(((a & b).sum(), a.sum() + b.sum())) for a, b in pairs])
