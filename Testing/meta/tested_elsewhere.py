@@ -13,6 +13,7 @@ ELSEWHERE = (
         "test_cli.py",
         "a command is what the command line prints and returns",
         "clopa_annotator.commands.campaign clopa_annotator.commands.episode "
+        "clopa_annotator.commands.measuring "
         "clopa_annotator.commands.services clopa_annotator.commands.storage clopa_annotator.commands.output",
         "clopa_annotator.cli",
     ),
@@ -189,7 +190,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_compare.py",
         "a page is part of a comparison",
-        "clopa_annotator.evaluation.comparison_page clopa_annotator.evaluation.comparison_page",
+        "clopa_annotator.evaluation.comparison_page",
         "clopa_annotator.evaluation.compare",
     ),
     Elsewhere(
@@ -212,7 +213,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_tables.py",
         "a table is made of rows",
-        "clopa_annotator.evaluation.rows",
+        "clopa_annotator.evaluation.rows clopa_annotator.evaluation.case_rows",
     ),
     Elsewhere(
         "test_experts_head.py",
@@ -239,10 +240,34 @@ ELSEWHERE = (
         "clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
     ),
     Elsewhere(
+        "test_cli_learning_targets.py",
+        "what a run gathers per target is what its summary says",
+        "clopa_annotator.experiments.gathered",
+        "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
+    ),
+    Elsewhere(
+        "test_campaign_lines.py",
+        "a line's learning is seen in the live network",
+        "clopa_annotator.campaign.live_line",
+        "clopa_annotator.campaign.lines",
+    ),
+    Elsewhere(
         "test_models.py",
         "a model is chosen, fetched and found",
         "clopa_annotator.models.catalogue clopa_annotator.models.download",
         "clopa_annotator.models",
+    ),
+    Elsewhere(
+        "test_cli_learning_targets.py",
+        "what a run gathers per target is what its summary says",
+        "clopa_annotator.experiments.gathered",
+        "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
+    ),
+    Elsewhere(
+        "test_campaign_lines.py",
+        "a line's learning is seen in the live network",
+        "clopa_annotator.campaign.live_line",
+        "clopa_annotator.campaign.lines",
     ),
     Elsewhere(
         "test_models.py",

@@ -265,7 +265,7 @@ SWAP = (
     Mutant(
         "a network does not say which version it holds",
         "apply_version",
-        "target.version = version",
+        "target.version, target.lineage = version, lineage",
         "pass",
         _SWAP,
     ),

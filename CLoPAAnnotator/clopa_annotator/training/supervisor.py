@@ -76,6 +76,7 @@ class SupervisorSettings:
         release_s: the process has this long to give its memory back to a click before it is ended.
         niceness: how far it steps back behind everything else (POSIX); "below normal" on Windows. Not the
             lowest: on a machine that is busy otherwise it would never get on, and clicks stop it anyway.
+        logs: folder of the trainer's log; None for the one beside the job's folder of jobs.
     """
 
     command: Callable[[Path], Sequence[str]] = trainer_command
@@ -88,6 +89,7 @@ class SupervisorSettings:
     backoff_s: float = 1.0
     release_s: float = 10.0
     niceness: int = 5
+    logs: Path | None = None
 
     def memory_limit(self) -> int:
         """The limit in bytes."""
@@ -236,7 +238,7 @@ class Supervisor:
         if running is not None:
             logger.info("Adopted the training process %d of %s", running.pid, job.name)
             return running
-        log = job.parent.parent / "logs" / TRAINER_LOG
+        log = (self._settings.logs or job.parent.parent / "logs") / TRAINER_LOG
         log.parent.mkdir(exist_ok=True)
         make_room(log)
         (job / HEARTBEAT).touch()
