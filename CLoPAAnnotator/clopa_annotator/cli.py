@@ -10,7 +10,17 @@ from collections.abc import Sequence
 import typer
 
 from clopa_annotator import __version__
-from clopa_annotator.commands import campaign, cases, episode, experts, importing, models, services, storage
+from clopa_annotator.commands import (
+    campaign,
+    cases,
+    episode,
+    experts,
+    importing,
+    measuring,
+    models,
+    services,
+    storage,
+)
 from clopa_annotator.commands.output import never_stumble, remark
 from clopa_annotator.errors import ClopaError, InputError
 
@@ -25,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 campaign.register(app)
+measuring.register(app)
 cases.register(app)
 episode.register(app)
 storage.register(app)

@@ -15,6 +15,7 @@ from clopa_annotator.types.annotation import (
     Image,
     Imported,
     Proposal,
+    sum_of_states,
 )
 from clopa_annotator.types.learning import (
     EpisodeRequest,
@@ -37,11 +38,13 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
+from clopa_annotator.types.targets import CodedTerm, Slot, Target, Targets
 
 __all__ = [
     "BoxPrompt",
     "CaseRef",
     "CaseState",
+    "CodedTerm",
     "Confirmation",
     "EpisodeRequest",
     "EpisodeResult",
@@ -60,8 +63,12 @@ __all__ = [
     "PromptKind",
     "Proposal",
     "ScribblePrompt",
+    "Slot",
     "Split",
     "Standing",
+    "Target",
+    "Targets",
     "TimedPrompt",
     "WeightsVersion",
+    "sum_of_states",
 ]
