@@ -110,7 +110,7 @@ def test_confirmations_during_an_episode_wait_for_its_end(at: Watched) -> None:
     at.confirm(1, 5)
     at.confirm(6, 10)
     assert at.trainer.started == ["0001"]
-    assert [job.name for job in at.campaign.jobs()] == ["0001"], "no job folder without a trainer"
+    assert [job.name for job in at.campaign.line().jobs()] == ["0001"], "no job folder without a trainer"
     assert at.told("episode_failed") == []
     assert len(at.told("episode_started")) == 1
     at.end()
@@ -125,7 +125,7 @@ def test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new(at: 
     with pytest.raises(EpisodeError, match="running already"):
         at.controller.train_now()
     assert at.trainer.started == ["0001"]
-    assert len(at.campaign.jobs()) == 1
+    assert len(at.campaign.line().jobs()) == 1
 
 
 def test_a_roll_back_during_an_episode_keeps_its_candidate_out_of_use(at: Watched) -> None:
@@ -168,7 +168,7 @@ def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(a
 def test_a_cancelled_episode_is_recorded_and_no_failure(at: Watched) -> None:
     at.confirm(1, 5)
     at.end("cancelled", "The episode was cancelled.")
-    ended = read_result(at.campaign.jobs()[0])
+    ended = read_result(at.campaign.line().jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
     assert at.controller.state(0).phase == "cancelled" and at.told("episode_failed") == []
 
@@ -204,17 +204,17 @@ def test_a_new_engine_resumes_a_job_without_a_result(at: Watched) -> None:
 
 def test_a_new_engine_records_a_cancellation_that_its_forerunner_did_not(at: Watched) -> None:
     at.confirm(1, 5)
-    (at.campaign.jobs()[0] / CANCEL).touch()
+    (at.campaign.line().jobs()[0] / CANCEL).touch()
     again = a_controller(at.campaign)
     again.desk.recover()
     assert again.trainer.started == []
-    ended = read_result(at.campaign.jobs()[0])
+    ended = read_result(at.campaign.line().jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
 
 
 def test_a_new_engine_registers_a_finished_job_once(at: Watched) -> None:
     at.confirm(1, 5)
-    scripted_trainer.finish(at.campaign.jobs()[0], trained=4)
+    scripted_trainer.finish(at.campaign.line().jobs()[0], trained=4)
     for _ in range(2):
         again = a_controller(at.campaign)
         again.desk.recover()

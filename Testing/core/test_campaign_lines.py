@@ -109,7 +109,7 @@ def test_a_target_learns_from_its_own_masks_and_lies_in_its_own_folder(campaign:
     assert {ref.slot for ref in (*order.train, *order.val)} == {Slot(KIDNEY)}
     assert order.campaign == campaign.folder.resolve() and order.request.target == KIDNEY
     assert kidney.split().unassigned == () and len(liver.split().unassigned) == 3
-    assert campaign.jobs() == () and kidney.jobs() == (job,)
+    assert campaign.line().jobs() == () and kidney.jobs() == (job,)
 
 
 def test_the_first_targets_files_say_nothing_of_targets(campaign: Campaign) -> None:

@@ -182,7 +182,7 @@ def test_after_a_kill_the_same_verdict_is_reached(
 
 def test_a_persons_choice_stops_the_replays(promoted: Campaign, dataset: MsdDataset) -> None:
     confirm_case(promoted, dataset, 5)
-    promoted.roll_back(1, by="lead")
+    promoted.line().roll_back(1, by="lead")
     assert Probation(promoted.line()).next_replay() is None and Probation(promoted.line()).settle() is None
     assert promoted.registry.current().number == 1
 

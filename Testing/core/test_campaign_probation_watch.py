@@ -97,4 +97,4 @@ def test_an_episode_that_a_person_wants_does_not_wait_for_a_replay(
     supervisor.job = None
     supervisor.desk._ended(replay, "cancelled", "It was asked to stop.")
     assert supervisor.job is not None and not is_replay(supervisor.job)
-    assert len(promoted.jobs()) == 2
+    assert len(promoted.line().jobs()) == 2

@@ -13,6 +13,7 @@ from tiny_campaign import make_episodes_tiny
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
 from clopa_annotator.datasets.structures import StructureSpec, write_structure_dataset
+from clopa_annotator.experiments.simulated_campaign import remove_simulated
 from clopa_annotator.types import Slot
 
 model_folder = tiny_campaign.model_folder
@@ -45,7 +46,7 @@ def test_targets_are_simulated_one_after_another_in_each_case(
     spec = StructureSpec(shape_kji=(18, 20, 22))
     dataset, out = write_structure_dataset(tmp_path / "data", 6, spec, seed=1), tmp_path / "out"
     command = ["simulate", "--dataset", str(dataset.folder), "--out", str(out), "--model", str(model_folder)]
-    command += ["--limit", "5", "--test-limit", "1", "--clicks", "1", "--device", "cpu", "--json"]
+    command += ["--limit", "5", "--test-limit", "1", "--clicks", "0", "--device", "cpu", "--json"]
     command += ["--target", "lens=2", "--target", "capsule=1"]
     assert main([*command, "--label", "1"]) == 2
     assert "--label" in " ".join(capsys.readouterr().err.split())
@@ -63,12 +64,12 @@ def test_targets_are_simulated_one_after_another_in_each_case(
     assert (out / "campaign" / "targets" / "capsule" / "weights" / "registry.json").is_file()
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "2 targets: lens, capsule" in text
-    assert main([*command, "--overwrite"]) == 0, "a campaign with targets is a simulation's own"
-    assert json.loads(capsys.readouterr().out)["targets"].keys() == summary["targets"].keys()
     again = ["evaluate", "--dataset", str(dataset.folder), "--campaign", f"{out / 'campaign'}@0"]
-    again += ["--runs", "1", "--clicks", "1", "--limit", "1", "--device", "cpu", "--json"]
+    again += ["--runs", "1", "--clicks", "0", "--limit", "1", "--device", "cpu", "--json"]
     again += ["--out", str(tmp_path / "measured")]
     assert main(again) == 2, "which value is which has to be said"
     capsys.readouterr()
     assert main([*again, "--target", "capsule=1", "--target", "lens=2"]) == 0
     assert [t["test"][0]["n"] for t in json.loads(capsys.readouterr().out)["targets"].values()] == [1, 1]
+    remove_simulated(out / "campaign")
+    assert not (out / "campaign").exists(), "a campaign with targets is a simulation's own, to the last file"

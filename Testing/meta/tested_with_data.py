@@ -132,7 +132,7 @@ WITH_DATA = (
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_transfers",
-        "clopa_annotator.testing.fake_engine",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering",
     ),
     Elsewhere(
         "test_session_model.py",

@@ -11,8 +11,8 @@ after through a real session, so that neither training nor checking stands in th
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
@@ -25,23 +25,19 @@ from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
 from clopa_annotator.events import EventLog
-from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.registry.weights_registry import WeightsRegistry
-from clopa_annotator.scheduler import SchedulerSettings, whose_turn
+from clopa_annotator.scheduler import whose_turn
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
-from clopa_annotator.training.roles import AllTargets, CaseRoles, ConfirmedCases
+from clopa_annotator.training.roles import AllTargets, ConfirmedCases
 from clopa_annotator.types import (
     CaseRef,
     Confirmation,
     EpisodeRequest,
-    Mask,
-    Split,
     Target,
     Targets,
     WeightsVersion,
@@ -72,6 +68,7 @@ class Campaign:
         self.store = store
         self.events = EventLog()
         self._device, self._writer = device, writer
+        self._mutex = threading.RLock()
         self._lines: dict[str, LearningLine] = {}
         self._passed_over: dict[str, int] = {}
         self._others_due: set[str] = set()
@@ -154,10 +151,12 @@ class Campaign:
         Raises:
             ConfigError: the campaign has no such target.
         """
-        key = "" if self.strategy.joint else self.targets.by_key(target).key
-        if key not in self._lines:
-            self._lines[key] = self._new_line(key)
-        return self._lines[key]
+        key = self.targets.by_key(target).key
+        key = "" if self.strategy.joint else key
+        with self._mutex:  # two lines of one target would write over each other's book of roles
+            if key not in self._lines:
+                self._lines[key] = self._new_line(key)
+            return self._lines[key]
 
     def _new_line(self, key: str) -> LearningLine:
         if self.strategy.joint:
@@ -251,47 +250,9 @@ class Campaign:
         return self.line().registry
 
     @property
-    def scheduler(self) -> SchedulerSettings:
-        """When the first target's episodes are due."""
-        return self.line().scheduler
-
-    @property
-    def roles(self) -> CaseRoles:
-        """Who trains the first target."""
-        return self.line().roles
-
-    @property
     def online(self) -> OnlineStrategy | None:
         """What learns the first target between clicks."""
         return self.line().online
-
-    def annotating(self) -> AbstractContextManager[LocalSession | AdaptingSession]:
-        """See `LearningLine.annotating`."""
-        return self.line().annotating()
-
-    def activate(self, version: int) -> float:
-        """See `LearningLine.activate`."""
-        return self.line().activate(version)
-
-    def using(self, version: int) -> AbstractContextManager[None]:
-        """See `LearningLine.using`."""
-        return self.line().using(version)
-
-    def roll_back(self, version: int, by: str) -> WeightsVersion:
-        """See `LearningLine.roll_back`."""
-        return self.line().roll_back(version, by)
-
-    def jobs(self) -> tuple[Path, ...]:
-        """See `LearningLine.jobs`."""
-        return self.line().jobs()
-
-    def split(self) -> Split:
-        """See `LearningLine.split`."""
-        return self.line().split()
-
-    def learn_from(self, session: Session, case_id: str, confirmed: Mask) -> None:
-        """See `LearningLine.learn_from`."""
-        self.line().learn_from(session, case_id, confirmed)
 
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
         """See `LearningLine.next_episode`."""

@@ -81,7 +81,10 @@ def _weights(campaign: Campaign, target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"The folder {target} holds something already; name a new one.")
     target.mkdir(parents=True, exist_ok=True)
-    for version in campaign.registry.versions():
-        source = campaign.registry.delta_path(version.number)
-        if source is not None:
-            shutil.copyfile(source, target / f"version-{version.number:04d}{source.suffix}")
+    for line in {line.key: line for line in campaign.lines.values()}.values():
+        of_target = f"{line.key}-" if line.key else ""
+        for version in line.registry.versions():
+            source = line.registry.delta_path(version.number)
+            if source is not None:
+                name = f"{of_target}version-{version.number:04d}{source.suffix}"
+                shutil.copyfile(source, target / name)

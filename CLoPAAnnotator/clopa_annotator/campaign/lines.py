@@ -11,8 +11,8 @@ with the line's key.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,8 @@ class LearningLine(LiveLine):
         self.cases = cases
         self.scheduler = SchedulerSettings(size=campaign.config.size)
         self._writes, self._targets = writes, targets
+        self._mutex = threading.Lock()
+        self._roles: CaseRoles | None = None
 
     def jobs(self) -> tuple[Path, ...]:
         """The line's job folders, oldest first."""
@@ -68,11 +70,14 @@ class LearningLine(LiveLine):
         """Who trains, who validates, who waits: the last episode's sides, with what was confirmed since."""
         return job_files.current_split(self.jobs(), self.cases.confirmed())
 
-    @cached_property
+    @property
     def roles(self) -> CaseRoles:
         """Which cases train and which are held out; the one place that says so."""
-        path, past = self.folder / EPISODES / ROLES, lambda: job_files.roles_in(self.jobs())
-        return CaseRoles(path, self.scheduler, self.cases, past, self._writes)
+        with self._mutex:  # two books on one file would write over each other
+            if self._roles is None:
+                path, past = self.folder / EPISODES / ROLES, lambda: job_files.roles_in(self.jobs())
+                self._roles = CaseRoles(path, self.scheduler, self.cases, past, self._writes)
+            return self._roles
 
     def learn_from(self, session: Session, case_id: str, confirmed: Mask) -> None:
         """Let an online strategy learn from a confirmation or a correction, unless the case is held out."""

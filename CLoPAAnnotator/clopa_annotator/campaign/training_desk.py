@@ -59,7 +59,8 @@ class TrainingDesk:
         self._campaign, self._events, self._on_promoted = campaign, events, on_promoted
         self._on_thread = on_thread
         self.mutex = threading.RLock()
-        self.supervisor = Supervisor(replace(settings, has_ended=job_has_ended), self._heard, self._ended)
+        settings = replace(settings, has_ended=job_has_ended, logs=campaign.folder / "logs")
+        self.supervisor = Supervisor(settings, self._heard, self._ended)
         self._controllers: dict[str, EpisodeController] = {}
         self._left: list[Path] = []
         self._wanted: list[str] = []

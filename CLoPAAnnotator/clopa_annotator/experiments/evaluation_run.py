@@ -202,10 +202,10 @@ def run_evaluation(
     for sentence in _look_for_targets(cases, settings):
         progress.say(sentence)
     started = time.perf_counter()
-    folder = _prepare(out, settings, cases)
     try:
         campaign = _kept_subject(settings)
         by_target, versions = _cases(cases, settings), _versions(campaign, settings)
+        folder = _prepare(out, settings, cases)
         jobs = [
             Job(case.name, run, version, target)
             for target, version in versions.items()
