@@ -87,8 +87,8 @@ ROLES = (
     Mutant(
         "an engine teaches past the book of roles",
         "Engine._confirming",
-        "self.campaign.line().learn_from(session, case_id, mask)",
-        "session.after_confirm(mask)",
+        "line.learn_from(hosted.session, case_id, mask)",
+        "hosted.session.after_confirm(mask)",
         ("test_a_held_out_case_teaches_nothing_when_it_is_confirmed_nor_when_it_is_corrected",),
     ),
     Mutant(
