@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from dataclasses import replace
@@ -19,7 +20,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from show_3d import timed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 for folder in ("CLoPAAnnotator", "Testing/host", "Testing/slicer"):
@@ -27,6 +27,21 @@ for folder in ("CLoPAAnnotator", "Testing/host", "Testing/slicer"):
 
 TARGETS, CASES = 20, 1000
 LARGE = (300, 512, 512)
+
+
+def timed(action, repeats):
+    """Median and longest of some runs in milliseconds, and the median of the processor's time alone."""
+    wall, cpu = [], []
+    for _ in range(repeats):
+        start, used = time.perf_counter(), time.process_time()
+        action()
+        wall.append((time.perf_counter() - start) * 1000)
+        cpu.append((time.process_time() - used) * 1000)
+    return {
+        "median_ms": round(statistics.median(wall), 1),
+        "longest_ms": round(max(wall), 1),
+        "median_cpu_ms": round(statistics.median(cpu), 1),
+    }
 
 
 def resident_mb():

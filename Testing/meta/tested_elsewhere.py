@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from elsewhere import Elsewhere
 from tested_with_data import WITH_DATA
+from tested_with_engine import WITH_ENGINE
 from tested_with_machines import WITH_MACHINES
 
 ELSEWHERE = (
     *WITH_DATA,
+    *WITH_ENGINE,
     *WITH_MACHINES,
     Elsewhere(
         "test_cli.py",
@@ -33,12 +35,6 @@ ELSEWHERE = (
         "test_cache_format.py",
         "one document each, held against the specification together",
         "clopa_annotator.cache.format.record",
-    ),
-    Elsewhere(
-        "test_importers_import_course.py",
-        "a label on its way is read, and waits, in the course of an import",
-        "clopa_annotator.importers.label_batch clopa_annotator.importers.label_work",
-        "clopa_annotator.importers.import_run",
     ),
     Elsewhere(
         "test_cache_prompt_json.py",
@@ -80,12 +76,6 @@ ELSEWHERE = (
         "clopa_annotator.server.app",
     ),
     Elsewhere(
-        "test_engine_client.py",
-        "the session's contract is passed over a real line",
-        "clopa_annotator.server.routes_session",
-        "clopa_annotator.server.app",
-    ),
-    Elsewhere(
         "test_server_request_guard.py",
         "what nnInteractive's own routes are allowed is the guard's to say",
         "clopa_annotator.server.stock_routes clopa_annotator.wire.faults",
@@ -97,49 +87,14 @@ ELSEWHERE = (
         "clopa_annotator.wire.codec clopa_annotator.server.event_stream",
     ),
     Elsewhere(
-        "test_client_transport.py",
-        "one line's parts: calls, workers, heartbeat",
-        "clopa_annotator.client.calls "
-        "clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
-    ),
-    Elsewhere(
         "test_training_trainer_process.py",
         "what a job folder says, asked of one that the real trainer made",
         "clopa_annotator.campaign.episode_rows",
     ),
     Elsewhere(
-        "test_server_parts.py",
-        "small parts of a served engine",
-        "clopa_annotator.server.logs",
-    ),
-    Elsewhere(
         "test_training_signals.py",
         "what two processes leave each other in a folder",
         "clopa_annotator.training.processes",
-    ),
-    Elsewhere(
-        "test_engine_contract.py",
-        "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign "
-        "clopa_annotator.testing.fake_learning clopa_annotator.client.engine_client",
-    ),
-    Elsewhere(
-        "test_engine_contract.py",
-        "parts of the stand-in engine",
-        "clopa_annotator.testing.fake_cases clopa_annotator.testing.fake_steering",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign",
-    ),
-    Elsewhere(
-        "test_client_operations.py",
-        "a delivery is what becomes of a client's confirmation",
-        "clopa_annotator.client.deliveries",
-        "clopa_annotator.client.operations",
-    ),
-    Elsewhere(
-        "test_engine_contract.py",
-        "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.testing.fake_calls",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_episode_sampling.py",
@@ -168,17 +123,6 @@ ELSEWHERE = (
         "whose files a folder holds is asked where it is opened or made",
         "clopa_annotator.cache.foreign",
         "clopa_annotator.cache.campaign_store clopa_annotator.cache.opening",
-    ),
-    Elsewhere(
-        "test_engine_client.py",
-        "the client is held to the contract that the in-process engine passes too",
-        "clopa_annotator.client.http_client",
-    ),
-    Elsewhere(
-        "test_engine_client.py",
-        "the part of the client that is about learning",
-        "clopa_annotator.client.learning_calls",
-        "clopa_annotator.client.http_client",
     ),
     Elsewhere(
         "test_compare.py",
@@ -319,11 +263,6 @@ ELSEWHERE = (
         "test_session_contract.py",
         "the Protocol is the contract",
         "clopa_annotator.session.protocol clopa_annotator.testing.random_model",
-    ),
-    Elsewhere(
-        "test_engine_client.py",
-        "the session's contract is passed over a real line",
-        "clopa_annotator.client.remote_session clopa_annotator.campaign.engine",
     ),
     Elsewhere(
         "test_nninteractive_private_names.py",

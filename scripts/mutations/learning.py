@@ -117,17 +117,24 @@ ROLES = (
 EPISODES = (
     Mutant(
         "an episode starts while another runs",
-        "EpisodeController._start_if_due",
-        "if self.supervisor.job is not None:",
+        "TrainingDesk.start_next",
+        "if self.job is not None:",
         "if False:",
         ("test_confirmations_during_an_episode_wait_for_its_end",),
     ),
     Mutant(
         "an episode is started by hand while another runs",
         "EpisodeController.train_now",
-        "if running is not None:",
+        "if running is not None and not replays(running):",
         "if False:",
         ("test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new",),
+    ),
+    Mutant(
+        "a paused target trains",
+        "TrainingDesk._start_due",
+        "paused = {c.key for c in self.controllers() if c.paused}",
+        "paused: set[str] = set()",
+        ("test_a_paused_target_lets_the_others_train",),
     ),
     Mutant(
         "an overtaken candidate is put into use",

@@ -52,7 +52,7 @@ RIGHTS = (
     Mutant(
         "a case in somebody's hands can be marked",
         "Cases.mark",
-        "self._leases.take(case_id, who)",
+        "self._leases.take(case_id, who, slot)",
         "pass",
         ("test_a_case_in_somebodys_hands_is_told_and_refused",),
     ),
@@ -203,28 +203,28 @@ DECISIONS = (
 DELIVERY = (
     Mutant(
         "a confirmation is sent before it is kept",
-        "ClientOperations.confirm",
+        "Deliveries.confirm",
         "path = undelivered.put(confirmation.confirmation_id, message)",
-        "path = self._kept_folder / confirmation.confirmation_id",
+        "path = self._folder / confirmation.confirmation_id",
         ("test_a_confirmation_is_kept_before_it_is_sent_and_until_it_is_answered",),
     ),
     Mutant(
         "an unanswered confirmation is forgotten",
-        "ClientOperations.confirm",
+        "Deliveries.confirm",
         "self.owes = True",
         "self.owes = True; undelivered.remove(path)",
         ("test_a_confirmation_is_kept_before_it_is_sent_and_until_it_is_answered",),
     ),
     Mutant(
         "an engine that is full for the moment loses what was kept",
-        "ClientOperations.deliver_kept",
+        "Deliveries.deliver_kept",
         "except FOR_GOOD as error:",
         "except ClopaError as error:",
         ("test_a_kept_confirmation_waits_out_what_will_pass",),
     ),
     Mutant(
         "a refused confirmation is deleted",
-        "ClientOperations._refused",
+        "Deliveries._refused",
         'put_aside(kept.path, ".refused")',
         "kept.path.unlink()",
         ("test_a_kept_confirmation_that_is_refused_for_good_is_put_aside_and_told",),
@@ -232,7 +232,7 @@ DELIVERY = (
     Mutant(
         "nobody hears what a case was confirmed on",
         "ClientOperations.confirm",
-        "self._based_on.get(confirmation.case_id)",
+        "self._based_on.get(place)",
         "None",
         ("test_a_confirmation_says_which_version_it_was_made_on",),
     ),

@@ -272,9 +272,16 @@ SWAP = (
     Mutant(
         "a prediction uses whatever version is there",
         "VersionedWeights.use",
-        "if self._model.version == version:",
+        "if (self._model.lineage, self._model.version) == (wanted.line, wanted.version):",
         "if True:",
         ("test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure",),
+    ),
+    Mutant(
+        "two targets' versions of one number are taken for one",
+        "VersionedWeights.use",
+        "if (self._model.lineage, self._model.version) == (wanted.line, wanted.version):",
+        "if self._model.version == wanted.version:",
+        ("test_the_same_number_of_two_targets_is_two_versions",),
     ),
 )
 

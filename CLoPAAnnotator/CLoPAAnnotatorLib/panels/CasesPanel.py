@@ -181,7 +181,7 @@ class CasesPanel:
         self.refreshButtons()
 
     def _widen(self, texts: list[tuple[str, ...]]) -> None:
-        """Fit columns that have a longer text than ever; measuring 1,000 rows takes longer than writing one."""
+        """Fit columns with a longer text than ever; measuring 1,000 rows takes longer than writing one."""
         for column in (0, 1, TARGETS):
             longest = max((len(text[column]) for text in texts), default=0)
             if longest > self._longest.get(column, 0):

@@ -74,8 +74,7 @@ class SupervisorSettings:
         restarts: how often a crashed process is started again; the job resumes at its last epoch.
         backoff_s: pause before the first restart; each later one is four times as long.
         release_s: the process has this long to give its memory back to a click before it is ended.
-        niceness: how far it steps back behind everything else (POSIX); "below normal" on Windows. Not the
-            lowest: on a machine that is busy otherwise it would never get on, and clicks stop it anyway.
+        niceness: how far it steps back (POSIX; "below normal" on Windows): not so far that it never gets on.
         logs: folder of the trainer's log; None for the one beside the job's folder of jobs.
     """
 
