@@ -19,6 +19,7 @@ from clopa_annotator.delta import DeltaInfo, pack_delta
 from clopa_annotator.durable import write_bytes
 from clopa_annotator.episode.folder import DELTA, read_job, write_result
 from clopa_annotator.errors import ConfigError, InputError
+from clopa_annotator.experiments.result_cache import episode_key
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.training.replay import read_replay, run_replay
@@ -154,6 +155,23 @@ def test_versions_count_per_target_and_the_network_says_whose_it_holds(campaign:
         assert same(live(campaign), of_kidney)
     assert same(live(campaign), base)
     assert [e.data.get("target") for e in campaign.events.since(0) if e.name == "promoted"] == [KIDNEY, None]
+
+
+def test_a_target_learns_what_it_would_learn_in_a_campaign_of_its_own(
+    campaign: Campaign, tmp_path: Path, model_folder: Path
+) -> None:
+    only = Targets([Target("left kidney")])
+    config = tiny_config(model_folder, strategy="clopa-cn")
+    with Campaign.create(tmp_path / "alone", config, only, device="cpu") as alone:
+        for number in range(5):
+            confirm(campaign, number, LIVER)
+            ref = confirm(campaign, number, KIDNEY)
+            mask = campaign.store.read_mask(ref)
+            alone.store.add_case(ref.case_id, campaign.store.read_image(ref.image_hash))
+            alone.confirm(Confirmation(f"alone {number}", ref.case_id, mask, annotator="Ann"))
+        jobs = [c.prepare_job(due(c.line(key))) for c, key in ((campaign, KIDNEY), (alone, ""))]
+        keys = [episode_key(job, config, campaign.model.model_hash) for job in jobs]
+    assert keys[0] == keys[1], "an episode and its check depend on nothing else"
 
 
 def test_a_session_of_a_target_works_with_its_weights(campaign: Campaign) -> None:
