@@ -1,4 +1,4 @@
-"""Take the pictures of the documents anew: the story's test, then its pictures to where they are shown.
+"""Take the pictures of the documents anew: the stories' tests, then their pictures to where they are shown.
 
     python Testing/slicer/take_pictures.py
 
@@ -21,6 +21,7 @@ TAKEN = REPOSITORY / "build" / "screenshots"
 PICTURES = (
     *("1-start", "2-case-open", "3-first-click", "4-corrected", "5-engine-lost", "6-confirmed"),
     *("7-training", "8-promoted", "9-better-first-proposal", "plot-first-proposal"),
+    *("10-dicom-first-mask", "11-suggestion"),
 )
 """The README and Slicer's extension catalogue show two of these too, from the same place."""
 
@@ -29,8 +30,8 @@ def main() -> int:
     settings = {"QT_QPA_PLATFORM": "offscreen", "CLOPA_ARTIFACTS": str(TAKEN)}
     if sys.platform.startswith("linux"):
         settings["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
-    story = str(Path(__file__).with_name("test_story.py"))
-    command = [sys.executable, "-m", "pytest", story, "-k", "whole_story", "-q"]
+    stories = [str(Path(__file__).with_name(f"{name}.py")) for name in ("test_story", "test_guide_pictures")]
+    command = [sys.executable, "-m", "pytest", *stories, "-k", "whole_story or lead_to_masks", "-q"]
     code = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **settings}, check=False).returncode
     if code == 0:
         for name in PICTURES:

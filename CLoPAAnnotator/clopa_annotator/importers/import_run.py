@@ -129,8 +129,9 @@ class _Import:
 
     def one(self, label: LabelFile) -> None:
         """One label: decided, waiting to be taken in with others, or left to the end."""
-        case_id = self._matcher.case_of(label) or without_tail(label.name)
+        case_id = without_tail(label.name)
         try:
+            case_id = self._matcher.case_of(label) or case_id
             outcome = self._take(label, case_id)
         except REFUSALS as error:
             outcome = Outcome(case_id, str(label.path), "left out", str(error))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignStore, VersionSummary
 from clopa_annotator.cache.format.names import MANIFEST
+from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
 from clopa_annotator.types import Image, Mask
 
@@ -22,10 +23,11 @@ def find(folder: Path) -> Found:
     with CampaignStore.open(folder) as store:
         name = store.manifest.label
         versions = store.confirmed_versions()
-    return Found(FORMAT, tuple(_label(folder, version, name) for version in versions))
+        sources = {case.case_id: case.source for case in store.cases()}
+    return Found(FORMAT, tuple(_label(folder, v, name, sources[v.ref.case_id]) for v in versions))
 
 
-def _label(folder: Path, version: VersionSummary, name: str) -> LabelFile:
+def _label(folder: Path, version: VersionSummary, name: str, source: str) -> LabelFile:
     ref = version.ref
 
     def image() -> Image:
@@ -47,6 +49,12 @@ def _label(folder: Path, version: VersionSummary, name: str) -> LabelFile:
         read,
         lambda _: ref.record_hash,
         image,
-        str(folder),
+        _still_there(source) or str(folder),
         version.annotator,
     )
+
+
+def _still_there(source: str) -> str:
+    """Where the other campaign had the image from, if it still is there: it can be opened from there."""
+    place = place_of(source)[0]
+    return source if place and Path(place).exists() else ""
