@@ -38,7 +38,7 @@ from clopa_annotator.models import resolve
 from clopa_annotator.session.model import load_model
 
 KEY = ("cases", "start", "group", "rate", "updates", "options", "mix", "seed")
-SCORES = ("dice_init", "dice_mean", "dice_last", "general")
+SCORES = ("dice_zero", "dice_init", "dice_mean", "dice_last", "general")
 FIELDS = (*KEY, *SCORES, "best_epoch", "train_s", "test_s")
 
 

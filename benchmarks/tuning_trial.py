@@ -22,11 +22,13 @@ from clopa_annotator.episode.loop import WindowSettings, run_window
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.evaluation.annotator import SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.metrics import dice
 from clopa_annotator.geometry import BoundsKji, box_slices
 from clopa_annotator.online.online_settings import OaimsSettings
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.session.suggesting import LocalSuggester, suggest
 from clopa_annotator.strategies import ALL_PARAMETERS, StrategySpec
 from clopa_annotator.swap import apply_version
 from clopa_annotator.training.job_runner import generated_sample
@@ -197,21 +199,23 @@ def _first(arm: Arm) -> Arm:
 def test(
     model: LoadedModel, delta: Weights, mix: float, cases: Sequence[LabelledCase], clicks: int
 ) -> tuple[float, ...]:
-    """Mean Dice at the initial prompt, over all clicks and at the last; then `general`'s."""
+    """Mean Dice without a prompt, at the initial prompt, over all clicks, at the last; then `general`'s."""
     base = model.base_state()
     mixed = {n: torch.lerp(base[n].float(), v.float(), mix) for n, v in delta.items()}
     apply_version(model, base, mixed, 1)
     session = LocalSession(model, cpu_precision=best_cpu_precision())
+    suggester = LocalSuggester(model, best_cpu_precision())
     protocol = ProtocolSettings(clicks=clicks, keep=())
-    curves = []
+    curves, zero = [], []
     for case in cases:
         image, mask = case.read()
+        zero.append(dice(suggest(suggester, image).mask, mask))
         annotator = SimulatedAnnotator(case_rng(1, 0, case.case_id))
         curves.append(run_case(session, image, mask, annotator, protocol).dice)
     means = [fmean(values) for values in zip(*curves, strict=True)]
     kept = general(model)
     apply_version(model, base, None, 0)
-    return means[0], fmean(means), means[-1], kept
+    return fmean(zero), means[0], fmean(means), means[-1], kept
 
 
 def general(model: LoadedModel) -> float:

@@ -36,8 +36,17 @@ from mutations.probation import PROBATION
 from mutations.promotion import PROMOTION
 from mutations.records import RECORDS
 from mutations.storage import STORAGE
+from mutations.suggestions import SUGGESTIONS
 
-MUTANTS: tuple[Mutant, ...] = (*STORAGE, *RECORDS, *PROMOTION, *PROBATION, *LEARNING, *PEOPLE)
+MUTANTS: tuple[Mutant, ...] = (
+    *STORAGE,
+    *RECORDS,
+    *PROMOTION,
+    *PROBATION,
+    *LEARNING,
+    *PEOPLE,
+    *SUGGESTIONS,
+)
 COPIED = ("CLoPAAnnotator", "Testing", "benchmarks", "scripts", "pyproject.toml", "README.md")
 PATIENCE_S = 300.0
 KILLED = 1

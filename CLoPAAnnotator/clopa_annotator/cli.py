@@ -18,6 +18,7 @@ from clopa_annotator.commands import (
     importing,
     measuring,
     models,
+    predict,
     services,
     storage,
 )
@@ -42,6 +43,7 @@ storage.register(app)
 importing.register(app)
 experts.register(app)
 models.register(app)
+predict.register(app)
 services.register(app)
 
 

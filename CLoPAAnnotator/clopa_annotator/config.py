@@ -56,6 +56,7 @@ class CampaignConfig:
         gate_runs: times that each case is annotated then, each with other clicks.
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
+        unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
     """
 
     name: str
@@ -68,6 +69,7 @@ class CampaignConfig:
     gate_runs: int = 2
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
+    unprompted: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -84,10 +86,12 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if self.unprompted is not None and not 0 <= self.unprompted <= 1:
+            raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; a setting that is left to the schedule is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:

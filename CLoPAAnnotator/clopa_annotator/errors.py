@@ -14,7 +14,8 @@
     │   ├── NoImage                a prompt before an image
     │   ├── NothingToUndo
     │   ├── NothingToRedo
-    │   └── PredictionFailed       the network gave non-finite output or ran out of memory
+    │   ├── PredictionFailed       the network gave non-finite output or ran out of memory
+    │   └── SuggestionStopped      a whole image was not looked at to the end
     ├── CacheError                 the annotation cache
     │   ├── CampaignLocked         another process writes to this campaign
     │   ├── ReadOnlyCampaign       the folder cannot be written
@@ -99,6 +100,10 @@ class NothingToRedo(SessionError):
 
 class PredictionFailed(SessionError):
     """The network could not answer; the session is as it was before."""
+
+
+class SuggestionStopped(SessionError):
+    """Looking at a whole image ended before there was an answer."""
 
 
 class CacheError(ClopaError):

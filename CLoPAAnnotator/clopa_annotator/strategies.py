@@ -151,7 +151,11 @@ class StrategySpec:
         return self.online is not None and self.online.learns_within_case
 
     def episode_settings(
-        self, schedule: str, record: Sequence[PastEpisode] = (), train: int = 0
+        self,
+        schedule: str,
+        record: Sequence[PastEpisode] = (),
+        train: int = 0,
+        unprompted: float | None = None,
     ) -> EpisodeSettings | None:
         """Settings of the next episode; None if the strategy has no episodes.
 
@@ -159,6 +163,7 @@ class StrategySpec:
             schedule: one of `config.SCHEDULES`.
             record: the campaign's episodes so far, oldest first; only a curriculum looks at it.
             train: cases that the next episode trains on.
+            unprompted: share of the samples without a prompt; None for the schedule's.
 
         Raises:
             ConfigError: an unknown schedule.
@@ -168,6 +173,8 @@ class StrategySpec:
         if self.group is None:
             return None
         settings = _with_changes(_PRESETS[schedule](self.group), self.changes)
+        if unprompted is not None:
+            settings = replace(settings, unprompted=unprompted)
         if self.phases is None:
             return settings
         if not self.phases.is_deep(record, train):

@@ -14,14 +14,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from tiny_episode import QUICK, MemoryReader
 
 from clopa_annotator.episode.job import rules_of
+from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
 from clopa_annotator.episode.prompt_canvas import PromptCanvas
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.episode.sampling import Place, Sampler
 from clopa_annotator.episode.training_cases import CaseSource
+from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.model import LoadedModel, load_model
+from clopa_annotator.session.patches import normalise
 from clopa_annotator.session.prompt_encoder import PromptEncoder
+from clopa_annotator.session.suggesting import LocalSuggester
 from clopa_annotator.testing.random_model import write_random_model
-from clopa_annotator.types import Prompt
+from clopa_annotator.types import Image, PointPrompt, Prompt
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +69,46 @@ def test_a_window_of_prompts_is_encoded_as_the_session_does(
 def _image_of(reader: MemoryReader, target: np.ndarray) -> np.ndarray:
     name = next(n for n, mask in reader.masks.items() if np.array_equal(mask > 0, target))
     return reader.images[name]
+
+
+@pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100), (150, 70, 90)])
+def test_a_window_without_a_prompt_is_encoded_as_the_session_does(
+    model: LoadedModel, shape: tuple[int, int, int]
+) -> None:
+    """The looks of a suggestion: the whole image from afar, then a patch of it with the coarse mask."""
+    rng = np.random.default_rng(2)
+    raw = rng.normal(100, 20, shape).astype(np.float32)
+    encoder = PromptEncoder(model)
+    encoder.set_image(raw)
+    canvas = PromptCanvas(normalise(torch.from_numpy(raw)), rules_of(model))
+    closer = canvas.look_around()
+    assert closer == (max(shape) > 64)
+    look = canvas.look
+    assert torch.equal(canvas.network_input(), encoder.encode((), None, look.centre_kji, look.zoom))
+    canvas.paste(torch.from_numpy(rng.random(model.patch_size_kji) < 0.3))
+    assert canvas.previous.any()
+    canvas.look_closer((20, 30, 25))
+    previous = canvas.previous.numpy().astype(np.uint8)
+    assert torch.equal(canvas.network_input(), encoder.encode((), previous, (20, 30, 25)))
+    click = PointPrompt((10, 20, 30))
+    canvas.add(click)
+    assert torch.equal(canvas.network_input(), encoder.encode([click], previous)), "clicks refine it"
+
+
+def test_an_episode_sees_what_a_suggestion_sees(model: LoadedModel) -> None:
+    """Both run on one image; the network's inputs are recorded and compared."""
+    rng = np.random.default_rng(3)
+    for shape in ((30, 40, 50), (70, 60, 100)):
+        raw = rng.normal(100, 20, shape).astype(np.float32)
+        seen: list[torch.Tensor] = []
+        hook = model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))  # noqa: B023
+        target = torch.zeros(shape, dtype=torch.bool)
+        target[10:20, 10:30, 10:40] = True
+        sample = WindowSample(normalise(torch.from_numpy(raw)), target)
+        settings = WindowSettings(steps=1, rules=rules_of(model), unprompted=1.0)
+        run_window(model.network, [sample], PointPrompter(), rng, settings, backward=False)
+        LocalSuggester(model).begin(Image(raw, Geometry(shape))).step()
+        hook.remove()
+        assert len(seen) == 2
+        assert torch.equal(seen[0], seen[1])
+        assert not seen[0][:, 1:].any(), "no channel but the image's holds anything"

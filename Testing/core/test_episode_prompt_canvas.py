@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from clopa_annotator.episode.prompt_canvas import (
     EncodingRules,
     PromptCanvas,
-    crop_padded,
-    normalise,
     point_stamp,
 )
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import Kji
 from clopa_annotator.session.model import load_model
+from clopa_annotator.session.patches import crop_padded, normalise
 from clopa_annotator.session.prompt_encoder import PromptEncoder
 from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import BoxPrompt, LassoPrompt, MaskPrompt, PointPrompt, Prompt, ScribblePrompt

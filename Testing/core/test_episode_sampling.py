@@ -13,10 +13,10 @@ from tiny_episode import PATCH, QUICK, MemoryReader, tiny_reader
 
 from clopa_annotator.episode.augmentation import augment
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.prompt_canvas import normalise
 from clopa_annotator.episode.sampling import Batch, Place, Prefetcher, Sampler, plan
 from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.errors import EpisodeError
+from clopa_annotator.session.patches import normalise
 
 
 def a_sampler(options: EpisodeSettings, reader: MemoryReader, seed: int = 3, cache: int = 1 << 20) -> Sampler:

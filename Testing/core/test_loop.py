@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from clopa_annotator.episode.loop import WindowSample, WindowSettings, run_window
 from clopa_annotator.episode.loss import dice_and_cross_entropy
-from clopa_annotator.episode.prompt_canvas import EncodingRules, crop_padded
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.episode.prompting import PointPrompter
 from clopa_annotator.errors import ConfigError, EpisodeCancelled, GeometryError, NonFiniteLoss
+from clopa_annotator.session.patches import crop_padded
 
 RULES = EncodingRules((16, 16, 16), point_radius=2)
 
@@ -167,3 +168,26 @@ def test_settings_and_samples_are_checked() -> None:
         WindowSettings(steps=0)
     with pytest.raises(GeometryError, match="grid"):
         WindowSample(torch.zeros(3, 3, 3), torch.zeros(3, 3, 4))
+
+
+def test_a_share_of_the_samples_begins_without_a_prompt_and_clicks_correct_what_came() -> None:
+    network = Reader(offset=1.5)  # sees nothing as target, so that something is left to correct
+    window(network, [a_sample((12, 14, 14), seed=n) for n in range(40)], steps=2, unprompted=0.5)
+    prompts = network.seen[0][:, 2:].flatten(1).any(dim=1)
+    assert 10 < int(prompts.sum()) < 30
+    assert network.seen[1][:, 2:].flatten(1).any(dim=1).all(), "the second step has clicks everywhere"
+
+
+def test_without_a_share_nothing_changes_and_nothing_is_drawn_for_it() -> None:
+    plain, none = Reader(1.5), Reader(1.5)
+    window(plain, [a_sample()], steps=3)
+    window(none, [a_sample()], steps=3, unprompted=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(plain.seen, none.seen, strict=True))
+
+
+def test_a_large_image_is_seen_from_afar_then_closely_then_with_clicks() -> None:
+    network = Reader(offset=1.5)
+    window(network, [a_sample((30, 40, 28))], steps=3, unprompted=1.0)
+    afar, close, clicked = network.seen
+    assert not afar[:, 1:].any() and not close[:, 2:].any() and clicked[:, 2:].any()
+    assert afar[0, 0].unique().numel() > close[0, 0].numel() // 2, "a scaled image has values of its own"

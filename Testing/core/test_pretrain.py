@@ -12,7 +12,7 @@ import pytest
 import torch
 from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
-from clopa_annotator.episode.prompt_canvas import EncodingRules, normalise
+from clopa_annotator.episode.prompt_canvas import EncodingRules
 from clopa_annotator.errors import ConfigError, ModelError
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
 from clopa_annotator.pretrain.fields import blur, smooth
@@ -24,6 +24,7 @@ from clopa_annotator.pretrain.pretrain_settings import read_settings
 from clopa_annotator.pretrain.shapes import dilate, draw_shape
 from clopa_annotator.pretrain.state import restore
 from clopa_annotator.pretrain.train import PretrainProgress, PretrainSettings, run
+from clopa_annotator.session.patches import normalise
 
 TINY = NetworkDesign((4, 8))
 SETTINGS = PretrainSettings(

@@ -72,7 +72,7 @@ def test_the_summary_is_strict_json_with_the_promised_keys(tmp_path):
     }  # fmt: skip
     assert set(raw["test"][0]) == {
         "version", "n", "dice_init", "dice_final", "dice_nauc", "nsd_init", "nsd_final", "nsd_nauc", "noi",
-        "nnoi", "nof",
+        "nnoi", "nof", "dice_zero", "nsd_zero",
     }  # fmt: skip
     assert set(raw["stream"]) == {"n", "dice_first_shown", "dice_confirmed", "clicks"}
     assert raw["test"][0]["nsd_init"] is None and raw["stream"]["dice_first_shown"] is None

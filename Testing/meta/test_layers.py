@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": VALUES,
     "swap": VALUES,
     "strategies": VALUES | {"session", "episode", "online", "experts"},
+    "suggestions": VALUES | {"session", "cache", "datasets"},
     # around them
     "models": VALUES | {"session"},
     "datasets": VALUES,
@@ -55,16 +56,17 @@ ALLOWED: dict[str, set[str]] = {
     "wire": VALUES,
     "campaign": VALUES
     | {"session", "cache", "scheduler", "episode", "online", "registry", "swap", "strategies", "models"}
-    | {"exporters", "importers", "training", "wire"},
+    | {"exporters", "importers", "suggestions", "training", "wire"},
     "server": VALUES | {"session", "cache", "episode", "models", "training", "campaign", "importers", "wire"},
     "client": VALUES | {"session", "cache", "importers", "wire"},
     "testing": VALUES | {"session", "client", "importers", "wire"},
     # experiments, and the command line
     "experiments": VALUES
-    | {"cache", "campaign", "datasets", "episode", "evaluation", "models", "registry", "training"},
+    | {"session", "cache", "campaign", "datasets", "episode", "evaluation", "models", "registry", "training"}
+    | {"suggestions"},
     "commands": VALUES
     | {"session", "cache", "experts", "registry", "models", "datasets", "evaluation", "exporters", "pretrain"}
-    | {"importers", "training", "campaign", "server", "experiments"},
+    | {"importers", "training", "campaign", "server", "experiments", "suggestions"},
     "cli": {"commands", "errors"},
     "__init__": set(),
 }

@@ -260,6 +260,22 @@ ELSEWHERE = (
         "clopa_annotator.session.lean",
     ),
     Elsewhere(
+        "test_suggesting_contract.py",
+        "the Protocol is the contract",
+        "clopa_annotator.session.suggesting clopa_annotator.testing.fake_suggester",
+    ),
+    Elsewhere(
+        "test_episode_prompt_canvas.py",
+        "patches are what nnInteractive's session cuts",
+        "clopa_annotator.session.patches",
+    ),
+    Elsewhere(
+        "test_suggestions_suggestion_folder.py",
+        "a suggestion is what comes back from its folder",
+        "clopa_annotator.types.suggestion",
+        "clopa_annotator.types",
+    ),
+    Elsewhere(
         "test_session_contract.py",
         "the Protocol is the contract",
         "clopa_annotator.session.protocol clopa_annotator.testing.random_model",

@@ -140,7 +140,7 @@ class LearningLine(LiveLine):
     def prepare_job(self, request: EpisodeRequest) -> Path:
         """Write an episode's job folder, ready for the trainer."""
         past, train = job_files.past_episodes(self.jobs()), len(request.split.train)
-        settings = self.strategy.episode_settings(self.config.schedule, past, train)
+        settings = self.strategy.episode_settings(self.config.schedule, past, train, self.config.unprompted)
         group = self.strategy.online_group
         learned = b""
         if self.online is not None:

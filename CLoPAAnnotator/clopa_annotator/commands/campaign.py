@@ -19,6 +19,7 @@ from clopa_annotator.commands.options import (
     Label,
     Limit,
     Model,
+    Order,
     Out,
     Overwrite,
     Permutations,
@@ -28,10 +29,12 @@ from clopa_annotator.commands.options import (
     Several,
     Strategy,
     StreamClicks,
+    Suggestions,
     TargetLabels,
     Test,
     TestLimit,
     Tolerance,
+    Unprompted,
     Workers,
 )
 from clopa_annotator.commands.output import Steps, console, remark
@@ -139,6 +142,9 @@ def simulate(
     tolerance_mm: Tolerance = 1.0,
     device: Device = "auto",
     seed: Seed = 0,
+    suggestions: Suggestions = True,
+    order: Order = "added",
+    unprompted: Unprompted = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -152,7 +158,8 @@ def simulate(
     )  # fmt: skip
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
-        tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
+        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
+        order=order, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
     if permutations > 1 or cluster or workers > 1:
         _permute(plan, settings, out, permutations, workers, cluster, json)

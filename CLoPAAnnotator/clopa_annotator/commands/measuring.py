@@ -51,6 +51,7 @@ SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
         {
             "version": "version",
             "n": "cases",
+            "dice_zero": "no click",
             "dice_init": "first Dice",
             "dice_final": "last Dice",
             "dice_nauc": "Dice area",

@@ -66,5 +66,19 @@ Runs = Annotated[int, typer.Option("--runs", help="Inference runs with different
 Permutations = Annotated[
     int, typer.Option("--permutations", help="Orders of the stream; each is a campaign of its own.")
 ]
+Suggestions = Annotated[
+    bool,
+    typer.Option(
+        "--suggestions/--no-suggestions",
+        help="Whether episodes also train without a prompt; what that gives is measured.",
+    ),
+]
+Order = Annotated[
+    str, typer.Option("--order", help="Next case: added, least-certain, most-certain or random.")
+]
+Unprompted = Annotated[
+    float | None,
+    typer.Option("--unprompted", help="Share of training samples without a prompt; default: the schedule's."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Number of cases to annotate.")]
 TestLimit = Annotated[int | None, typer.Option("--test-limit", help="Number of test cases.")]

@@ -12,6 +12,9 @@ from clopa_annotator.errors import ConfigError
 GROUPS = ("in", "cn", "stem", "heads", "last", "decoder", "all")
 """Names of the parameter groups; several are joined with a plus sign, for instance ``in+last``."""
 
+UNPROMPTED = 0.25
+"""Share of samples without a prompt in every schedule but the paper's (``docs/results/suggestions.md``)."""
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "learning_rate_schedule": ("constant", "linear"),
     "step_after": ("window", "pass"),
@@ -69,6 +72,8 @@ class EpisodeSettings:
             model was trained on, so that it stays general; 0 for none (paper).
         emphasis: weight of a further cross-entropy around the newest prompts, so that a click is obeyed where
             it was placed, see `loss.entropy_near_prompts`; 0 for none (paper).
+        unprompted: share of the training samples that begin without any prompt, so that the model can segment
+            an image before the first click, see `loop.WindowSettings`; 0 for none (paper).
         keep: which epoch's weights the episode hands over. "last" looks at no score; "best" takes the epoch
             with the best validation score, the incoming weights among them, as the paper does, but judged on
             windows of the *training* cases: what is chosen on the held-out ones cannot be judged by them.
@@ -116,6 +121,7 @@ class EpisodeSettings:
     averaging: float = 0.0
     replay: float = 0.0
     emphasis: float = 0.0
+    unprompted: float = 0.0
     keep: Literal["last", "best"] = "last"
     patience: int = 0
     epochs: int = 10
@@ -149,7 +155,7 @@ class EpisodeSettings:
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in _AT_LEAST_0:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("foreground", "augmentation", "val_smoothing", "replay"):
+        for name in ("foreground", "augmentation", "val_smoothing", "replay", "unprompted"):
             _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _require("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
         _require("averaging", self.averaging, 0 <= self.averaging < 1, "at least 0 and below 1")
@@ -179,6 +185,7 @@ class EpisodeSettings:
             steps=3,
             step_after="pass",
             patch_centre="session",
+            unprompted=UNPROMPTED,
             val_samples=4,
         )
 

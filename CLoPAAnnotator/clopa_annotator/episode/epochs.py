@@ -200,6 +200,7 @@ class Trainer:
                 self._memory.micro_batch,
                 follow=self._settings.patch_centre == "session",
                 emphasis=self._settings.emphasis,
+                unprompted=self._settings.unprompted if backward else 0.0,
             )
             try:
                 with self._hooks.aside.interruptible():

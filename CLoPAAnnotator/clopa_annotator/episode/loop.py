@@ -8,13 +8,6 @@ argmax. A sample whose prediction equals its target drops out of the later steps
 Two deviations from the research code, both on purpose: a survivor keeps its own image when its neighbour
 drops out, and by default the patch follows the newest prompt across the whole image, as the session's does,
 so that training sees the padding that inference sees.
-
-Typical use in an episode::
-
-    samples = [WindowSample(normalise(image), target) for ...]      # whole images or crops, any shape
-    result = run_window(network, samples, PointPrompter(), rng, WindowSettings(steps=6, rules=rules),
-                        backward=True, on_microstep=yield_to_clicks)
-    optimiser.step(); optimiser.zero_grad()
 """
 
 from __future__ import annotations
@@ -73,6 +66,11 @@ class WindowSettings:
         criterion: loss per sample, see `loss`.
         follow: centre the patch on the newest prompt (as the session does); False keeps it in the middle of
             the image, for samples that already are one patch.
+        emphasis: see `EpisodeSettings`.
+        reach: how far from a prompt, in voxels, the emphasis reaches.
+        unprompted: share of the samples that begin without any prompt, as a suggestion does: with a look at
+            the whole of the image, then a close one where it is larger than a patch. Clicks correct what
+            these gave, as they correct a suggestion.
     """
 
     steps: int = 6
@@ -83,6 +81,7 @@ class WindowSettings:
     follow: bool = True
     emphasis: float = 0.0
     reach: int = 6
+    unprompted: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batch < 0:
@@ -107,7 +106,7 @@ class WindowResult:
         return float(np.mean(self.losses)) if self.losses else float("nan")
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
     """One sample on its way through the window."""
 
@@ -115,6 +114,7 @@ class _Running:
     sample: WindowSample
     canvas: PromptCanvas
     on_device: Tensor
+    looks: int = 0  # without a prompt, still to come
 
     @cached_property
     def target(self) -> Region:
@@ -194,18 +194,26 @@ def _start(
     running = [
         _Running(n, s, PromptCanvas(s.image, settings.rules), s.target.bool()) for n, s in enumerate(samples)
     ]
-    if running and _draws_there(prompter, running[0].on_device):
-        targets = [r.on_device for r in running]
-        for r, prompts in zip(running, draw_both([(~t, t) for t in targets], rng), strict=True):
+    prompted = [r for r in running if not _looks_first(r, rng, settings)]
+    if prompted and _draws_there(prompter, prompted[0].on_device):
+        targets = [r.on_device for r in prompted]
+        for r, prompts in zip(prompted, draw_both([(~t, t) for t in targets], rng), strict=True):
             _add(r, prompts, settings)
         return running
-    for r in running:
+    for r in prompted:
         prompts = prompter.initial(r.target, rng)
         _add(r, prompts, settings)
         if any(p.starts_over for p in prompts):
             # The session takes an initial mask over as it is; its first prediction follows a correction.
             _add(r, prompter.correct(r.canvas.previous.cpu().numpy(), r.target, rng), settings)
     return running
+
+
+def _looks_first(r: _Running, rng: np.random.Generator, settings: WindowSettings) -> bool:
+    """Whether the sample begins without a prompt, by chance; then the whole of it comes first."""
+    first = settings.unprompted > 0 and rng.random() < settings.unprompted
+    r.looks = int(first and r.canvas.look_around())
+    return first
 
 
 def _correct(
@@ -215,9 +223,14 @@ def _correct(
     rng: np.random.Generator,
     settings: WindowSettings,
 ) -> list[_Running]:
-    """Add the next corrections; the samples with something left to correct."""
+    """Add the next corrections; the samples with something left to correct, or to look at."""
     left = []
     for n, r in enumerate(running):
+        if r.looks:
+            r.looks -= 1
+            r.canvas.look_at_a_find(r.target, rng)
+            left.append(r)
+            continue
         if found.clicks is not None:
             prompts = found.clicks[n]
         else:
@@ -281,10 +294,7 @@ def _forward(
         summed = settings.criterion(output, target).sum()
         finest = output if isinstance(output, Tensor) else output[0]
         if settings.emphasis:
-            summed = summed + settings.emphasis * _near(finest, target, inputs, settings)
+            near = entropy_near_prompts(finest, target, inputs, settings.reach)
+            summed = summed + settings.emphasis * near.sum()
     margin = finest.detach()
     return summed, margin[:, 1] > margin[:, 0]
-
-
-def _near(logits: Tensor, target: Tensor, inputs: Tensor, settings: WindowSettings) -> Tensor:
-    return entropy_near_prompts(logits, target, inputs, settings.reach).sum()

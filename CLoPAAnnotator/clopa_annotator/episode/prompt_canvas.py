@@ -17,8 +17,11 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from clopa_annotator.episode.hardware.hand_over import hand_over
+from clopa_annotator.episode.prompting import Region, uniform_voxel
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
+from clopa_annotator.session.looks import CHANNELS, Look, as_seen, at_full_size, look_input, overview_zoom
+from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
 from clopa_annotator.types import (
     BoxPrompt,
     LassoPrompt,
@@ -29,8 +32,6 @@ from clopa_annotator.types import (
     ScribblePrompt,
 )
 
-CHANNELS = 8
-"""Image, previous segmentation, then box or lasso, points and scribble, each positive and negative."""
 _PREVIOUS = 0
 _CHANNELS = {PromptKind.BOX: 1, PromptKind.LASSO: 1, PromptKind.POINT: 3, PromptKind.SCRIBBLE: 5}
 """Where a positive prompt of a kind is drawn; a negative one lies one further."""
@@ -58,45 +59,6 @@ class EncodingRules:
             raise ConfigError("Patch size and point radius must be at least one voxel.")
 
 
-def normalise(voxels: Tensor) -> Tensor:
-    """Normalise an image as the session does.
-
-    Mean and unbiased standard deviation inside the bounding box of the nonzero voxels, applied everywhere.
-
-    Args:
-        voxels: (k, j, i) image of any dtype.
-
-    Returns:
-        A float32 copy.
-
-    Raises:
-        ImageError: every voxel is zero, or the image is constant or not finite.
-    """
-    image = voxels.to(torch.float32, copy=True)
-    mean, std = statistics(image)
-    image -= mean
-    image /= std
-    return image
-
-
-def statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation that `normalise` uses, of a whole (k, j, i) float32 image.
-
-    Raises:
-        ImageError: every voxel is zero, or the image is constant or not finite.
-    """
-    if not bool(torch.isfinite(image).all()):
-        raise ImageError("The image has NaN or infinite voxels; repair it before training on it.")
-    bounds = bounding_box((image != 0).cpu().numpy())
-    if bounds is None:
-        raise ImageError("Every voxel of the image is zero; there is nothing to learn from.")
-    crop = image[box_slices(bounds)]
-    mean, std = crop.mean(), crop.std()
-    if not bool(std > 0):
-        raise ImageError("The image is constant; there is nothing to learn from.")
-    return mean, std
-
-
 @lru_cache(maxsize=8)
 def point_stamp(radius: int) -> Tensor:
     """The session's mark for a click: a ball's distance to its outside, scaled to at most 1 (float64)."""
@@ -106,35 +68,13 @@ def point_stamp(radius: int) -> Tensor:
     return torch.from_numpy(depth / depth.max())
 
 
-def patch_bounds(centre_kji: Kji, patch_kji: Kji) -> BoundsKji:
-    """Half-open box of one patch around a voxel, as the session places it; it may leave the image."""
-    (a, b, c) = ((m - p // 2, m + p // 2 + p % 2) for m, p in zip(centre_kji, patch_kji, strict=True))
-    return (a, b, c)
-
-
-def overlap(bounds: BoundsKji, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The common part of a box and an image, as slices into the image and into the box."""
-    inside = [(max(lo, 0), min(hi, n)) for (lo, hi), n in zip(bounds, shape, strict=True)]
-    in_image = tuple(slice(lo, hi) for lo, hi in inside)
-    in_box = tuple(slice(lo - b[0], hi - b[0]) for (lo, hi), b in zip(inside, bounds, strict=True))
-    return in_image, in_box
-
-
-def crop_padded(volume: Tensor, bounds: BoundsKji) -> Tensor:
-    """Cut a box out of the last three axes; what lies outside the volume is zero."""
-    in_image, in_box = overlap(bounds, tuple(volume.shape[-3:]))
-    size = [hi - lo for lo, hi in bounds]
-    out = volume.new_zeros((*volume.shape[:-3], *size))
-    out[..., in_box[0], in_box[1], in_box[2]] = volume[..., in_image[0], in_image[1], in_image[2]]
-    return out
-
-
 class PromptCanvas:
     """The prompts on one image, and the network's input that follows from them.
 
     Attributes:
         image: (k, j, i) float32, normalised (see `normalise`); may be smaller or larger than the patch.
         centre_kji: voxel around which the next patch lies: the newest prompt's.
+        zoom: sides of the next patch in network patches; above 1 only for a look without a prompt.
     """
 
     def __init__(self, image: Tensor, rules: EncodingRules) -> None:
@@ -144,6 +84,7 @@ class PromptCanvas:
         self.rules = rules
         k, j, i = image.shape
         self.centre_kji: Kji = (k // 2, j // 2, i // 2)
+        self.zoom = 1.0
         self._channels = torch.zeros((CHANNELS - 1, k, j, i), dtype=torch.float16, device=image.device)
         self._intensity = 1.0
         self._used: set[int] = set()
@@ -156,7 +97,29 @@ class PromptCanvas:
     @property
     def bounds(self) -> BoundsKji:
         """Box of the next patch; it may leave the image."""
-        return patch_bounds(self.centre_kji, self.rules.patch_kji)
+        return self.look.bounds(self.rules.patch_kji)
+
+    @property
+    def look(self) -> Look:
+        """The next patch."""
+        return Look(self.centre_kji, self.zoom)
+
+    def look_around(self) -> bool:
+        """Look at the whole image first, without a prompt; whether a close look has to follow."""
+        k, j, i = self.image.shape
+        self.centre_kji = (k // 2, j // 2, i // 2)
+        self.zoom = overview_zoom(tuple(self.image.shape), self.rules.patch_kji)
+        return self.zoom > 1
+
+    def look_closer(self, centre_kji: Kji) -> None:
+        """Look at one patch without a prompt, with the mask that the first look gave."""
+        self.centre_kji, self.zoom = centre_kji, 1.0
+
+    def look_at_a_find(self, target: Region, rng: np.random.Generator) -> None:
+        """`look_closer` at a voxel that the first look found, or should have; (k, j, i) bool ``target``."""
+        k, j, i = self.image.shape
+        place = uniform_voxel(self.previous.cpu().numpy() | target, rng)
+        self.look_closer(place or (k // 2, j // 2, i // 2))
 
     def add(self, prompt: Prompt) -> None:
         """Draw one prompt; it becomes the centre of the next patch.
@@ -164,6 +127,7 @@ class PromptCanvas:
         Raises:
             PromptError: a point outside the image, or a mask of another shape.
         """
+        self.zoom = 1.0
         if isinstance(prompt, MaskPrompt):
             self._start_from(prompt)
             return
@@ -178,8 +142,9 @@ class PromptCanvas:
 
     def network_input(self) -> Tensor:
         """The (8, *patch) float32 input for the patch around `centre_kji`."""
-        bounds = self.bounds
-        in_image, in_box = overlap(bounds, tuple(self.image.shape))
+        if self.zoom > 1:
+            return look_input(self.image, None, self.look, self.rules.patch_kji)
+        in_image, in_box = overlap(self.bounds, tuple(self.image.shape))
         out = self.image.new_zeros((CHANNELS, *self.rules.patch_kji))
         out[0][in_box] = self.image[in_image]
         for channel in self._used:
@@ -191,12 +156,15 @@ class PromptCanvas:
 
     def paste(self, prediction: Tensor) -> None:
         """Write a (k, j, i) patch-sized prediction into the segmentation, at the current patch."""
+        prediction = at_full_size(prediction, self.look, self.rules.patch_kji)
         in_image, in_box = overlap(self.bounds, tuple(self.image.shape))
         self._used.add(_PREVIOUS)
         self._channels[_PREVIOUS][in_image] = prediction[in_box].to(torch.float16)
 
     def crop(self, volume: Tensor) -> Tensor:
-        """The current patch of another volume on the image's grid, zero outside."""
+        """The current patch of a mask on the image's grid, zero outside."""
+        if self.zoom > 1:
+            return as_seen(volume, self.look, self.rules.patch_kji).to(volume.dtype)
         return crop_padded(volume, self.bounds)
 
     def _grow_intensity(self) -> None:

@@ -20,10 +20,10 @@ from clopa_annotator.episode.augmentation import augment
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.hardware.device_augmentation import augment_here
 from clopa_annotator.episode.loop import WindowSample
-from clopa_annotator.episode.prompt_canvas import crop_padded, overlap, patch_bounds
 from clopa_annotator.episode.training_cases import CaseFacts, CaseSource
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji
+from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
 from clopa_annotator.types import CaseRef
 
 _PASS, _SAMPLE, _VALIDATION, WINDOW, _REPLAY = range(5)

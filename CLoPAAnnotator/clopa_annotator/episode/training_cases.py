@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from clopa_annotator.episode.prompt_canvas import statistics
 from clopa_annotator.errors import EpisodeError, ImageError
 from clopa_annotator.geometry import BoundsKji, Kji, box_slices
+from clopa_annotator.session.patches import statistics
 from clopa_annotator.types import CaseRef, Image, Mask
 
 _KEPT_VOXELS = 8192

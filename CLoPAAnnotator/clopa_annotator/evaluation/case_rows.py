@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class CaseRow:
         nsd_confirmed: NSD of the last proposal.
         seconds: time of all predictions.
         target: name of the target where a run has several; else empty.
+        dice_zero: Dice without a prompt; NaN if it was not measured.
+        nsd_zero: NSD without a prompt.
     """
 
     part: Part
@@ -45,6 +48,8 @@ class CaseRow:
     nsd_confirmed: float
     seconds: float
     target: str = ""
+    dice_zero: float = math.nan
+    nsd_zero: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ def case_row(curve: CaseCurve, part: Part, order: int) -> CaseRow:
         nsd_confirmed=curve.nsd[-1],
         seconds=sum(curve.seconds),
         target=curve.target,
+        dice_zero=curve.dice_zero,
+        nsd_zero=curve.nsd_zero,
     )
 
 

@@ -40,6 +40,8 @@ class CaseCurve:
         prompts: what was given, with seconds of prediction time passed before.
         proposals: kept masks by number of corrections, for pictures and for confirming.
         target: name of the target where a run has several; else empty.
+        dice_zero: of the mask that the model gives without a prompt; NaN if none was asked for.
+        nsd_zero: likewise.
     """
 
     case_id: str
@@ -52,6 +54,8 @@ class CaseCurve:
     prompts: tuple[TimedPrompt, ...] = ()
     proposals: Mapping[int, Mask] = field(default_factory=dict)
     target: str = ""
+    dice_zero: float = math.nan
+    nsd_zero: float = math.nan
 
     @property
     def clicks(self) -> int:
@@ -80,6 +84,8 @@ class TestSummary:
         noi: mean number of interactions to get above the threshold.
         nnoi: ``noi`` divided by the number of scores.
         nof: cases that never get there, in percent.
+        dice_zero: mean Dice without a prompt; NaN if it was not measured.
+        nsd_zero: mean NSD without a prompt.
     """
 
     __test__ = False  # the name is the paper's, not pytest's
@@ -95,6 +101,8 @@ class TestSummary:
     noi: float
     nnoi: float
     nof: float
+    dice_zero: float = math.nan
+    nsd_zero: float = math.nan
 
 
 def nauc(values: Sequence[float]) -> float:
@@ -137,6 +145,8 @@ def _average(group: Sequence[CaseCurve]) -> CaseCurve:
         used=max(c.used for c in group),
         prompts=(),
         proposals={},
+        dice_zero=_mean([c.dice_zero for c in group]),
+        nsd_zero=_mean([c.nsd_zero for c in group]),
     )
 
 
@@ -202,6 +212,8 @@ def _summarise(curves: Sequence[CaseCurve], threshold: float | None) -> TestSumm
         noi=noi,
         nnoi=noi / len(curves[0].dice),
         nof=nof,
+        dice_zero=_mean([c.dice_zero for c in curves]),
+        nsd_zero=_mean([c.nsd_zero for c in curves]),
     )
 
 

@@ -17,10 +17,12 @@ from clopa_annotator.evaluation.findings import find, newest_in_use, paired_init
 from clopa_annotator.evaluation.page import number
 from clopa_annotator.evaluation.pictures import CasePicture, PictureKey, load_all
 from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary, TargetSummary
+from clopa_annotator.evaluation.suggestion_rows import SuggestionSummary
 from clopa_annotator.evaluation.tables import read_cases, read_clicks, read_summary, replace_text
 
 VERSION_HEADER = (
-    *("weights", "cases", "Dice first", "Dice last", "Dice nAUC", "NSD first", "NSD last", "NSD nAUC"),
+    *("weights", "cases", "Dice no click", "Dice first", "Dice last", "Dice nAUC"),
+    *("NSD first", "NSD last", "NSD nAUC"),
     *("NoI", "nNoI", "NoF %"),
 )
 CASE_HEADER = (
@@ -198,9 +200,10 @@ def _versions(run: _Run) -> dict[str, object]:
 
 
 def _version_row(row: TestSummary) -> tuple[page.Cell, ...]:
-    scores = (row.dice_init, row.dice_final, row.dice_nauc, row.nsd_init, row.nsd_final, row.nsd_nauc)
+    scores = (row.dice_zero, row.dice_init, row.dice_final, row.dice_nauc)
+    surfaces = (row.nsd_init, row.nsd_final, row.nsd_nauc)
     noi = (number(row.noi, 1), row.nnoi, number(row.nof, 1))
-    return (figures.version_name(row.version), row.n, *scores, *noi)
+    return (figures.version_name(row.version), row.n, *scores, *surfaces, *noi)
 
 
 def _case_row(c: CaseRow) -> tuple[page.Cell, ...]:
@@ -248,6 +251,19 @@ def _first_of_newest(picture: CasePicture) -> float:
     return picture.dice[PictureKey(newest, first)]
 
 
+def _suggested(s: SuggestionSummary) -> str:
+    """What the stream's suggestions were worth, and how well that was foretold."""
+    if not s.n:
+        return "nothing suggested"
+    told = f"{s.n} masks along the stream, mean Dice {number(s.dice, 3)}"
+    if not s.known:
+        return f"{told}; how good each would be was not known yet"
+    return (
+        f"{told}; for {s.known} the Dice was foretold within {number(s.mae, 3)} on average, "
+        f"{100 * s.coverage:.0f}\u00a0% inside the interval"
+    )
+
+
 def _facts(s: RunSummary) -> list[tuple[str, str]]:
     return [
         ("Command", s.command),
@@ -259,6 +275,7 @@ def _facts(s: RunSummary) -> list[tuple[str, str]]:
         ("Inference runs per case", str(s.runs)),
         ("Corrections per case", f"up to {s.clicks}"),
         ("Expert threshold", number(s.threshold, 3)),
+        ("Before the first click", _suggested(s.suggestions)),
         ("NSD tolerance", "not measured" if math.isnan(s.tolerance_mm) else f"{s.tolerance_mm:g} mm"),
         ("Wall time", "–" if math.isnan(s.seconds) else f"{s.seconds / 60:.1f} min"),
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from clopa_annotator.evaluation.case_rows import CaseRow
 from clopa_annotator.evaluation.curves import TestSummary
+from clopa_annotator.evaluation.suggestion_rows import SuggestionSummary
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, WeightsVersion
 
 NAN = math.nan
@@ -178,6 +179,7 @@ class RunSummary:
         tolerance_mm: of the surface Dice; NaN if it was left out.
         seconds: wall time of the whole run.
         licence: first line of the base model's licence.
+        suggestions: about the masks before the first click.
         variant: what sets this run apart from others of its strategy; empty for nothing.
         permutation: order of the stream; 0 is that of the draw.
         targets: by the target's name, in order; empty unless the run was given targets.
@@ -198,6 +200,7 @@ class RunSummary:
     tolerance_mm: float = NAN
     seconds: float = NAN
     licence: str = ""
+    suggestions: SuggestionSummary = field(default_factory=SuggestionSummary)
     variant: str = ""
     permutation: int = 0
     targets: Mapping[str, TargetSummary] = field(default_factory=dict)

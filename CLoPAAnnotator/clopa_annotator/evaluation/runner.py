@@ -112,9 +112,10 @@ def _curve(raw: Mapping[str, Any]) -> CaseCurve:
     dice, seconds = tuple(map(float, raw["dice"])), tuple(map(float, raw["seconds"]))
     if not len(dice) == len(nsd) == len(seconds) > 0:
         raise ValueError("the curves of a job differ in length")
+    zero = [math.nan if raw.get(name) is None else float(raw[name]) for name in ("dice_zero", "nsd_zero")]
     return CaseCurve(
         str(raw["case"]), int(raw["run"]), int(raw["version"]), dice, nsd, seconds, int(raw["used"]),
-        target=str(raw.get("target", "")),
+        target=str(raw.get("target", "")), dice_zero=zero[0], nsd_zero=zero[1],
     )  # fmt: skip
 
 
@@ -148,6 +149,8 @@ def _append(journal: TextIO, job: Job, curve: CaseCurve) -> None:
         "nsd": curve.nsd,
         "seconds": curve.seconds,
         "used": curve.used,
+        "dice_zero": curve.dice_zero,
+        "nsd_zero": curve.nsd_zero,
     }
     journal.write(json.dumps({name: to_json(value) for name, value in row.items()}) + "\n")
     journal.flush()

@@ -165,7 +165,8 @@ class _Measure:
         line = _line(_kept_subject(settings), job.target)
         if (line.live_version(), line.model.lineage) != (job.version, line.key):
             line.put_in(job.version)
-        curve = replace(annotate(line, case, protocol, clicking), target=job.target)
+        curve = annotate(line, case, protocol, clicking, unprompted=job.run == 0)
+        curve = replace(curve, target=job.target)
         if job.run == 0:
             pictures.record(self.out, curve, *case.read(), number=number + 1)
         return curve

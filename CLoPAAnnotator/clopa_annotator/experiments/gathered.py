@@ -19,6 +19,7 @@ from clopa_annotator.evaluation.rows import (
     TargetSummary,
     summarise_stream,
 )
+from clopa_annotator.evaluation.suggestion_rows import SuggestionRow, summarise_suggestions
 from clopa_annotator.experiments.measurement import Progress
 from clopa_annotator.experiments.result_cache import ResultCache
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
@@ -50,6 +51,7 @@ class TargetRun:
     episodes: list[EpisodeSummary] = field(default_factory=list)
     returns: dict[int, tuple[int, int]] = field(default_factory=dict)
     detections: dict[tuple[int, str], Shown] = field(default_factory=dict)
+    suggested: list[SuggestionRow] = field(default_factory=list)
 
     def found(self, case: LabelledCase, curve: CaseCurve) -> None:
         """Keep what the detection figures need of an unseen case, if it is one of several of a kind."""
@@ -98,6 +100,7 @@ def summary_of(runs: Sequence[TargetRun], dataset: str, seconds: float, licence:
         tolerance_mm=settings.tolerance_mm if settings.tolerance_mm is not None else math.nan,
         seconds=seconds,
         licence=licence,
+        suggestions=summarise_suggestions([row for run in runs for row in run.suggested]),
         variant=settings.variant,
         permutation=settings.permutation,
         targets=named,

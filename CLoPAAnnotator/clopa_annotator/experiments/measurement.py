@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, Protocol
@@ -12,7 +13,12 @@ from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.metrics import dice, nsd
 from clopa_annotator.experiments.result_cache import ResultCache, case_id_of
+from clopa_annotator.session.logits import best_cpu_precision
+from clopa_annotator.session.model import LoadedModel
+from clopa_annotator.session.suggesting import LocalSuggester, suggest
+from clopa_annotator.types import Image, Mask
 
 FirstPrompt = Literal["strategy", "points", "box"]
 EXPERT_DICE = 0.9
@@ -64,6 +70,7 @@ def annotate(
     recall: ResultCache | None = None,
     *,
     confirming: bool = False,
+    unprompted: bool = False,
 ) -> CaseCurve:
     """Annotate one case with a target's weights in the live network.
 
@@ -74,6 +81,7 @@ def annotate(
         clicking: seed and kind of the clicks.
         recall: earlier work; asked only where the answer is a function of registered weights.
         confirming: the reference is about to be confirmed: an online strategy learns from it.
+        unprompted: measure as well what the weights give before the first click.
     """
     box_first = clicking.box_first(line)
 
@@ -82,14 +90,17 @@ def annotate(
         rng = case_rng(clicking.seed, clicking.run, case.name)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
         others = case.read_others(image.geometry)
+        zero = (math.nan, math.nan)
         with line.annotating() as session:
+            if unprompted:
+                zero = unprompted_scores(line.model, image, reference, protocol)
             curve = run_case(
                 session, image, reference, annotator, protocol,
                 case_id=case.name, run=clicking.run, others=others,
             )  # fmt: skip
             if confirming:
                 line.learn_from(session, case.case_id, reference)
-            return curve
+            return replace(curve, dice_zero=zero[0], nsd_zero=zero[1])
 
     version = line.live_version()
     if recall is None or version < 0 or (confirming and line.online is not None):
@@ -100,9 +111,19 @@ def annotate(
         "case": case_id_of(case),
         "clicking": [clicking.seed, clicking.run, box_first],
         "protocol": asdict(protocol),
+        "unprompted": unprompted,
         "within": repr(line.strategy.online) if line.strategy.learns_within_case else "",
     }
     return replace(recall.curve(key, compute), version=version)
+
+
+def unprompted_scores(
+    model: LoadedModel, image: Image, reference: Mask, protocol: ProtocolSettings
+) -> tuple[float, float]:
+    """Dice and NSD of what the live weights give for an image without any prompt."""
+    mask = suggest(LocalSuggester(model, best_cpu_precision()), image).mask
+    tolerance, spacing = protocol.tolerance_mm, image.geometry.spacing_kji_mm
+    return dice(mask, reference), math.nan if tolerance is None else nsd(mask, reference, spacing, tolerance)
 
 
 def _weights_id(line: LearningLine, version: int) -> str:
@@ -117,6 +138,8 @@ def measure(
     protocol: ProtocolSettings,
     clicking: Clicking,
     recall: ResultCache | None = None,
+    *,
+    unprompted: bool = False,
 ) -> Iterator[tuple[LabelledCase, CaseCurve]]:
     """Annotate cases with the weights now in use; nothing is confirmed.
 
@@ -126,6 +149,7 @@ def measure(
         protocol: how each is annotated.
         clicking: seed and kind of the clicks.
         recall: earlier work.
+        unprompted: see `annotate`.
     """
     for case in cases:
-        yield case, annotate(line, case, protocol, clicking, recall)
+        yield case, annotate(line, case, protocol, clicking, recall, unprompted=unprompted)

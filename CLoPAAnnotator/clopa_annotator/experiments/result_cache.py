@@ -27,6 +27,7 @@ from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.episode.folder import DELTA, PROGRESS, RESULT, read_job, read_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.evaluation.curves import CaseCurve
+from clopa_annotator.evaluation.tables import to_json
 from clopa_annotator.types import EpisodeResult, GateDecision
 
 Outcome = tuple[EpisodeResult, GateDecision]
@@ -43,7 +44,7 @@ class ResultCache:
 
     def curve(self, key: Mapping[str, Any], compute: Callable[[], CaseCurve]) -> CaseCurve:
         """The curve made from ``key``: read if it is there, else computed and kept."""
-        path = self._folder / "curves-2" / f"{_hash(key)}.npz"
+        path = self._folder / "curves-3" / f"{_hash(key)}.npz"
         if path.exists():
             return _read_curve(path)
         curve = compute()
@@ -121,6 +122,7 @@ def _write_curve(path: Path, curve: CaseCurve) -> None:
         "version": curve.version,
         "used": curve.used,
         "prompts": prompts_to_json(curve.prompts),
+        "zero": to_json([curve.dice_zero, curve.nsd_zero]),
     }
     arrays: dict[str, Any] = {n: np.asarray(getattr(curve, n), float) for n in ("dice", "nsd", "seconds")}
     arrays |= {f"mask_{click}": mask for click, mask in curve.proposals.items()}
@@ -134,6 +136,7 @@ def _read_curve(path: Path) -> CaseCurve:
         about = json.loads(str(file["about"]))
         masks = {int(n.removeprefix("mask_")): file[n] for n in file.files if n.startswith("mask_")}
         dice, nsd, seconds = (tuple(float(v) for v in file[name]) for name in ("dice", "nsd", "seconds"))
+    zero = [float("nan") if value is None else float(value) for value in about["zero"]]
     return CaseCurve(
         case_id=about["case"],
         run=about["run"],
@@ -144,4 +147,6 @@ def _read_curve(path: Path) -> CaseCurve:
         used=about["used"],
         prompts=prompts_from_json(about["prompts"], NO_MASKS),
         proposals=masks,
+        dice_zero=zero[0],
+        nsd_zero=zero[1],
     )

@@ -24,8 +24,9 @@ STAMP = "clopa-run.jsonl"
 CAMPAIGN = "campaign/"
 """A name that ends in a slash is a campaign's folder; every other one is a file's."""
 TABLES = ("summary.json", "cases.csv", "clicks.csv", "episodes.csv")
+SUGGESTIONS = "suggestions.csv"
 REPORT = "report.html"
-RESULTS = (*TABLES, REPORT, "pictures", "campaign")
+RESULTS = (*TABLES, SUGGESTIONS, REPORT, "pictures", "campaign")
 """What a run needs to have to itself; ``pictures`` and ``campaign`` are folders."""
 ELSEWHERE = "choose another folder with --out"
 

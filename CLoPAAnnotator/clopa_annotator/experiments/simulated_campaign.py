@@ -22,6 +22,8 @@ from clopa_annotator.errors import CacheError, CampaignLocked, ConfigError, Corr
 from clopa_annotator.registry.files import DELTA_FILE, VERSION_FILE
 from clopa_annotator.registry.version_history import History
 from clopa_annotator.registry.weights_registry import CURRENT, HISTORY, MANIFEST, VERSIONS
+from clopa_annotator.suggestions.suggestion_folder import FILES as SUGGESTION_FILES
+from clopa_annotator.suggestions.suggestion_folder import FOLDER as SUGGESTIONS
 from clopa_annotator.training.replay import ORDER, REPLAYS
 from clopa_annotator.training.replay import RESULT as REPLAYED
 from clopa_annotator.training.roles import ROLES
@@ -55,6 +57,7 @@ _KNOWN = re.compile(
             _LINE + r"episodes/\.?" + _one_of(ROLES) + r"(\.part)?",
             rf"{_LINE}{REPLAYS}/\d+/\.?" + _one_of(ORDER, REPLAYED, PROGRESS) + r"(\.part)?",
             _LINE + r"weights/\.?" + _one_of(MANIFEST, HISTORY, CURRENT) + r"(\.part)?",
+            f"{SUGGESTIONS}/{SUGGESTION_FILES}",
             rf"{_LINE}weights/{VERSIONS}/\.?\d+(\.part)?/{_one_of(DELTA_FILE, VERSION_FILE)}",
         )
     )

@@ -28,7 +28,8 @@ from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings
 from clopa_annotator.evaluation.report import write_report
 from clopa_annotator.evaluation.rows import RunSummary, episode_summary, with_standing
-from clopa_annotator.evaluation.tables import to_json, write_run
+from clopa_annotator.evaluation.suggestion_rows import SuggestionRow
+from clopa_annotator.evaluation.tables import to_json, write_rows, write_run
 from clopa_annotator.experiments.gathered import TargetRun, stream_rows, summary_of, target_runs
 from clopa_annotator.experiments.measurement import (
     Clicking,
@@ -37,9 +38,10 @@ from clopa_annotator.experiments.measurement import (
     measure,
 )
 from clopa_annotator.experiments.result_cache import ResultCache, episode_key
-from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, TABLES, RunFolder
+from clopa_annotator.experiments.run_folder import CAMPAIGN, REPORT, SUGGESTIONS, TABLES, RunFolder
 from clopa_annotator.experiments.simulated_campaign import SIMULATED_ANNOTATOR
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
+from clopa_annotator.experiments.suggested_stream import SuggestedStream
 from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels, named_targets
 from clopa_annotator.training.job_runner import run_episode_job
 from clopa_annotator.training.replay import run_replay
@@ -89,6 +91,7 @@ def run_simulation(
         strategy=settings.strategy,
         schedule=settings.schedule,
         seed=settings.seed,
+        unprompted=settings.unprompted if settings.suggestions else 0.0,
     )
     for remark in remarks:
         progress.say(remark)
@@ -129,8 +132,9 @@ def _write(folder: RunFolder, summary: RunSummary, runs: Sequence[TargetRun]) ->
         cases += [case_row(c, "test", orders[c.case_id]) for c in run.test]
     clicks = [row for run in runs for c in run.stream for row in click_rows(c, "stream")]
     clicks += [row for run in runs for c in run.test for row in click_rows(c, "test")]
-    with folder.making(*TABLES):
+    with folder.making(*TABLES, SUGGESTIONS):
         write_run(folder.out, summary, cases, clicks)
+        write_rows(folder.out / SUGGESTIONS, SuggestionRow, [row for run in runs for row in run.suggested])
     if runs[0].settings.report:
         with folder.making(REPORT):
             write_report(folder.out)
@@ -146,10 +150,11 @@ def _walk_stream(
     progress.begin("Annotating", sum(map(len, streams)))
     clicks = settings.clicks if settings.stream_clicks is None else settings.stream_clicks
     protocol = ProtocolSettings(clicks, settings.tolerance_mm, settings.threshold, keep=())
-    for case_id in dict.fromkeys(case.case_id for case in streams[0]):
+    suggested = SuggestedStream(campaign, streams, runs)
+    for case_id in suggested.case_ids():
         for cases, run in zip(streams, runs, strict=True):
             for case in (case for case in cases if case.case_id == case_id):
-                curve = _annotate(campaign, case, protocol, run)
+                curve = _annotate(campaign, case, protocol, run, suggested)
                 run.stream.append(curve)
                 which = f"{case.name}, {run.target}" if run.target else case.name
                 progress.advance(f"{which}: first {curve.dice[0]:.2f}, {curve.used} clicks")
@@ -182,7 +187,11 @@ def _of(run: TargetRun) -> str:
 
 
 def _annotate(
-    campaign: Campaign, case: LabelledCase, protocol: ProtocolSettings, run: TargetRun
+    campaign: Campaign,
+    case: LabelledCase,
+    protocol: ProtocolSettings,
+    run: TargetRun,
+    suggested: SuggestedStream,
 ) -> CaseCurve:
     seed = run.settings.seed
     image, reference = case.read()
@@ -191,7 +200,7 @@ def _annotate(
     curve = annotate(run.line, case, protocol, clicking, run.recall, confirming=True)
     slot = replace(run.slot, instance=case.part or 1)
     named = f":{slot.target}:{slot.instance}" if slot != FIRST else ""
-    campaign.confirm(
+    ref = campaign.confirm(
         Confirmation(
             confirmation_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"clopa:{seed}:{case.case_id}{named}")),
             case_id=case.case_id,
@@ -204,7 +213,9 @@ def _annotate(
             slot=slot,
         )
     )
-    return replace(curve, target=run.target)
+    return replace(
+        curve, target=run.target, dice_zero=suggested.confirmed(run, case, reference, ref.sequence)
+    )
 
 
 def _learn(campaign: Campaign, runs: Sequence[TargetRun], final: bool = False) -> None:
@@ -249,7 +260,8 @@ def _test_versions(held_out: Sequence[LabelledCase], run: TargetRun, folder: Run
         with run.line.using(version):
             for number in range(settings.first_run, settings.first_run + settings.runs):
                 clicking = Clicking(settings.seed + 1, number, settings.first_prompt)
-                measured = measure(run.line, held_out, protocol, clicking, run.recall)
+                ask = number == settings.first_run and settings.suggestions
+                measured = measure(run.line, held_out, protocol, clicking, run.recall, unprompted=ask)
                 for order, (case, found) in enumerate(measured, start=1):
                     curve = replace(found, target=run.target)
                     run.test.append(curve)

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clopa_annotator.episode.parameters import unwrap
-from clopa_annotator.episode.prompt_canvas import CHANNELS, normalise
 from clopa_annotator.errors import ModelError
 from clopa_annotator.geometry import Kji
+from clopa_annotator.session.looks import CHANNELS
+from clopa_annotator.session.patches import normalise
 
 
 class FrozenEncoder:

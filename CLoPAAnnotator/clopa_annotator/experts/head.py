@@ -22,7 +22,6 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from clopa_annotator.episode.prompt_canvas import overlap, patch_bounds
 from clopa_annotator.errors import InputError, NonFiniteLoss
 from clopa_annotator.experts.expert_settings import RidgeHeadSettings
 from clopa_annotator.experts.features import captured_input, last_layer, parameters_of
@@ -31,6 +30,7 @@ from clopa_annotator.geometry import Kji
 from clopa_annotator.online.inputs import cut, error_clicks, last_centre, localisation, paste
 from clopa_annotator.online.learner import OnlineLearner
 from clopa_annotator.online.strategy import AdaptableModel, InputEncoder, Interaction, OnlineUpdate
+from clopa_annotator.session.patches import overlap, patch_bounds
 from clopa_annotator.types import Image, Mask, Prompt
 
 logger = logging.getLogger(__name__)

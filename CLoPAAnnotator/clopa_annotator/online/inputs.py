@@ -14,16 +14,11 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from clopa_annotator.episode.prompt_canvas import (
-    EncodingRules,
-    PromptCanvas,
-    crop_padded,
-    normalise,
-    patch_bounds,
-)
+from clopa_annotator.episode.prompt_canvas import EncodingRules, PromptCanvas
 from clopa_annotator.errors import NoImage
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.online.losses import PatchClick
+from clopa_annotator.session.patches import crop_padded, normalise, patch_bounds
 from clopa_annotator.types import BoxPrompt, Mask, MaskPrompt, PointPrompt, Prompt
 from clopa_annotator.types.prompts import counting_after
 

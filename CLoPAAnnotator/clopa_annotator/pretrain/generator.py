@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from clopa_annotator.episode.loop import WindowSample
-from clopa_annotator.episode.prompt_canvas import normalise
 from clopa_annotator.geometry import Kji, bounding_box, box_slices
 from clopa_annotator.pretrain.anatomy import AnatomySettings, TargetMix, draw_anatomy, draw_target
 from clopa_annotator.pretrain.appearance import AppearanceSettings, draw_image
 from clopa_annotator.pretrain.fields import DeviceRng
 from clopa_annotator.pretrain.shapes import dilate
+from clopa_annotator.session.patches import normalise
 
 LEAST_VOXELS = 150
 

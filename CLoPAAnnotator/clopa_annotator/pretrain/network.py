@@ -9,9 +9,9 @@ import torch
 from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from torch import nn
 
-from clopa_annotator.episode.prompt_canvas import CHANNELS
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Kji
+from clopa_annotator.session.looks import CHANNELS
 
 ARCHITECTURE = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
 

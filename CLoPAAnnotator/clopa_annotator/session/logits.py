@@ -45,13 +45,25 @@ class TwoClassLogits:
         Raises:
             NotFiniteError: a value is NaN or infinite.
         """
-        background, target = self._logits.unbind(dim)
+        background, target = self._finite().unbind(dim)
+        return (target > background).to(torch.uint8)
+
+    def probability(self) -> torch.Tensor:
+        """(k, j, i) float32 of the one sample: the softmax of the second channel.
+
+        Raises:
+            NotFiniteError: a value is NaN or infinite.
+        """
+        background, target = self._finite().float().unbind(0)
+        return torch.sigmoid(target - background)
+
+    def _finite(self) -> torch.Tensor:
         # A sum is finite only if every term is; it costs a tenth of isfinite().all(). Terms may also overflow
         # together, so a suspicious sum is looked at voxel by voxel.
         suspicious = not torch.isfinite(self._logits.sum(dtype=torch.float32))
         if suspicious and not torch.isfinite(self._logits).all():
             raise NotFiniteError
-        return (target > background).to(torch.uint8)
+        return self._logits
 
 
 class TwoClassNetwork:

@@ -38,6 +38,7 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
+from clopa_annotator.types.suggestion import Expectation, Outcome, Subject, Suggestion, WholeImageAnswer
 from clopa_annotator.types.targets import CodedTerm, Slot, Target, Targets
 
 __all__ = [
@@ -51,12 +52,14 @@ __all__ = [
     "EpisodeStatus",
     "Event",
     "EventValue",
+    "Expectation",
     "GateDecision",
     "Image",
     "Imported",
     "LassoPrompt",
     "Mask",
     "MaskPrompt",
+    "Outcome",
     "PairedCurves",
     "PointPrompt",
     "Prompt",
@@ -66,9 +69,12 @@ __all__ = [
     "Slot",
     "Split",
     "Standing",
+    "Subject",
+    "Suggestion",
     "Target",
     "Targets",
     "TimedPrompt",
     "WeightsVersion",
+    "WholeImageAnswer",
     "sum_of_states",
 ]
