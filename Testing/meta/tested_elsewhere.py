@@ -37,12 +37,6 @@ ELSEWHERE = (
         "clopa_annotator.cache.format.record",
     ),
     Elsewhere(
-        "test_importers_import_course.py",
-        "a label on its way is read, and waits, in the course of an import",
-        "clopa_annotator.importers.label_batch clopa_annotator.importers.label_work",
-        "clopa_annotator.importers.import_run",
-    ),
-    Elsewhere(
         "test_cache_prompt_json.py",
         "regions are a part of a prompt's document",
         "clopa_annotator.cache.format.regions",

@@ -76,6 +76,13 @@ DECISIONS_KEPT = (
         ("test_a_mask_that_takes_anothers_voxels_is_refused_with_their_number",),
     ),
     Mutant(
+        "two masks of one batch may share voxels",
+        "_refuse_overlaps",
+        "if shared:",
+        "if False:",
+        ("test_masks_of_one_batch_that_share_voxels_are_refused_with_all_of_it",),
+    ),
+    Mutant(
         "a target with records is removed",
         "check_change",
         "if target.key not in kept and there:",

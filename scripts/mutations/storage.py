@@ -137,8 +137,8 @@ CACHE = (
     Mutant(
         "drafts are not flushed",
         "save",
-        "layout.publish_document(draft_path(draft.case_id, draft.slot), seal(values), overwrite=True)",
-        "layout.path(draft_path(draft.case_id, draft.slot)).write_bytes(seal(values))",
+        "layout.publish_document(relative, document(draft, shape_kji), overwrite=True)",
+        "layout.path(relative).write_bytes(document(draft, shape_kji))",
         ("test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn",),
     ),
     Mutant(
