@@ -5,46 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny_campaign
 import torch
 from tiny_campaign import SPEC, tiny_config
+from tiny_targets import KIDNEY, LESION, LIVER, confirm, learned, opened
 
 from clopa_annotator.campaign.composition import Campaign, registry_of
 from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.datasets import make_phantom
-from clopa_annotator.delta import DeltaInfo, pack_delta
-from clopa_annotator.durable import write_bytes
-from clopa_annotator.episode.folder import DELTA, read_job, write_result
+from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import ConfigError, InputError
+from clopa_annotator.experiments.result_cache import episode_key
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.training.replay import read_replay, run_replay
 from clopa_annotator.types import (
-    CaseRef,
     Confirmation,
     EpisodeRequest,
-    EpisodeResult,
-    GateDecision,
     PointPrompt,
     Slot,
     Target,
     Targets,
-    WeightsVersion,
 )
 
-LIVER, KIDNEY, LESION = "", "left-kidney", "lesion"
 model_folder = tiny_campaign.model_folder
-
-
-def targets() -> Targets:
-    return Targets([Target("liver"), Target("left kidney", KIDNEY), Target("lesion", LESION, instances=True)])
-
-
-def opened(folder: Path, model: Path, strategy: str = "clopa-cn") -> Campaign:
-    return Campaign.create(folder, tiny_config(model, strategy=strategy), targets(), device="cpu")
 
 
 @pytest.fixture
@@ -52,33 +38,6 @@ def campaign(tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
     tiny_campaign.make_episodes_tiny(monkeypatch)
     with opened(tmp_path / "campaign", model_folder) as made:
         yield made
-
-
-def confirm(campaign: Campaign, number: int, key: str, instance: int = 1) -> CaseRef:
-    """Confirm one target of a case: a slab of its own, so that no two targets overlap."""
-    image, _ = make_phantom(SPEC, number)
-    case_id, mask = f"case {number}", np.zeros(SPEC.shape_kji, np.uint8)
-    place = 2 * [LIVER, KIDNEY, LESION].index(key) + 4 * (instance - 1)
-    mask[place : place + 2] = 1
-    campaign.store.add_case(case_id, image)
-    slot = Slot(key, instance)
-    return campaign.confirm(Confirmation(f"{case_id}-{slot}", case_id, mask, annotator="Ann", slot=slot))
-
-
-def learned(campaign: Campaign, request: EpisodeRequest, promoted: bool = True) -> WeightsVersion:
-    """An episode as if it had been trained: every parameter a little larger, and the gate's verdict."""
-    job = campaign.prepare_job(request)
-    model, change = campaign.model, 0.01 * (1 + len(request.target) + request.number)
-    tensors = {name: value + change for name, value in model.base.items()}
-    write_bytes(job / DELTA, pack_delta(tensors, DeltaInfo(model.model_hash, model.licence, "all", 0)))
-    cases = tuple(ref.name for ref in read_job(job).val)
-    before, after = (0.4,) * len(cases), (0.6,) * len(cases)
-    decision = GateDecision(promoted, "pretended", cases, before, after, before, after, before, after)
-    result = EpisodeResult(request.number, "finished", delta_path=job / DELTA, best_epoch=1)
-    write_result(job, result, decision)
-    version = campaign.adopt(job)
-    assert version is not None
-    return version
 
 
 def due(line: LearningLine) -> EpisodeRequest:
@@ -154,6 +113,23 @@ def test_versions_count_per_target_and_the_network_says_whose_it_holds(campaign:
         assert same(live(campaign), of_kidney)
     assert same(live(campaign), base)
     assert [e.data.get("target") for e in campaign.events.since(0) if e.name == "promoted"] == [KIDNEY, None]
+
+
+def test_a_target_learns_what_it_would_learn_in_a_campaign_of_its_own(
+    campaign: Campaign, tmp_path: Path, model_folder: Path
+) -> None:
+    only = Targets([Target("left kidney")])
+    config = tiny_config(model_folder, strategy="clopa-cn")
+    with Campaign.create(tmp_path / "alone", config, only, device="cpu") as alone:
+        for number in range(5):
+            confirm(campaign, number, LIVER)
+            ref = confirm(campaign, number, KIDNEY)
+            mask = campaign.store.read_mask(ref)
+            alone.store.add_case(ref.case_id, campaign.store.read_image(ref.image_hash))
+            alone.confirm(Confirmation(f"alone {number}", ref.case_id, mask, annotator="Ann"))
+        jobs = [c.prepare_job(due(c.line(key))) for c, key in ((campaign, KIDNEY), (alone, ""))]
+        keys = [episode_key(job, config, campaign.model.model_hash) for job in jobs]
+    assert keys[0] == keys[1], "an episode and its check depend on nothing else"
 
 
 def test_a_session_of_a_target_works_with_its_weights(campaign: Campaign) -> None:

@@ -12,7 +12,7 @@ from tiny_campaign import make_episodes_tiny
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
-from clopa_annotator.datasets.structures import StructureSpec, write_structure_dataset
+from clopa_annotator.datasets.three_structures import StructureSpec, write_structure_dataset
 from clopa_annotator.experiments.simulated_campaign import remove_simulated
 from clopa_annotator.types import Slot
 

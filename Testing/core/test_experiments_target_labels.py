@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clopa_annotator.datasets import MsdDataset
-from clopa_annotator.datasets.structures import StructureSpec, write_structure_dataset
+from clopa_annotator.datasets.three_structures import StructureSpec, write_structure_dataset
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels, parse_targets
 

@@ -168,7 +168,7 @@ ELSEWHERE = (
         "test_training_job_index.py",
         "job folders are followed through a campaign",
         "clopa_annotator.training.job_index",
-        "clopa_annotator.campaign.composition",
+        "clopa_annotator.campaign.composition clopa_annotator.campaign.lines",
     ),
     Elsewhere(
         "test_experiments_permutations.py",

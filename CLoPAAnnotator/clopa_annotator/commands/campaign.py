@@ -93,7 +93,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run a campaign with two targets on generated volumes, minutes on two cores; replaces a demo only."""
-    from clopa_annotator.datasets.structures import (
+    from clopa_annotator.datasets.three_structures import (
         StructureSpec,
         structure_files,
         structure_names,
@@ -144,26 +144,31 @@ def simulate(
 ) -> None:
     """Run a campaign with a simulated annotator, test every weights version, write tables and a report."""
     from clopa_annotator.experiments.permutations import StreamPlan
-    from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-    volumes = str(out / "volumes")
     plan = StreamPlan(
-        str(dataset), str(test) if test else None, label, limit, test_limit, volumes, seed,
+        str(dataset), str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed,
         targets=target_labels(target, label, several),
     )  # fmt: skip
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs,
         tolerance_mm=tolerance_mm, device=device, overwrite=overwrite,
     )  # fmt: skip
-    for sentence in plan.remarks():
-        remark(sentence)
     if permutations > 1 or cluster or workers > 1:
         _permute(plan, settings, out, permutations, workers, cluster, json)
     else:
-        folder = RunFolder(out, "simulate")
-        folder.begin(overwrite)
-        _simulate(plan, settings, folder, json)
+        _alone(plan, settings, out, json)
+
+
+def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:
+    """One campaign, in one folder."""
+    from clopa_annotator.experiments.run_folder import RunFolder
+
+    for sentence in plan.remarks():
+        remark(sentence)
+    folder = RunFolder(out, "simulate")
+    folder.begin(settings.overwrite)
+    _simulate(plan, settings, folder, json)
 
 
 def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder, json: bool) -> None:
@@ -188,6 +193,8 @@ def _permute(
     """A campaign per order of the stream, each in a folder of its own, and the mean over them."""
     from clopa_annotator.experiments.permutations import Unit, run_units
 
+    for sentence in plan.remarks():
+        remark(sentence)
     recall = str(out / "recall")
     units = [
         Unit(plan, settings, number, str(out / f"permutation-{number}"), recall)

@@ -116,16 +116,9 @@ def evaluate(
         remark(sentence)
     cases = list(opened)[:limit]
     settings = EvaluationSettings(
-        model=model,
-        campaign=campaign,
-        clicks=clicks,
-        runs=runs,
-        seed=seed,
-        tolerance_mm=tolerance_mm,
-        device=device,
-        overwrite=overwrite,
+        model, campaign, clicks, runs, seed, tolerance_mm, device=device, overwrite=overwrite,
         targets=target_labels(target, label, several),
-    )
+    )  # fmt: skip
     with Steps(quiet=json) as steps:
         summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
     show(summary, out, json)

@@ -15,7 +15,7 @@ from pathlib import Path
 from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
 from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, write_msd_dataset
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
-from clopa_annotator.datasets.structures import StructureSpec, make_structures, structure_names
+from clopa_annotator.datasets.three_structures import StructureSpec, make_structures, structure_names
 from clopa_annotator.datasets.vessels import VesselSpec, make_vessels
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.types import Image, Mask

@@ -204,20 +204,9 @@ def run_evaluation(
     started = time.perf_counter()
     try:
         campaign = _kept_subject(settings)
-        by_target, versions = _cases(cases, settings), _versions(campaign, settings)
+        shown = _jobs(campaign, cases, settings)
         folder = _prepare(out, settings, cases)
-        jobs = [
-            Job(case.name, run, version, target)
-            for target, version in versions.items()
-            for run in range(settings.runs)
-            for case in by_target[target]
-        ]
-        progress.begin("Evaluating", len(jobs))
-        orders = {(t, c.name): n + 1 for t, of in by_target.items() for n, c in enumerate(of)}
-        shown = {
-            job: pictures.file_name("test", orders[job.target, job.case_id], job.version, job.target)
-            for job in jobs
-        }
+        progress.begin("Evaluating", len(shown))
         folder.claim(JOURNAL, *dict.fromkeys(shown.values()))
 
         def told(job: Job, curve: CaseCurve) -> None:
@@ -226,7 +215,7 @@ def run_evaluation(
             progress.advance(f"{job.case_id}: {curve.dice[0]:.2f} to {curve.dice[-1]:.2f}")
 
         function = _Measure(settings, tuple(cases), out)
-        curves = run_jobs(jobs, function, out, workers=workers, cluster=cluster, on_done=told)
+        curves = run_jobs(tuple(shown), function, out, workers=workers, cluster=cluster, on_done=told)
         summary = _summary(campaign, cases, curves, settings, time.perf_counter() - started)
     finally:
         _let_go(settings)
@@ -238,6 +227,20 @@ def run_evaluation(
     folder.seal(JOURNAL, *dict.fromkeys(shown.values()))
     content: dict[str, Any] = to_json(summary)
     return content
+
+
+def _jobs(campaign: Campaign, cases: Sequence[LabelledCase], settings: EvaluationSettings) -> dict[Job, str]:
+    """What there is to do, target by target and run by run, with the file of each job's picture.
+
+    Raises `ConfigError` as `_versions` does.
+    """
+    by_target, versions = _cases(cases, settings), _versions(campaign, settings)
+    return {
+        Job(case.name, run, version, target): pictures.file_name("test", n, version, target)
+        for target, version in versions.items()
+        for run in range(settings.runs)
+        for n, case in enumerate(by_target[target], start=1)
+    }
 
 
 def _look_for_targets(cases: Sequence[LabelledCase], settings: EvaluationSettings) -> tuple[str, ...]:

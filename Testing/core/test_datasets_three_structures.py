@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from clopa_annotator.datasets import open_dataset
-from clopa_annotator.datasets.structures import (
+from clopa_annotator.datasets.three_structures import (
     STRUCTURES,
     StructureSpec,
     make_structures,
