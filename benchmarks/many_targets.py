@@ -2,45 +2,39 @@
 
     python benchmarks/many_targets.py
 
-Needs slicer-core, PySide6-Essentials==6.8.3 and numpy. Prints one JSON object; the result that is kept in
-``results`` says on which machine and when it was measured.
+Needs slicer-core, PySide6-Essentials==6.8.3 and numpy. "cpu" is the processor's time alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
+import bench
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 for folder in ("CLoPAAnnotator", "Testing/host", "Testing/slicer"):
-    sys.path.insert(0, str(REPOSITORY / folder))
+    sys.path.insert(0, str(bench.REPOSITORY / folder))
 
 TARGETS, CASES = 20, 1000
 LARGE = (300, 512, 512)
 
 
-def timed(action, repeats):
+def timed(name, action, repeats):
     """Median and longest of some runs in milliseconds, and the median of the processor's time alone."""
     wall, cpu = [], []
     for _ in range(repeats):
-        start, used = time.perf_counter(), time.process_time()
-        action()
-        wall.append((time.perf_counter() - start) * 1000)
+        used = time.process_time()
+        wall.append(bench.timed(action))
         cpu.append((time.process_time() - used) * 1000)
+    spread = bench.spread_ms(wall)
     return {
-        "median_ms": round(statistics.median(wall), 1),
-        "longest_ms": round(max(wall), 1),
-        "median_cpu_ms": round(statistics.median(cpu), 1),
+        f"{name}, median ms": round(spread["median_ms"], 1),
+        f"{name}, longest ms": round(spread["longest_ms"], 1),
+        f"{name}, cpu ms": round(statistics.median(cpu), 1),
     }
 
 
@@ -81,7 +75,7 @@ def cases_list(driver, targets, repeats):
         workspace.cases.rows[case] = replace(row, slots=(confirmed, *row.slots[1:]))
         panel.refresh()
 
-    changed = timed(one_changes, repeats)
+    changed = timed("one case of the list changed", one_changes, repeats)
     table = driver.ui.casesTable
     rows = iter(range(0, 10**6, 25))
 
@@ -90,9 +84,9 @@ def cases_list(driver, targets, repeats):
         driver.host.mainWindow.repaint()
 
     return {
-        "written first, ms": first,
-        "one row changed": changed,
-        "scrolled by 25 rows": timed(scroll, repeats),
+        "list of cases written first, ms": first,
+        **changed,
+        **timed("list of cases scrolled", scroll, repeats),
     }
 
 
@@ -101,14 +95,14 @@ def targets_list(driver, targets, repeats):
     volume = driver.add_volume()
     driver.workspace.state.sources = ()
     driver.open_volume(volume)
-    found = {"after an answer": timed(driver.workspace.view.showBusy, repeats)}
+    found = timed("list and looks after an answer", driver.workspace.view.showBusy, repeats)
     keys = iter(range(10**6))
 
     def choose():
         driver.workspace.selectNumber(1 + next(keys) % len(targets))
         driver.settle()
 
-    return {**found, "chosen, with the in-process engine": timed(choose, repeats)}
+    return {**found, **timed("a target chosen", choose, repeats)}
 
 
 def segments(repeats):
@@ -133,20 +127,12 @@ def segments(repeats):
         left, chosen = every[number % TARGETS], every[(number + 1) % TARGETS]
         chosen.wake(left.rest())
 
-    switched = timed(switch, repeats)
-    return {
-        "shape_kji": list(LARGE),
-        "memory of 20 segments, MB": round(grown),
-        "one image, MB": 75,
-        "switch": switched,
-    }
+    switched = timed("one segment rests, another wakes", switch, repeats)
+    return {"shape_kji": list(LARGE), "memory of 20 segments, MB": round(grown), **switched}
 
 
-def main():
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=40)
-    given = parser.parse_args()
+def measure(given, _scratch):
+    """The panel with an in-process engine, then the segments of a large volume."""
     from driving import Driver
 
     from clopa_annotator.types import Targets
@@ -154,22 +140,20 @@ def main():
 
     host = Host()
     targets = Targets.named(f"structure {n + 1}" for n in range(TARGETS))
-    module = host.loadModule(REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py")
+    module = host.loadModule(bench.REPOSITORY / "CLoPAAnnotator" / "CLoPAAnnotator.py")
     driver = Driver(host, host.showModule(module))
     connect(driver, targets)
     result = {
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "targets": TARGETS,
         "cases": CASES,
-        "list of cases": cases_list(driver, targets, given.repeats),
-        "list of targets": targets_list(driver, targets, given.repeats),
-        "segments": segments(given.repeats),
+        **cases_list(driver, targets, given.repeats),
+        **targets_list(driver, targets, given.repeats),
+        **segments(given.repeats),
     }
     host.closeModule(driver.widget)
     host.close()
-    print(json.dumps(result, indent=2))
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--repeats": 40})

@@ -7,7 +7,8 @@ tensor, and `watch` notes the counts of a network that is as in the base. Whatev
 swap, an optimiser or an online update, has another count and is restored. A network that was never watched is
 written completely, which is slower and as right.
 
-Values written through ``parameter.data`` escape the count; nothing in this package does that.
+Values written through ``parameter.data`` escape the count; nothing in this package does that but a swap on
+the CPU, which copies without PyTorch (see `_copy`) and notes afterwards which tensors are as in the base.
 """
 
 from __future__ import annotations
