@@ -15,7 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
-from shrink_pictures import shrink  # noqa: E402
+from shrink_pictures import WIDTH, shrink  # noqa: E402
 
 TAKEN = REPOSITORY / "build" / "screenshots"
 PICTURES = (
@@ -24,6 +24,8 @@ PICTURES = (
     *("10-dicom-first-mask", "11-suggestion"),
     *("targets", "targets-form"),
 )
+NARROW = {"10-dicom-first-mask": 1280, "11-suggestion": 1280}
+"""Pixels of width where less is enough: all pictures together have a limit."""
 """The README and Slicer's extension catalogue show two of these too, from the same place."""
 
 
@@ -40,7 +42,7 @@ def main() -> int:
         for name in PICTURES:
             kept = REPOSITORY / "docs" / "pictures" / f"{name}.png"
             shutil.copyfile(TAKEN / f"{name}.png", kept)
-            shrink(kept)
+            shrink(kept, NARROW.get(name, WIDTH))
     return code
 
 
