@@ -162,8 +162,8 @@ def shown(value: object) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown: the first column to the left, the others to the right."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    head = [f"| {' | '.join(map(str, columns))} |", "|---|" + "---:|" * (len(columns) - 1)]
+    return "\n".join([*head, *(f"| {' | '.join(map(str, row))} |" for row in rows)])
 
 
 def a_model(name: str | None, device: str, scratch: Path, features: tuple[int, ...]) -> tuple[Any, Figures]:

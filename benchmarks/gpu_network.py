@@ -83,14 +83,8 @@ def _passes_of(
             before = _start_counting(bench)
             took = median(bench.repeat(both, seconds))
             rate = operations * (3 if group == "all" else 2) / took / 1e12
-            row = {
-                "kind": kind,
-                "what": "forward and backward",
-                "group": group,
-                "ms": 1e3 * took,
-                "first_ms": 1e3 * first,
-                "tflops": rate,
-            }
+            row = {"kind": kind, "what": "forward and backward", "group": group, "ms": 1e3 * took}
+            row |= {"first_ms": 1e3 * first, "tflops": rate}
             yield row | _memory(bench, design, patch, kind, before)
     finally:
         saver.undo()

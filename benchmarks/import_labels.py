@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import bench
@@ -72,9 +73,12 @@ def measure(given: bench.Options, folder: Path) -> bench.Figures:
             "megabytes": sum(file.stat().st_size for file in files) / 1e6,
             "copied_s": bench.timed(lambda: copy(files, folder / "copy", flushed=False)),
             "copied_flushed_s": bench.timed(lambda: copy(files, folder / "flushed", flushed=True)),
+            "before": time.process_time(),
             "imported_s": bench.timed(lambda: run_import(order, receiver)),
+            "imported_cpu_s": time.process_time(),
             "second_run_s": bench.timed(lambda: run_import(order, receiver)),
         }
+        row["imported_cpu_s"] -= row.pop("before")
         assert len(store.confirmed()) == (labels if confirmed else 0)
     return row
 

@@ -15,6 +15,11 @@ import numpy as np
 sys.path[:0] = [str(bench.REPOSITORY / "Testing" / "host"), str(bench.REPOSITORY / "CLoPAAnnotator")]
 
 
+def spread(action, repeats):
+    """How long the calls with 0, 1, ... took."""
+    return bench.spread_ms([bench.timed(lambda n=n: action(n)) for n in range(repeats)])
+
+
 def measure(given, _scratch):
     """Write a changed box, and the whole segment as a peer does it."""
     import slicer
@@ -49,14 +54,8 @@ def measure(given, _scratch):
 
     ways = {"box": (write_box, repeats), "render three views": (render, repeats)}
     ways["whole segment"] = (write_whole, max(repeats // 5, 3))
-    return {
-        "shape_kji": shape,
-        "box_edge": given.box,
-        "ways": {
-            name: bench.spread_ms([bench.timed(lambda n=n, do=do: do(n)) for n in range(times)])
-            for name, (do, times) in ways.items()
-        },
-    }
+    rows = {name: spread(do, times) for name, (do, times) in ways.items()}
+    return {"shape_kji": shape, "box_edge": given.box, "ways": rows}
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ COPIED = ("CLoPAAnnotator", "Testing", "benchmarks", "scripts", "pyproject.toml"
 PATIENCE_S = 300.0
 KILLED = 1
 """Exit code of pytest when tests have failed; any other means that they were not run as they should."""
+HANGS = "still running after"
+"""Said of a killed fault too: on a busy machine the tests may only have been slow."""
 NO_FAULT = re.compile(r"^E +(NameError|UnboundLocalError|ImportError|IndentationError)\b", re.MULTILINE)
 """A test that fails so has not seen the fault, but a mistake in the table."""
 
@@ -167,7 +169,7 @@ def run_tests(interpreter: str, root: Path, tests: Sequence[str], stop: bool = T
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return KILLED, f"still running after {PATIENCE_S:.0f} s"
+        return KILLED, f"{HANGS} {PATIENCE_S:.0f} s"
     return ended.returncode, ended.stdout[-3000:] + ended.stderr[-1000:]
 
 
@@ -199,7 +201,7 @@ def judge(interpreter: str, root: Path, mutant: Mutant) -> tuple[str, str]:
     if code == KILLED and NO_FAULT.search(words):
         return "STALE", f"the fault itself does not run:\n{words}"
     if code == KILLED:
-        return "killed", ""
+        return "killed", words if words.startswith(HANGS) else ""
     return "SURVIVED", "its tests pass" if code == 0 else f"its tests could not be run:\n{words}"
 
 

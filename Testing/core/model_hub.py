@@ -34,6 +34,7 @@ class Hub:
         answers: how many requests are answered before every one fails.
         sent: each file whose content was asked for, in this order.
         headers: of every request.
+        paths: of every request.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Hub:
         self.answers = 1000
         self.sent: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
 
     def siblings(self) -> list[dict[str, object]]:
         """The files as ``/api/models/…?blobs=true`` lists them."""
@@ -83,6 +85,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.hub.headers.append(dict(self.headers))
+        self.hub.paths.append(self.path)
         self.hub.answers -= 1
         if self.hub.answers < 0:
             self.send_error(503)

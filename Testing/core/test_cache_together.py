@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cache_helpers import SHAPE, a_confirmation, a_mask, a_quick_folder, a_store, an_image
+from system_calls import tree_of, watched
+from test_cache_flushes import without_index
 
-from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
+from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft, Disk
 from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import (
     CacheError,
     ConfigError,
     ConfirmationConflict,
+    CorruptRecord,
     GeometryError,
     InputError,
     ReadOnlyCampaign,
@@ -155,6 +158,35 @@ def test_the_index_is_written_twice_for_all_of_them_and_every_file_is_flushed(fo
     assert (
         order.index("rename") < order.index("read back") < len(order) - 1 - order[::-1].index("index commit")
     )
+
+
+def test_when_several_are_answered_every_file_of_them_is_on_the_disk(folder):
+    with filled(folder / "campaign") as store, watched(store.folder) as calls:
+        refs = confirm_together(store, sent())
+        kept = without_index(calls.after_a_power_cut())
+    for ref in refs:
+        assert {f"{ref.folder}/{n}" for n in ("mask.seg.nrrd", "mask.b2nd", "record.json")} <= kept.keys()
+    assert kept == without_index(tree_of(store.folder)) and calls.careless == []
+
+
+def test_several_drafts_are_on_the_disk_when_they_are_saved(folder):
+    with filled(folder / "campaign") as store, watched(store.folder) as calls:
+        save_drafts_together(store, [CaseDraft(case_id, a_mask(1)) for case_id in CASES])
+        kept = without_index(calls.after_a_power_cut())
+    assert len([name for name in kept if name.startswith("drafts/")]) == 3
+    assert kept == without_index(tree_of(store.folder)) and calls.careless == []
+
+
+def test_a_disk_that_gives_back_something_else_stores_none_of_them(folder, monkeypatch):
+    filled(folder / "campaign").close()
+    disk = Disk()
+    with CampaignStore.open(folder / "campaign", writer=True, disk=disk) as store:
+        monkeypatch.setattr(disk, "read_back", lambda path: path.read_bytes()[:-1] + b"?")
+        with pytest.raises(CorruptRecord):
+            confirm_together(store, sent())
+        monkeypatch.undo()
+        assert store.confirmed() == () and not list((folder / "campaign" / "staging").iterdir())
+        assert len(confirm_together(store, sent())) == 3
 
 
 def test_drafts_of_several_cases_replace_those_before(folder):

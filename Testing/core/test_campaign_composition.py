@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_campaign
 import torch
-from tiny_campaign import confirm_case, confirm_five, scores, tiny_config
+from tiny_campaign import confirm_case, confirm_five, next_job, scores, tiny_config
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.datasets import MsdDataset
@@ -47,9 +47,7 @@ def test_a_better_candidate_is_promoted_and_swapped_in(
     confirm_five(campaign, dataset)
     seen = scores(monkeypatch, before=0.4, after=0.6)
     base = live_weights(campaign)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     result, decision = run_episode_job(job, device="cpu")
     if result.best_epoch == 0:
         pytest.fail(f"the tiny episode should have changed something: {result}")
@@ -69,9 +67,7 @@ def test_a_worse_candidate_is_kept_but_never_used(
     confirm_five(campaign, dataset)
     scores(monkeypatch, before=0.6, after=0.5)
     base = live_weights(campaign)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     run_episode_job(job, device="cpu")
     version = campaign.adopt(job)
     assert campaign.registry.current().number == 0
@@ -85,9 +81,7 @@ def test_roll_back_restores_the_base_to_the_bit(
     confirm_five(campaign, dataset)
     scores(monkeypatch, before=0.4, after=0.6)
     base = live_weights(campaign)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     run_episode_job(job, device="cpu")
     campaign.adopt(job)
     campaign.line().roll_back(0, by="lead")
@@ -102,9 +96,7 @@ def test_a_campaign_reopens_with_its_weights_and_its_roles(
 ) -> None:
     confirm_five(campaign, dataset)
     scores(monkeypatch, before=0.4, after=0.6)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     run_episode_job(job, device="cpu")
     campaign.adopt(job)
     weights, split = live_weights(campaign), campaign.line().split()
@@ -120,9 +112,7 @@ def test_a_corrected_case_keeps_its_role_and_a_withdrawn_one_leaves(
     campaign: Campaign, dataset: MsdDataset
 ) -> None:
     confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    campaign.prepare_job(request)
+    next_job(campaign)
     corrected = confirm_case(campaign, dataset, 2, suffix="-corrected")
     campaign.store.withdraw(dataset[0].case_id, "Ann", "wrong patient")
     split = campaign.line().split()
@@ -196,9 +186,7 @@ def test_what_an_online_strategy_learns_passes_the_same_gate(
                 campaign.line().learn_from(session, dataset[number].case_id, mask)
                 confirm_case(campaign, dataset, number)
         assert campaign.model.version < 0, "learned, but not yet registered"
-        request = campaign.next_episode()
-        assert request is not None
-        job = campaign.prepare_job(request)
+        job = next_job(campaign)
         run_episode_job(job, device="cpu")
         learned = live_weights(campaign)
         version = campaign.adopt(job)

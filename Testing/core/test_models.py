@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,11 +68,21 @@ def test_a_folder_that_is_not_whole_is_not_taken_for_one_when_the_server_is_gone
 
 
 def test_nobodys_token_and_nothing_of_the_machine_is_sent(
-    get: Callable[..., Path], hub: Hub, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a process of its own: the library reads its settings when it is loaded first."""
     monkeypatch.setenv("HF_TOKEN", "hf_of_somebody")
-    get()
-    assert hub.headers and not [h for h in hub.headers if "authorization" in {k.lower() for k in h}]
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
+    program = (
+        "import torch; from pathlib import Path; from clopa_annotator import models; "
+        f"models.download('official', accepted_licence={LICENCE!r}, root=Path({str(tmp_path)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert len(hub.sent) == len(FILES)
+    assert all(models.OFFICIAL.repository in path for path in hub.paths), "it asks for the model alone"
+    for headers in hub.headers:
+        sent = {name.lower(): value for name, value in headers.items()}
+        assert "authorization" not in sent and "torch" not in sent["user-agent"]
 
 
 def test_nothing_is_drawn_unless_the_caller_wants_a_bar(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny_campaign
 import torch
-from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_dataset
+from tiny_campaign import confirm_case, make_episodes_tiny, next_job, tiny_config, tiny_dataset
 
 from clopa_annotator import strategies
 from clopa_annotator.campaign.composition import Campaign
@@ -107,9 +107,7 @@ def test_pis_weights_are_a_candidate_even_if_no_epoch_is_better(
         for number in range(5):
             annotate(campaign, dataset, number)
         learned = live(campaign)
-        request = campaign.next_episode()
-        assert request is not None
-        job = campaign.prepare_job(request)
+        job = next_job(campaign)
         result, decision = run_episode_job(job, device="cpu")
         assert result.best_epoch == 0 and decision.promoted and len(decision.after) == 1
         campaign.adopt(job)
@@ -123,9 +121,7 @@ def test_a_rejection_takes_back_what_pi_learned(
     with a_campaign(tmp_path / "c", model_folder, gate_min_gain=1.0) as campaign:
         for number in range(5):
             annotate(campaign, dataset, number)
-        request = campaign.next_episode()
-        assert request is not None
-        job = campaign.prepare_job(request)
+        job = next_job(campaign)
         _, decision = run_episode_job(job, device="cpu")
         assert not decision.promoted
         campaign.adopt(job)
@@ -139,7 +135,5 @@ def test_where_pi_has_learned_nothing_an_episode_starts_from_its_parent(
     with a_campaign(tmp_path / "c", model_folder) as campaign:
         for number in range(5):
             confirm_case(campaign, dataset, number)
-        request = campaign.next_episode()
-        assert request is not None
-        order = read_job(campaign.prepare_job(request))
+        order = read_job(next_job(campaign))
         assert not order.has_start and order.start_path is None

@@ -93,7 +93,7 @@ def test_nibabel_reads_images_and_masks_in_the_same_place(store, tmp_path):
         ):
             read = nibabel.load(path)
             np.testing.assert_array_equal(np.asarray(read.dataobj).transpose(2, 1, 0), voxels)
-            # NIfTI keeps its matrix in single precision.
+            # NIfTI keeps its matrix in single precision; test_nifti_precision.py has the limit.
             off_mm = corners_off_mm(read.affine, LPS_TO_RAS @ matrix_of(store, case_id))
             assert off_mm < 1e-5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_campaign
-from tiny_campaign import confirm_case, confirm_five, scores
+from tiny_campaign import confirm_case, confirm_five, next_job, scores
 
 import clopa_annotator.training.candidate_evaluation as checking
 from clopa_annotator.campaign.composition import Campaign
@@ -27,9 +27,7 @@ def test_a_stopped_episode_ends_without_a_version_and_can_be_run_again(
 ) -> None:
     confirm_five(campaign, dataset)
     scores(monkeypatch, before=0.4, after=0.6)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     result, decision = run_episode_job(job, device="cpu", should_stop=lambda: True)
     assert result.status == "cancelled" and not decision.promoted
     assert campaign.adopt(job) is None
@@ -41,9 +39,7 @@ def test_an_ended_job_is_not_run_twice(
 ) -> None:
     confirm_five(campaign, dataset)
     seen = scores(monkeypatch, before=0.4, after=0.6)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     first = run_episode_job(job, device="cpu")
     scored = len(seen)
     assert run_episode_job(job, device="cpu") == first
@@ -57,9 +53,7 @@ def test_a_check_that_was_killed_is_done_again(
     campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
 
     def killed(*_: object) -> float:
         raise KeyboardInterrupt
@@ -88,9 +82,7 @@ def test_a_rejected_candidate_is_never_in_the_network(
 ) -> None:
     confirm_five(campaign, dataset)
     scores(monkeypatch, before=0.6, after=0.5)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     run_episode_job(job, device="cpu")
     live = campaign.model.network
     before = {name: p._version for name, p in live.named_parameters()}
@@ -140,7 +132,5 @@ def test_the_campaigns_limits_decide(
     config = tiny_campaign.tiny_config(model_folder, gate_min_gain=0.3)
     with Campaign.create(tmp_path / "strict", config, device="cpu") as campaign:
         confirm_five(campaign, dataset)
-        request = campaign.next_episode()
-        assert request is not None
-        _, decision = run_episode_job(campaign.prepare_job(request), device="cpu")
+        _, decision = run_episode_job(next_job(campaign), device="cpu")
         assert not decision.promoted and "by more than 0.300" in decision.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_campaign
-from tiny_campaign import confirm_case
+from tiny_campaign import confirm_case, next_job
 
 import clopa_annotator.training.candidate_evaluation as checking
 from clopa_annotator.campaign.composition import Campaign
@@ -26,9 +26,7 @@ def prepared(campaign: Campaign, dataset: MsdDataset) -> Path:
     """The first episode's job folder."""
     for number in range(5):
         confirm_case(campaign, dataset, number)
-    request = campaign.next_episode()
-    assert request is not None
-    return campaign.prepare_job(request)
+    return next_job(campaign)
 
 
 def better(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_campaign
-from tiny_campaign import confirm_case, confirm_five, tiny_config
+from tiny_campaign import confirm_case, confirm_five, next_job, tiny_config
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.datasets import MsdDataset
@@ -83,9 +83,7 @@ def test_correcting_a_held_out_case_teaches_nothing(online: Campaign, dataset: M
 
 def test_a_role_is_for_life(campaign: Campaign, dataset: MsdDataset) -> None:
     confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    campaign.prepare_job(request)
+    next_job(campaign)
     held_out, trained = dataset[2].case_id, dataset[0].case_id
     for case_id in (held_out, trained):
         campaign.store.withdraw(case_id, "Ann", "to look at it again")
@@ -179,9 +177,7 @@ def test_the_same_image_under_two_names_stays_on_one_side(tmp_path: Path) -> Non
 
 def test_the_curriculum_does_not_look_at_what_the_gate_says(campaign: Campaign, dataset: MsdDataset) -> None:
     confirm_five(campaign, dataset)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
+    job = next_job(campaign)
     result = EpisodeResult(1, "finished", train_loss=(0.9, 0.6), delta_path=job / "delta.safetensors")
     seen = []
     for promoted, after in ((True, 0.9), (False, 0.1)):

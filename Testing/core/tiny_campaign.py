@@ -90,6 +90,13 @@ def confirm_five(campaign: Campaign, dataset: MsdDataset) -> None:
         confirm_case(campaign, dataset, number)
 
 
+def next_job(campaign: Campaign) -> Path:
+    """The job of the episode that is due; it must be."""
+    request = campaign.next_episode()
+    assert request is not None
+    return campaign.prepare_job(request)
+
+
 def scores(monkeypatch: pytest.MonkeyPatch, before: float, after: float) -> list[tuple[str, int]]:
     """Let the gate see these scores; returns which case was scored with which side's weights."""
     seen: list[tuple[str, int]] = []

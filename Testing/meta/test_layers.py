@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": VALUES | {"session"},
     "datasets": VALUES,
     "evaluation": VALUES | {"session"},
-    "exporters": VALUES | {"cache"},
+    "exporters": VALUES | {"cache", "datasets"},
     "importers": VALUES | {"cache", "datasets", "session"},
     "pretrain": VALUES | {"session", "episode", "datasets", "evaluation", "models"},
     # the processes: trainer, engine, client

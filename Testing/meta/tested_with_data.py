@@ -83,6 +83,12 @@ WITH_DATA = (
         "clopa_annotator.importers.import_run clopa_annotator.importers.import_course",
     ),
     Elsewhere(
+        "test_cache_together.py",
+        "several folders appear together for the sake of several confirmations, with the same faults",
+        "clopa_annotator.cache.format.several",
+        way="clopa_annotator.cache.together",
+    ),
+    Elsewhere(
         "test_importers_run.py",
         "files and values are told apart where labels of every kind arrive",
         "clopa_annotator.importers.label_volumes",

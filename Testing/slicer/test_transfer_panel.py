@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from driving import a_ball
 
+from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
 from clopa_annotator.datasets.volumes import write_volume
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Geometry
@@ -108,6 +109,38 @@ def test_cases_that_come_with_the_labels_are_listed_and_can_be_opened(driver, tm
     driver.until(lambda: [s.caseId for s in driver.workspace.state.sources] == ["a"], "the list")
     driver.workspace.attempt(lambda: driver.workspace.openCase("a"))
     driver.until(lambda: driver.session.isOpen, "the case")
+
+
+def a_campaign(folder: Path, **sources: str) -> Path:
+    """Another campaign: cases with their masks confirmed, and where their images came from."""
+    with CampaignStore.create(folder, CampaignManifest("another", 5, label="organ")) as store:
+        for number, (name, source) in enumerate(sources.items()):
+            image = Image(a_ball(seed=number), Geometry(SHAPE))
+            store.add_case(name, image, source)
+            mask = (image.voxels > 0.5).astype(np.uint8)
+            store.confirm(Confirmation(f"c{number}", name, mask, annotator="Grace"))
+    return folder
+
+
+def test_cases_of_another_campaign_are_listed_and_opened_from_where_their_images_lie(driver, tmp_path):
+    for number, name in enumerate(("a", "b")):
+        write_volume(tmp_path / f"{name}.nrrd", a_ball(seed=number), Geometry(SHAPE))
+    other = a_campaign(tmp_path / "other", a=str(tmp_path / "a.nrrd"), b=str(tmp_path / "b.nrrd"))
+    said = bring(driver, other, target="", kind="confirmed")
+    assert "2 of 2 labels imported as confirmed masks." in said
+    driver.until(lambda: len(driver.workspace.state.sources) == 2, "the list")
+    driver.workspace.attempt(lambda: driver.workspace.openCase("b"))
+    driver.until(lambda: driver.session.isOpen, "the case, with the image that was imported")
+    assert driver.workspace.cases.stateOf("b") is CaseState.CONFIRMED
+
+
+def test_cases_of_another_campaign_whose_images_are_elsewhere_are_named(driver, tmp_path):
+    bring(driver, a_campaign(tmp_path / "other", lost=str(tmp_path / "gone.nrrd")), target="")
+    driver.until(lambda: "section 2" in str(driver.ui.transferLabel.text), "the sentence")
+    assert (
+        "1 of 1 labels imported" in driver.ui.transferLabel.text and "(lost)" in driver.ui.transferLabel.text
+    )
+    assert driver.workspace.state.sources == ()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ _FOLDER = ("test_a_folder_appears_whole_and_stays_after_a_power_cut",)
 _ANSWERED = ("test_when_a_confirmation_is_answered_every_file_of_it_is_on_the_disk",)
 _PUBLISHED = ("test_a_published_folder_is_on_the_disk_before_and_after_its_rename",)
 _PUBLISHED_FILE = ("test_a_published_file_is_on_the_disk_before_and_after_its_rename",)
+_TOGETHER = ("test_when_several_are_answered_every_file_of_them_is_on_the_disk",)
 _FORGETFUL = ("test_a_disk_that_gives_back_something_else_confirms_nothing",)
 _DAMAGE = ("test_every_kind_of_damage_to_every_kind_of_file_is_found_named_and_moved",)
 
@@ -102,7 +103,7 @@ CACHE = (
     Mutant(
         "what was written is not read back",
         "publish_folder",
-        "_check_written(disk, target / name, data)",
+        "check_written(disk, target / name, data)",
         "pass",
         _FORGETFUL,
     ),
@@ -116,7 +117,7 @@ CACHE = (
     Mutant(
         "a file is not read back",
         "publish_file",
-        "_check_written(disk, target, data)",
+        "check_written(disk, target, data)",
         "pass",
         ("test_a_decision_or_draft_that_the_disk_did_not_keep_is_an_error",),
     ),
@@ -140,6 +141,55 @@ CACHE = (
         "layout.publish_document(relative, document(draft, shape_kji), overwrite=True)",
         "layout.path(relative).write_bytes(document(draft, shape_kji))",
         ("test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn",),
+    ),
+    Mutant(
+        "several files are flushed by nobody",
+        "Disk._together",
+        "in threads.map(flushing, what):",
+        "in threads.map(id, what):",
+        _TOGETHER,
+    ),
+    Mutant(
+        "several folders are published unflushed",
+        "publish_folders",
+        "disk.sync_folders([staged for staged, _, _ in folders])",
+        "pass",
+        _TOGETHER,
+    ),
+    Mutant(
+        "the renames of several are not flushed",
+        "publish_folders",
+        "disk.sync_folders(sorted({target.parent for _, target, _ in folders}))",
+        "pass",
+        _TOGETHER,
+    ),
+    Mutant(
+        "several are not read back",
+        "publish_folders",
+        "check_written(disk, target / name, data)",
+        "pass",
+        ("test_a_disk_that_gives_back_something_else_stores_none_of_them",),
+    ),
+    Mutant(
+        "what appeared of several is left there",
+        "publish_folders",
+        "take_back(disk, staged, target if target in moved else staged)",
+        "pass",
+        ("test_a_disk_that_fails_at_any_step_leaves_all_or_none_and_can_be_tried_again",),
+    ),
+    Mutant(
+        "several drafts are not flushed",
+        "replace_files",
+        "disk.sync_folders(sorted({target.parent for _, target, _ in files}))",
+        "pass",
+        ("test_several_drafts_are_on_the_disk_when_they_are_saved",),
+    ),
+    Mutant(
+        "a label is called imported before it is stored",
+        "LabelBatch.settled",
+        "until = self._waiting[0][0] if self._waiting else len(self.outcomes)",
+        "until = len(self.outcomes)",
+        ("test_nothing_is_called_imported_before_it_is_stored",),
     ),
     Mutant(
         "the index does not wait for the disk",

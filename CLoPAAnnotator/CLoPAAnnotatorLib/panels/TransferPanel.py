@@ -9,6 +9,7 @@ from typing import Any
 
 import qt
 from clopa_annotator.client.calls import Call
+from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.errors import ClopaError, ConfigError, DatasetError
 from clopa_annotator.types.exports import EXPORTS, Exported, ExportOrder, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
@@ -23,6 +24,16 @@ from CLoPAAnnotatorLib.Texts import tr
 SHOWN = 4
 """Reasons that are shown; the mouse over them shows all."""
 LABELS = "Labels (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm)"
+
+
+def _sourceOf(row: CaseRow) -> CaseSource | None:
+    """Where a case of the campaign can be opened from, if this machine has it."""
+    place, uid, part = place_of(row.source)
+    if not place or not Path(place).exists():
+        return None
+    if uid:
+        return CaseSource(row.case_id, Path(place), series=f"{uid}#{part}" if part else uid)
+    return CaseSource(row.case_id, Path(place)) if Path(place).is_file() else None
 
 
 class TransferPanel:
@@ -116,8 +127,16 @@ class TransferPanel:
 
     def _list(self, rows: tuple[CaseRow, ...], new: set[str]) -> None:
         """Cases that came with the labels can be opened from the list like any other."""
-        found = [CaseSource(r.case_id, Path(r.source)) for r in rows if r.case_id in new and r.source]
-        self._workspace.addSources(tuple(s for s in found if s.path is not None and s.path.is_file()))
+        sources = [_sourceOf(row) for row in rows if row.case_id in new]
+        found = tuple(source for source in sources if source is not None)
+        self._workspace.addSources(found)
+        lost = sorted(new - {source.caseId for source in found})
+        if lost:
+            told = tr(
+                "{n} cases are in the campaign, but where their images lie is not known here ({cases}). Add "
+                "the images in section 2 to open them."
+            ).format(n=len(lost), cases=", ".join(lost[:SHOWN]))
+            self._say(f"{self.ui.transferLabel.text}\n{told}", "warning")
 
     # -- cases and weights out -----------------------------------------------------------------------------
 

@@ -19,10 +19,11 @@ from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.confirming import Prepared, check_confirmation, checked_mask, version_files
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.format import names
-from clopa_annotator.cache.format.disk import publish_folders, replace_files, take_back
+from clopa_annotator.cache.format.disk import take_back
 from clopa_annotator.cache.format.images import image_record
 from clopa_annotator.cache.format.layout import sha256, version_path
 from clopa_annotator.cache.format.record import CaseRecord
+from clopa_annotator.cache.format.several import publish_folders, replace_files
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.target_rules import overlap_refused, refuse_overlap
 from clopa_annotator.errors import CacheError, InputError

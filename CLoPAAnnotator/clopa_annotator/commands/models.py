@@ -51,7 +51,8 @@ def download(
     """Download a model; every file is checked, and a new try keeps those that are whole."""
     from clopa_annotator.models.download import download as fetch
 
-    remark(f"Downloading {name}. If it is interrupted, start it again: files that are whole are kept.")
+    if accept_licence:
+        remark(f"Downloading {name}. If it is interrupted, start it again: files that are whole are kept.")
     folder = fetch(name, accepted_licence=accept_licence or None, shows_bar=True)
     console.print(f"The model is in {folder}.", markup=False)
 

@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clopa_annotator.datasets.dicom_headers import read_header
-from clopa_annotator.datasets.dicom_series import DicomSeries, DicomVolume, volumes_of
+from clopa_annotator.datasets.dicom_series import SERIES_MARK, DicomSeries, DicomVolume, volumes_of
 from clopa_annotator.datasets.dicom_store import DicomStore, index_file
 from clopa_annotator.errors import DatasetError, ImageError
 
 SETTLED_NS = 2_000_000_000
 """A folder that changed less than this ago may still change within the same tick of its clock."""
-SERIES_MARK = "?series="
 KEPT_EVERY = 500
 """So many headers are kept together; cancelling loses no more."""
 
@@ -214,7 +213,7 @@ class DicomIndex:
             if series.key == key:
                 if volume is None:
                     raise ImageError(series.refusal)
-                mark = "" if self._store.is_alone(uid) else f"{SERIES_MARK}{uid}"
+                mark = "" if self._store.is_alone(uid) and key == uid else f"{SERIES_MARK}{key}"
                 return replace(volume, source=series.folder + mark)
         raise DatasetError(
             "This DICOM series is not where it was. Add the folder that holds it again, or put its files "

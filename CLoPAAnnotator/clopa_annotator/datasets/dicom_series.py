@@ -20,6 +20,7 @@ NO_IMAGES = ("SR", "SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO"
 _WORDS = {"EchoNumbers": "echo", "EchoTime": "echo", "TemporalPositionIdentifier": "time",
           "DiffusionBValue": "b", "ImageType": "type", "AcquisitionNumber": "acquisition",
           "TriggerTime": "time", "AcquisitionTime": "time", "ContentTime": "time"}  # fmt: skip
+SERIES_MARK = "?series="
 _RANKED = ("TriggerTime", "AcquisitionTime", "ContentTime")
 """Marks that differ from slice to slice: images at one place are told apart by their order."""
 
@@ -76,8 +77,8 @@ class DicomVolume:
         planes: one per slice, in the order of the grid's k.
         geometry: the grid.
         twins: images at the place of a slice that is there already: (k, image); to be compared with it.
-        source: what a campaign keeps as the case's source: the series' folder, and after ``?series=`` its UID
-            where the folder alone does not say which series it is.
+        source: what a campaign keeps as the case's source: the series' folder, and after ``?series=`` the
+            key where the folder alone does not say which volume it is; see `place_of`.
     """
 
     series: DicomSeries
@@ -85,6 +86,13 @@ class DicomVolume:
     geometry: Geometry
     twins: tuple[tuple[int, Plane], ...] = ()
     source: str = ""
+
+
+def place_of(source: str) -> tuple[str, str, str]:
+    """A case's source taken apart: folder or file, series UID, part; the latter two are mostly empty."""
+    folder, _, key = source.partition(SERIES_MARK)
+    uid, _, part = key.partition("#")
+    return folder, uid, part
 
 
 def series_name(title: Title, part: str = "") -> str:

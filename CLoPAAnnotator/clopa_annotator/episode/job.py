@@ -35,7 +35,7 @@ from clopa_annotator.episode.folder import (
 )
 from clopa_annotator.episode.hardware.allocator import keep_freed_memory
 from clopa_annotator.episode.hardware.aside import Aside, NobodyClicks
-from clopa_annotator.episode.hardware.channels_last import training_layout
+from clopa_annotator.episode.hardware.channels_last import Layout, training_layout
 from clopa_annotator.episode.hardware.compiled import compiled
 from clopa_annotator.episode.hardware.fitting import apply, plan_for
 from clopa_annotator.episode.parameters import select, unwrap
@@ -100,9 +100,8 @@ def run_job(
     hooks = Hooks(should_stop, yield_to, tell, aside or NobodyClicks())
     try:
         model = model or load_model(job.model_folder, device)
-        with _threads(job.settings.threads), _borrowed(model.network):
-            with training_layout(model.network, job.settings.layout):
-                result = _train(job, reader, model, hooks, replay)
+        with _threads(job.settings.threads), _borrowed(model.network, job.settings.layout):
+            result = _train(job, reader, model, hooks, replay)
     except ClopaError as error:
         status: EpisodeStatus = "cancelled" if isinstance(error, EpisodeCancelled) else "failed"
         logger.warning("Episode %d %s: %s", job.request.number, status, error)
@@ -239,15 +238,16 @@ def _write_into(network: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def _borrowed(network: nn.Module) -> Iterator[None]:
-    """Give the network back as it came: weights, gradients, requires_grad and mode."""
+def _borrowed(network: nn.Module, layout: Layout) -> Iterator[None]:
+    """Give the network back as it came: weights and their layout, gradients, requires_grad and mode."""
     parameters = dict(unwrap(network).named_parameters())
     values = {n: p.detach().clone() for n, p in parameters.items()}
     wanted = {n: p.requires_grad for n, p in parameters.items()}
     training = network.training
     network.eval().requires_grad_(False)
     try:
-        yield
+        with training_layout(network, layout):
+            yield
     finally:
         network.train(training)
         with torch.no_grad():

@@ -18,6 +18,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 
 from clopa_annotator import __version__
+from clopa_annotator.datasets.dicom_index import DicomIndex
+from clopa_annotator.datasets.dicom_series import place_of
+from clopa_annotator.errors import ClopaError
 from clopa_annotator.exporters.chosen_targets import CaseMasks
 from clopa_annotator.exporters.export_report import Exporting, LeftOut
 from clopa_annotator.geometry import Geometry
@@ -83,13 +86,13 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
     """The instances of the case's series, in the order of the grid's slices (k).
 
     Args:
-        source: folder of the series, and ``?series=`` with its UID where there are others in it.
+        source: folder of the series, and ``?series=`` with its key where it holds others, or several volumes.
         geometry: the case's grid.
 
     Raises:
         LeftOut: there is no such folder, or no series in it lies on this grid.
     """
-    place, _, uid = source.partition("?series=")
+    place, uid, part = place_of(source)
     folder = Path(place) if place else None
     if folder is None or not folder.is_dir():
         raise LeftOut(
@@ -97,10 +100,14 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
             f"(its source is {source or 'not known'!r})."
         )
     lacking: set[str] = set()
-    for instances in _series_in(folder, uid).values():
+    wanted = _instances_of(folder, f"{uid}#{part}") if part else None
+    crowded = False
+    for series in _series_in(folder, uid).values():
+        instances = [i for i in series if wanted is None or str(i.get("SOPInstanceUID")) in wanted]
         missing = {name for name in NEEDED if any(not instance.get(name) for instance in instances)}
         lacking |= missing
         ordered = None if missing else _in_order(instances, geometry)
+        crowded = crowded or not (missing or _one_per_place(instances))
         if ordered is not None:
             return _completed(ordered, geometry)
     if lacking:
@@ -108,7 +115,29 @@ def matching_series(source: str, geometry: Geometry) -> list[Dataset]:
             f"the DICOM series in {folder} lacks {', '.join(sorted(lacking))}, "
             "which a DICOM segmentation needs."
         )
+    if crowded:
+        raise LeftOut(
+            f"the DICOM series in {folder} has several images at each place (echoes or time points), and the "
+            "case does not say which of them it is. Add it again under another name from the DICOM folder, "
+            "or export it as seg.nrrd."
+        )
     raise LeftOut(f"no DICOM series in {folder} lies on the case's voxel grid.")
+
+
+def _instances_of(folder: Path, key: str) -> set[str]:
+    """SOP Instance UIDs of one volume of a series that holds several."""
+    with DicomIndex.of_folder(folder) as index:
+        for _ in index.scan():
+            """Until the index knows the folder as it is."""
+        try:
+            return {plane.uid for plane in index.volume(key).planes}
+        except ClopaError as error:
+            raise LeftOut(str(error)) from error
+
+
+def _one_per_place(instances: list[Dataset]) -> bool:
+    positions = [tuple(round(float(x), 2) for x in i.ImagePositionPatient) for i in instances]
+    return len(set(positions)) == len(positions)
 
 
 def _series_in(folder: Path, uid: str) -> dict[str, list[Dataset]]:

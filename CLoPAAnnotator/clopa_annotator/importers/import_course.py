@@ -66,7 +66,12 @@ class ImportCourse:
     def one(self, label: LabelFile) -> None:
         """One label, every target of it: decided, waiting to be taken in with others, or left to the end."""
         self._labels += 1
-        work = LabelWork(label, self._matcher.case_of(label) or without_tail(label.name), self._labels)
+        work = LabelWork(label, without_tail(label.name), self._labels)
+        try:
+            work.case_id = self._matcher.case_of(label) or work.case_id
+        except REFUSALS as error:
+            self._leave_out(work, str(error))
+            return
         if work.case_id in self._taken:
             reason = f"Another label is there for this case: {self._taken[work.case_id]}."
             self._leave_out(work, reason)

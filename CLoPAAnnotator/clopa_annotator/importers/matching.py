@@ -9,7 +9,8 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from clopa_annotator.errors import GeometryError
+from clopa_annotator.datasets.dicom_series import place_of
+from clopa_annotator.errors import DatasetError, GeometryError
 from clopa_annotator.importers.label_files import Identity, LabelFile
 from clopa_annotator.importers.label_volumes import without_tail
 
@@ -18,8 +19,13 @@ _UNREADABLE = (InvalidDicomError, OSError)
 
 
 def identities_in(source: str) -> tuple[Identity, ...]:
-    """Whose images lie in the folder that a case came from, or below it: one entry per series."""
-    folder = Path(source) if source else None
+    """Whose images lie in the folder that a case came from, or below it: one entry per series.
+
+    Args:
+        source: the case's; where it names one series of a folder, only that one counts.
+    """
+    place, uid, _ = place_of(source)
+    folder = Path(place) if place else None
     if folder is None or not folder.is_dir():
         return ()
     found: dict[str, Identity] = {}
@@ -29,6 +35,8 @@ def identities_in(source: str) -> tuple[Identity, ...]:
         except _UNREADABLE:
             continue
         series = str(head.get("SeriesInstanceUID") or "")
+        if uid not in ("", series):
+            continue
         patient, frame = str(head.get("PatientID") or ""), str(head.get("FrameOfReferenceUID") or "")
         found.setdefault(series, Identity(patient, frame, (series,)))
     return tuple(found.values())
@@ -63,18 +71,30 @@ class Matcher:
         self._folded = {case_id.casefold(): case_id for case_id in reversed(tuple(sources))}
 
     @cached_property
-    def _by_series(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+    def _by_series(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for case_id, source in self._sources.items():
             for identity in identities_in(source):
-                found.setdefault(identity.series[0], case_id)
+                found.setdefault(identity.series[0], []).append(case_id)
         return found
 
     def case_of(self, label: LabelFile) -> str | None:
-        """The case's id; None if the campaign has none that fits."""
-        by_series = (self._by_series.get(series) for series in label.series)
-        found = next((case_id for case_id in by_series if case_id is not None), None)
-        return found or self._by_name(label.name)
+        """The case's id; None if the campaign has none that fits.
+
+        Raises:
+            DatasetError: it names a series of which several volumes are cases, and is called as none of them.
+        """
+        by_name = self._by_name(label.name)
+        for series in label.series:
+            cases = self._by_series.get(series, [])
+            if len(cases) == 1:
+                return cases[0]
+            if cases and by_name not in cases:
+                raise DatasetError(
+                    f"{label.called} belongs to a series of which the campaign has several volumes "
+                    f"({', '.join(sorted(cases)[:4])}). Call the file as the case that it is meant for."
+                )
+        return by_name
 
     def _by_name(self, name: str) -> str | None:
         for candidate in _spellings(name):

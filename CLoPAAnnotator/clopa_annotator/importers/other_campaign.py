@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignStore, VersionSummary
 from clopa_annotator.cache.format.names import MANIFEST
+from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
 from clopa_annotator.types import CaseRef, Image, Mask, Targets
 
@@ -26,11 +27,14 @@ def find(folder: Path) -> Found:
         for target in targets:
             for version in store.confirmed_versions(target.key):
                 cases.setdefault(version.ref.case_id, []).append(version)
-    arrived = sorted(cases.values(), key=lambda versions: min(v.ref.sequence for v in versions))
-    return Found(FORMAT, tuple(_label(folder, versions, targets) for versions in arrived))
+        sources = {case.case_id: case.source for case in store.cases()}
+    arrived = sorted(cases.items(), key=lambda item: min(v.ref.sequence for v in item[1]))
+    return Found(
+        FORMAT, tuple(_label(folder, versions, targets, sources[name]) for name, versions in arrived)
+    )
 
 
-def _label(folder: Path, versions: list[VersionSummary], targets: Targets) -> LabelFile:
+def _label(folder: Path, versions: list[VersionSummary], targets: Targets, source: str) -> LabelFile:
     first = versions[0].ref
 
     def image() -> Image:
@@ -61,5 +65,18 @@ def _label(folder: Path, versions: list[VersionSummary], targets: Targets) -> La
 
     authors = list(dict.fromkeys(v.annotator for v in versions))
     return LabelFile(
-        first.case_id, folder / first.folder, FORMAT, read, digest, image, str(folder), ", ".join(authors)
+        first.case_id,
+        folder / first.folder,
+        FORMAT,
+        read,
+        digest,
+        image,
+        _still_there(source) or str(folder),
+        ", ".join(authors),
     )
+
+
+def _still_there(source: str) -> str:
+    """Where the other campaign had the image from, if it still is there: it can be opened from there."""
+    place = place_of(source)[0]
+    return source if place and Path(place).exists() else ""

@@ -107,6 +107,7 @@ def _remote_entry(name: str) -> ModelEntry:
 
 def _transfer(entry: ModelEntry, partial: Path, shows_bar: bool) -> dict[str, str]:
     """Bring the model's files into ``partial / entry.folder``; the hash that the server lists for each."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is loaded first
     from huggingface_hub import HfApi, errors
     from huggingface_hub.utils import tqdm
 
