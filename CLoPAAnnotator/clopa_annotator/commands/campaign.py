@@ -152,19 +152,16 @@ def simulate(
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-    plan = StreamPlan(
-        str(dataset), str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed,
-        targets=target_labels(target, label, several),
-    )  # fmt: skip
+    drawn = (label, limit, test_limit, str(out / "volumes"), seed)
+    plan = StreamPlan(str(dataset), test and str(test), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
-        model, strategy, schedule, clicks, stream_clicks, seed, runs,
-        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        order=order, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
+        model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
+        suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
+        order=order,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
-    if permutations > 1 or cluster or workers > 1:
-        _permute(plan, settings, out, permutations, workers, cluster, json)
-    else:
-        _alone(plan, settings, out, json)
+    if permutations == 1 and workers == 1 and not cluster:
+        return _alone(plan, settings, out, json)
+    return _permute(plan, settings, out, permutations, workers, cluster, json)
 
 
 def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:

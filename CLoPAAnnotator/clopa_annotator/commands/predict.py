@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.campaign.lines import LearningLine
     from clopa_annotator.datasets.image_list import ListedImage
-    from clopa_annotator.suggestions.batch import BatchRow
+    from clopa_annotator.suggestions.batch import BatchAbout, BatchRow
 
 SHOWN = 20
 """So many rows are printed; the table holds all."""
@@ -77,13 +77,7 @@ def _predict(
     from clopa_annotator.suggestions.batch import BatchAbout, begun_with, predict_folder
     from clopa_annotator.suggestions.campaign_past import calibration_of
 
-    earlier = begun_with(out)
-    if version is None and earlier is not None:
-        version = earlier.version
-        if version != line.registry.current().number:
-            steps.say(
-                f"The masks in {out} were begun with version {version}, which the others are made with."
-            )
+    version = _begun_version(begun_with(out), version, line, out, steps)
     line.bring_in()
     if version is not None:
         line.activate(version)
@@ -105,6 +99,19 @@ def _predict(
     suggester = LocalSuggester(model, best_cpu_precision())
     expecting = calibration_of(opened.folder, store, line.key)
     return predict_folder(listed, suggester, expecting, about, out, told)
+
+
+def _begun_version(
+    earlier: BatchAbout | None, version: int | None, line: LearningLine, out: Path, steps: Steps
+) -> int | None:
+    """The version that a folder's masks were begun with, unless another was asked for."""
+    if version is not None or earlier is None:
+        return version
+    if earlier.version != line.registry.current().number:
+        steps.say(
+            f"The masks in {out} were begun with version {earlier.version}, which the others are made with."
+        )
+    return earlier.version
 
 
 def _show(rows: tuple[BatchRow, ...], out: Path) -> None:

@@ -21,6 +21,7 @@ from clopa_annotator.session.suggesting import LocalSuggester, suggest
 from clopa_annotator.types import Image, Mask
 
 FirstPrompt = Literal["strategy", "points", "box"]
+NAN = math.nan
 EXPERT_DICE = 0.9
 """Dice with which the simulated annotator is content, unless told otherwise."""
 
@@ -90,10 +91,8 @@ def annotate(
         rng = case_rng(clicking.seed, clicking.run, case.name)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
         others = case.read_others(image.geometry)
-        zero = (math.nan, math.nan)
         with line.annotating() as session:
-            if unprompted:
-                zero = unprompted_scores(line.model, image, reference, protocol)
+            zero = unprompted_scores(line.model, image, reference, protocol) if unprompted else (NAN, NAN)
             curve = run_case(
                 session, image, reference, annotator, protocol,
                 case_id=case.name, run=clicking.run, others=others,
@@ -123,7 +122,7 @@ def unprompted_scores(
     """Dice and NSD of what the live weights give for an image without any prompt."""
     mask = suggest(LocalSuggester(model, best_cpu_precision()), image).mask
     tolerance, spacing = protocol.tolerance_mm, image.geometry.spacing_kji_mm
-    return dice(mask, reference), math.nan if tolerance is None else nsd(mask, reference, spacing, tolerance)
+    return dice(mask, reference), NAN if tolerance is None else nsd(mask, reference, spacing, tolerance)
 
 
 def _weights_id(line: LearningLine, version: int) -> str:
