@@ -152,8 +152,8 @@ def simulate(
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-    drawn = (label, limit, test_limit, str(out / "volumes"), seed)
-    plan = StreamPlan(str(dataset), test and str(test), *drawn, targets=target_labels(target, label, several))
+    drawn = (str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed)
+    plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
         suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
