@@ -60,6 +60,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
         from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
+        from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
@@ -70,6 +71,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.workspace = self.logic.makeWorkspace()
         settings = Settings(slicer.app.userSettings(), Path.home() / ".clopa-annotator")
         self.campaignPanel = CampaignPanel(self.ui, self.workspace, settings)
+        self.targetsForm = TargetsForm(self.ui, self.workspace)
         self.casesPanel = CasesPanel(self.ui, self.workspace)
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import uvicorn
 
-from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
 from clopa_annotator.campaign.engine import Engine, EngineSettings
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.geometry import Geometry
@@ -21,7 +21,7 @@ from clopa_annotator.server.app import make_engine_app
 from clopa_annotator.server.request_guard import RequestGuardSettings
 from clopa_annotator.server.serve import Tls, _listen, _server
 from clopa_annotator.testing.random_model import write_random_model
-from clopa_annotator.types import Confirmation, Image, PointPrompt, ScribblePrompt, TimedPrompt
+from clopa_annotator.types import Confirmation, Image, PointPrompt, ScribblePrompt, Targets, TimedPrompt
 from clopa_annotator.wire.tokens import Identity, TokenBook
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
@@ -52,10 +52,15 @@ def a_model(folder: Path) -> Path:
     return write_random_model(folder, features=(8, 16, 32))
 
 
-def make_campaign(folder: Path, model: Path, size: int = 20, strategy: str = "clopa-in") -> Path:
-    Campaign.create(
-        folder, CampaignConfig("Test campaign", size, model=str(model), strategy=strategy), device="cpu"
-    ).close()
+def make_campaign(
+    folder: Path,
+    model: Path,
+    size: int = 20,
+    strategy: str = "clopa-in",
+    targets: Targets = ONE_TARGET,
+) -> Path:
+    config = CampaignConfig("Test campaign", size, model=str(model), strategy=strategy)
+    Campaign.create(folder, config, targets, device="cpu").close()
     return folder
 
 

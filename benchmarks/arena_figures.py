@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 
 from clopa_annotator.evaluation import pictures
 from clopa_annotator.evaluation.compare import Run, newest_version
+from clopa_annotator.evaluation.comparison_page import Task
 from clopa_annotator.evaluation.curves import CaseCurve
-from clopa_annotator.evaluation.method_rows import Task
 
 STYLE = {
     "axes.spines.top": False,

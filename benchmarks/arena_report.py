@@ -16,10 +16,10 @@ from arena_text import table
 
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.evaluation import comparison_page
+from clopa_annotator.evaluation.case_rows import curves_from_clicks
 from clopa_annotator.evaluation.compare import Comparison, Run, compare_runs, newest_version
+from clopa_annotator.evaluation.comparison_page import Task
 from clopa_annotator.evaluation.curves import CaseCurve, average_runs, nauc, summarise_versions
-from clopa_annotator.evaluation.method_rows import Task
-from clopa_annotator.evaluation.rows import curves_from_clicks
 from clopa_annotator.evaluation.statistics import wilcoxon
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text
 from clopa_annotator.experiments.permutations import Unit

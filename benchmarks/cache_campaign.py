@@ -1,6 +1,9 @@
 """How long a campaign with 10,000 cases takes to open and to list, and to make its index again.
 
-    python benchmarks/cache_campaign.py [--cases 10000] [--folder DIR] [--json FILE]
+    python benchmarks/cache_campaign.py [--cases 10000] [--targets 1] [--folder DIR] [--json FILE]
+    python benchmarks/cache_campaign.py --cases 1000 --targets 20
+
+Of several targets every one is confirmed in every case, but for the last, of which there is a suggestion.
 
 The cases are tiny; what counts here is their number. They are made on the quick way, without flushing.
 """
@@ -17,9 +20,16 @@ from pathlib import Path
 import bench
 import numpy as np
 
-from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, Disk, rebuild_index
+from clopa_annotator.cache.campaign_store import (
+    CampaignManifest,
+    CampaignStore,
+    CaseDraft,
+    Disk,
+    rebuild_index,
+)
+from clopa_annotator.cache.together import confirm_together
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import Confirmation, Image
+from clopa_annotator.types import Confirmation, Image, Imported, Mask, Slot, Targets
 
 SHAPE = (4, 4, 4)
 ASK_A_NEW_PROCESS = """
@@ -38,16 +48,32 @@ class HastyDisk(Disk):
         """Trust the operating system."""
 
 
-def fill(folder: Path, cases: int) -> None:
+def fill(folder: Path, cases: int, targets: int) -> None:
     """Make the campaign."""
-    with CampaignStore.create(folder, CampaignManifest("benchmark", cases), HastyDisk()) as store:
+    named = Targets.named([f"structure {number}" for number in range(targets)])
+    manifest = CampaignManifest("benchmark", cases, targets=named)
+    with CampaignStore.create(folder, manifest, HastyDisk()) as store:
         for number in range(cases):
             case_id = f"patient {number:05d}"
             voxels = np.full(SHAPE, number, np.int32)
             store.add_case(case_id, Image(voxels, Geometry(SHAPE)), source=f"/data/{case_id}.nii.gz")
-            store.confirm(
-                Confirmation(case_id, case_id, (voxels % 2).astype(np.uint8), annotator="benchmark")
-            )
+            slots = [Slot(target.key) for target in named]
+            if targets > 1:
+                last = a_mask(targets - 1)
+                given = Imported(f"{case_id} suggested", "x.nii.gz", "labelmap", "0" * 64, "1")
+                store.save_draft(CaseDraft(case_id, last, imported=given, slot=slots.pop()))
+            sent = [
+                Confirmation(f"{case_id} {at}", case_id, a_mask(at), annotator="benchmark", slot=slot)
+                for at, slot in enumerate(slots)
+            ]
+            confirm_together(store, sent)
+
+
+def a_mask(place: int) -> Mask:
+    """One voxel, since targets exclude each other."""
+    mask: Mask = np.zeros(SHAPE, np.uint8)
+    mask.ravel()[place] = 1
+    return mask
 
 
 def median_s(action: Callable[[], object], repeats: int = 5) -> float:
@@ -65,11 +91,14 @@ def new_process_s(folder: Path) -> float:
 def measure(given: bench.Options, scratch: Path) -> bench.Figures:
     """Times in seconds, sizes in MB."""
     folder, cases = scratch / "campaign", given.cases
-    per_case = bench.timed(lambda: fill(folder, cases)) / cases
+    per_case = bench.timed(lambda: fill(folder, cases, given.targets)) / cases
     with CampaignStore.open(folder, writer=True) as store:
         values: bench.Figures = {
             "cases": cases,
+            "targets": given.targets,
+            "first_list_s": median_s(store.cases, 1),
             "list_s": median_s(store.cases),
+            "one_case_s": median_s(lambda: store.case("patient 00000")),
             "confirmed_s": median_s(store.confirmed),
         }
     return values | {
@@ -84,5 +113,7 @@ def measure(given: bench.Options, scratch: Path) -> bench.Figures:
 
 if __name__ == "__main__":
     bench.main(
-        __doc__, measure, {"--cases": 10_000, "--folder": (Path, "a folder on the disk to be measured")}
+        __doc__,
+        measure,
+        {"--cases": 10_000, "--targets": 1, "--folder": (Path, "a folder on the disk to be measured")},
     )

@@ -96,7 +96,7 @@ def prepare(folder: Path, model: str, device: str, volumes: list[tuple[Image, Ma
             tensors = {n: p * scale for n, p in base.items() if p.ndim == 1}
             campaign.registry.add_tensors(tensors, parent=0, parameter_group="in")
         for version in range(len(SCALES) + 1):
-            with campaign.using(version):
+            with campaign.line().using(version):
                 for number, (image, mask) in enumerate(volumes):
                     session = campaign.new_session()
                     session.set_image(image)

@@ -15,9 +15,9 @@ from pathlib import Path
 import bench
 from arena_figures import dice_figure, picture_figure
 
+from clopa_annotator.evaluation.case_rows import curves_from_clicks
 from clopa_annotator.evaluation.compare import Run
 from clopa_annotator.evaluation.curves import CaseCurve
-from clopa_annotator.evaluation.rows import curves_from_clicks
 from clopa_annotator.evaluation.tables import read_clicks, read_summary
 
 

@@ -22,16 +22,16 @@ COLOURFUL = 24
 """From which difference between the channels on, 0 to 255, a pixel is no grey."""
 
 
-def shrink(path: Path) -> int:
-    """Write a picture anew if that makes it smaller; returns its size in bytes afterwards."""
+def shrink(path: Path, width: int = WIDTH) -> int:
+    """Write a picture anew, at most so wide, if that makes it smaller; returns its bytes afterwards."""
     with Image.open(path) as picture:
-        was_small = picture.mode == "P" and picture.width <= WIDTH
+        was_small = picture.mode == "P" and picture.width <= width
         ground = Image.new("RGBA", picture.size, "white")
         image = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
     if was_small:
         return path.stat().st_size
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     written = io.BytesIO()
     image.quantize(palette=_palette(image), dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
     if written.tell() < path.stat().st_size:

@@ -9,6 +9,7 @@ import slicer
 
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_engine import FakeEngineClient
+from clopa_annotator.types import Targets
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane
@@ -35,18 +36,31 @@ def runSelfTest(workspace: Workspace) -> None:
     distance = np.sqrt(((np.indices((24, 32, 40)) - np.array([12, 16, 20])[:, None, None, None]) ** 2).sum(0))
     voxels = np.where(distance < 5, 200, 20).astype(np.int16) + np.arange(40, dtype=np.int16) % 3
     volume = slicer.util.addVolumeFromArray(voxels)
-    campaign = FakeCampaign()
+    workspace.addSources((CaseSource("self test", None, volume.GetID()),))
+    _testOneTarget(workspace)
+    _testThreeTargets(workspace)
+
+
+def _open(workspace: Workspace, campaign: FakeCampaign) -> None:
     workspace.connectTo(FakeEngineClient(campaign))
     _waitUntil(lambda: workspace.isConnected, "the engine")
-    workspace.addSources((CaseSource("self test", None, volume.GetID()),))
     workspace.openCase("self test")
     _waitUntil(lambda: workspace.session.isOpen, "the case")
+
+
+def _click(workspace: Workspace) -> None:
     sliceNode = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
     sliceNode.JumpSliceByOffsetting(20, 16, 12)
     inverse = np.linalg.inv(toNumpy(sliceNode.GetXYToRAS()))
     xy = (inverse @ np.array([20.0, 16.0, 12.0, 1.0]))[None, :2]
     workspace.gesture("point", True, xy, SlicePlane(toNumpy(sliceNode.GetXYToRAS())))
-    _waitUntil(lambda: not workspace.session.isBusy, "the proposal")
+    _waitUntil(lambda: workspace.session.isSettled, "the proposal")
+
+
+def _testOneTarget(workspace: Workspace) -> None:
+    campaign = FakeCampaign()
+    _open(workspace, campaign)
+    _click(workspace)
     _require(workspace.currentMask()[12, 16, 20] == 1, "the clicked voxel is in the proposal")
     workspace.session.undo()
     _waitUntil(lambda: not workspace.session.isBusy, "undo")
@@ -56,4 +70,27 @@ def runSelfTest(workspace: Workspace) -> None:
     workspace.session.confirm("self test", "")
     _waitUntil(lambda: workspace.session.isConfirmed, "the confirmation")
     _require(len(campaign.statistics()) == 1, "one case was confirmed")
+    workspace.disconnect()
+
+
+def _testThreeTargets(workspace: Workspace) -> None:
+    campaign = FakeCampaign(targets=Targets.named(("liver", "kidney", "spleen")))
+    _open(workspace, campaign)
+    session = workspace.session
+    _click(workspace)
+    workspace.selectNumber(2)
+    _waitUntil(lambda: session.isSettled, "the second target")
+    _require(not session.prompts and not workspace.currentMask().any(), "the second target starts empty")
+    session.confirmAbsent("self test", "")
+    _waitUntil(lambda: session.isConfirmed, "the confirmation that it is not there")
+    workspace.selectNumber(1)
+    _waitUntil(lambda: session.isSettled, "the first target again")
+    _require(
+        workspace.currentMask()[12, 16, 20] == 1 and session.work.canUndo, "its proposal and undo are there"
+    )
+    segmentation = workspace.case.proposal.node.GetSegmentation()
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    _require(names == ["liver", "kidney", "spleen"], "every target has a segment")
+    states = [line.state for line in workspace.targets.lines()]
+    _require(states == ["draft", "not present", "open"], "the list says how each target stands")
     workspace.disconnect()

@@ -16,6 +16,7 @@ from clopa_annotator.commands import (
     episode,
     experts,
     importing,
+    measuring,
     models,
     predict,
     services,
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 campaign.register(app)
+measuring.register(app)
 cases.register(app)
 episode.register(app)
 storage.register(app)

@@ -17,6 +17,7 @@ STRATEGIES = (
     "clopa-cn",
     "clopa-all",
     "clopa-2phase",
+    "clopa-joint",
     "pi-then-clopa",
     "oaims-pi",
     "oaims",

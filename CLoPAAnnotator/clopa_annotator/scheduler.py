@@ -10,11 +10,14 @@ between two episodes ``ceil((1 - k_m) * n)`` train and the rest validate. Both s
 In CLoPA a case gets its role when an episode fires. Here it gets it when it is first confirmed
 (`next_is_held_out`), because a strategy may learn from it at once: the counts are CLoPA's, the order within
 the first interval is not.
+
+Where a campaign has several targets, each counts for itself, and one episode trains at a time: `whose_turn`
+says which target's is next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -88,15 +91,18 @@ def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) 
     return place >= interval - left
 
 
-def due(settings: SchedulerSettings, split: Split, held_out: Container[int]) -> Split | None:
+def due(
+    settings: SchedulerSettings, split: Split, held_out: Container[int], waiting: int | None = None
+) -> Split | None:
     """The split after assigning the waiting cases, or None if it is too early to learn.
 
     Args:
         settings: the campaign's.
         split: who has a part already, and who waits.
         held_out: sequence numbers of the waiting cases whose role is to be held out.
+        waiting: how many cases wait, where one may have several masks; None for a mask each.
     """
-    if len(split.unassigned) < threshold(settings):
+    if (len(split.unassigned) if waiting is None else waiting) < threshold(settings):
         return None
     return _assign(split, held_out)
 
@@ -107,6 +113,46 @@ def final(split: Split, held_out: Container[int]) -> Split | None:
     CLoPA leaves the cases that wait at the end out. Roles are those that `next_is_held_out` gave.
     """
     return _assign(split, held_out) if split.unassigned else None
+
+
+@dataclass(frozen=True)
+class Due:
+    """A target whose episode is due.
+
+    Attributes:
+        target: its key.
+        score: of the weights in use on its held-out cases, in [0, 1]; None before its first comparison.
+        trained: cases that its last episode trained on.
+        waiting: cases that no episode of it has seen.
+        passed_over: episodes of other targets that were started since it was due.
+    """
+
+    target: str
+    score: float | None = None
+    trained: int = 0
+    waiting: int = 0
+    passed_over: int = 0
+
+    @property
+    def gain(self) -> float:
+        """What its episode may gain, in [0, 1]: what is left to gain, by the share of new cases."""
+        room = 1.0 if self.score is None else min(max(1.0 - self.score, 0.0), 1.0)
+        return room * self.waiting / max(self.trained + self.waiting, 1)
+
+
+def whose_turn(targets: Sequence[Due]) -> Due | None:
+    """The target that learns next: the one with most to gain, but none is passed over without end.
+
+    A target that was passed over as often as there are targets goes first, the longest waiting of them. So
+    of n targets none sees more than 2n - 1 episodes of others between being due and its own.
+
+    Args:
+        targets: those whose episode is due, in the campaign's order, which decides between equals.
+    """
+    late = [t for t in targets if t.passed_over >= len(targets)]
+    if late:
+        return max(late, key=lambda t: t.passed_over)
+    return max(targets, key=lambda t: t.gain, default=None)
 
 
 def _assign(split: Split, held_out: Container[int]) -> Split | None:

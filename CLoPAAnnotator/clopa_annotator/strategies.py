@@ -126,6 +126,7 @@ class StrategySpec:
         phases: decides the group by how training went so far; None keeps ``group``.
         online: what learns between clicks and confirmations; None for nothing.
         box_first: the simulated annotator starts with a box instead of points.
+        joint: all targets of a campaign learn together, in one version; else each has its own.
     """
 
     name: str
@@ -135,6 +136,7 @@ class StrategySpec:
     phases: TwoPhases | None = None
     online: OnlineSettings | None = None
     box_first: bool = False
+    joint: bool = False
 
     @property
     def learns(self) -> bool:
@@ -221,6 +223,13 @@ SPECS: tuple[StrategySpec, ...] = (
         "CLoPA's proposed curriculum: instance norms while they pay, then deeper",
         group="in",
         phases=TwoPhases(),
+    ),
+    StrategySpec(
+        "clopa-joint",
+        "episodes on all parameters, for all targets of a campaign together",
+        group="all",
+        changes=ALL_PARAMETERS,
+        joint=True,
     ),
     StrategySpec(
         "pi-then-clopa",

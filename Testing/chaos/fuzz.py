@@ -55,7 +55,7 @@ class Report:
 def lying_length(url: str, token: str, rng: random.Random) -> int:
     """Promise a body of another size than is sent; returns the status, or 0 if the line was cut."""
     parts = urlsplit(url)
-    path = rng.choice(["/set_image", "/campaign/v1/confirm", "/campaign/v1/session/open"])
+    path = rng.choice(["/set_image", "/campaign/v2/confirm", "/campaign/v2/session/open"])
     length = rng.choice(["99999999999999", "-5", "1e9", "12", "18446744073709551617"])
     head = (
         f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n"
@@ -110,7 +110,7 @@ class Fuzzer:
                     "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}  # fmt: skip
         body = pack_bundle({"geometry": geometry}, {"image": image})
         binary = {**headers, "Content-Type": "application/octet-stream"}
-        opened = self.http.post("/campaign/v1/session/open", content=body, headers=binary)
+        opened = self.http.post("/campaign/v2/session/open", content=body, headers=binary)
         if opened.status_code == 200:
             self.keys[token] = opened.json()["session"]
         self.http.post(

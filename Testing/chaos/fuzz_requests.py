@@ -61,7 +61,9 @@ OURS = [
     "import/keep",
     "import/done",
     "session/model",
+    "targets/set",
     "session/open",
+    "session/choose",
     "session/prompts",
     "session/undo",
     "session/redo",
@@ -69,18 +71,18 @@ OURS = [
     "session/beat",
     "session/close",
 ]
-PATHS = STOCK + [f"/campaign/v1/{p}" for p in OURS]
+PATHS = STOCK + [f"/campaign/v2/{p}" for p in OURS]
 TRICKS = [
-    "/campaign/v1/images/../../../../etc/passwd",
-    "/campaign/v1/images/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
-    "/campaign/v1/images/" + "a" * 64,
-    "/campaign/v1/images/" + "A" * 6000,
-    "/campaign/v1/images/%00",
+    "/campaign/v2/images/../../../../etc/passwd",
+    "/campaign/v2/images/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "/campaign/v2/images/" + "a" * 64,
+    "/campaign/v2/images/" + "A" * 6000,
+    "/campaign/v2/images/%00",
     "/campaign/v2/state",
     "/campaign/v9999999/state",
     "/docs",
     "/openapi.json",
-    "/campaign/v1/",
+    "/campaign/v2/",
     "//campaign//v1//state",
 ]
 WORDS = [

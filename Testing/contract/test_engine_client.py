@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import EngineContract
-from engine_support import OTHER, OWNER, Running, a_model, make_campaign, serving
+from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
+from shared_case_contract import SharedCaseContract
+from targets_contract import TARGETS, TargetsContract
 from transfer_contract import TransferContract
 
 from clopa_annotator.campaign.engine import EngineSettings
@@ -41,6 +43,18 @@ class TestEngineProcess(EngineContract, TransferContract):
 
     def test_it_is_an_engine_client(self, client) -> None:
         assert isinstance(client, EngineClient)
+
+
+class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
+    @pytest.fixture
+    def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
+        with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS)) as running:
+            yield running
+
+    @pytest.fixture
+    def make_target_client(self, running: Running, tmp_path: Path) -> Callable[[str], HttpEngineClient]:
+        tokens = {"Ada": OWNER, "Bob": ANNOTATOR}
+        return lambda person: HttpEngineClient(running.url, tokens[person], tmp_path / "spool" / person)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from engine_contract import EngineContract, confirm_case, wait_for, wait_until
+from engine_contract import EngineContract, an_image, confirm_case, wait_for, wait_until
+from shared_case_contract import SharedCaseContract
+from targets_contract import KIDNEY, LIVER, TARGETS, TargetsContract, block, confirm
 from transfer_contract import TransferContract
 
 from clopa_annotator.client.engine_client import EngineClient
@@ -69,3 +71,23 @@ def confirm_case_again(client):
     from engine_contract import SHAPE, a_confirmation
 
     wait_for(client, client.confirm(a_confirmation("case 1", np.ones(SHAPE, np.uint8))))
+
+
+class TestFakeEngineWithTargets(TargetsContract, SharedCaseContract):
+    @pytest.fixture
+    def make_target_client(self):
+        campaign = FakeCampaign(needed=5, targets=TARGETS)
+        return lambda person: FakeEngineClient(campaign, annotator=person)
+
+    def test_episodes_of_two_targets_run_one_after_the_other(self, make_target_client):
+        client = make_target_client("Ada")
+        told = []
+        client.listen(lambda event: told.append((event.name, event.data.get("target"))))
+        for number in range(5):
+            wait_for(client, client.open_case(f"case {number}", an_image(number)))
+            for slot in (LIVER, KIDNEY):
+                confirm(client, slot, block(0, 0), f"case {number}")
+        wait_until(client, lambda: ("promoted", "left-kidney") in told)
+        course = [target for name, target in told if name in ("episode_progress", "promoted")]
+        assert course == ["" for _ in course[:5]] + ["left-kidney" for _ in course[5:]]
+        client.close()

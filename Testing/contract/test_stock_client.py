@@ -102,7 +102,7 @@ def test_an_image_that_would_give_nan_everywhere_is_refused(client) -> None:
 
 def test_without_the_token_nothing_is_answered(running: Running) -> None:
     for headers in ({}, {"Authorization": "Bearer " + "x" * 40}, {"Authorization": "Basic abc"}):
-        for path in ("/capabilities", "/claim", "/docs", "/openapi.json", "/campaign/v1/state", "/nowhere"):
+        for path in ("/capabilities", "/claim", "/docs", "/openapi.json", "/campaign/v2/state", "/nowhere"):
             assert httpx.get(running.url + path, headers=headers).status_code == 401
     assert httpx.get(running.url + "/healthz").json() == {"ok": True}
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from clopa_annotator.evaluation import pictures, tables
+from clopa_annotator.evaluation.case_rows import case_row, click_rows
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
-from clopa_annotator.evaluation.rows import (
-    EpisodeSummary,
-    RunSummary,
-    case_row,
-    click_rows,
-    summarise_stream,
-)
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary, TargetSummary, summarise_stream
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image
 
@@ -76,6 +72,38 @@ def write_run(
         image = Image(voxels.astype(np.float32), Geometry(SHAPE, (1.0, 1.0, 2.5)))
         for number, curve in enumerate(test):
             pictures.record(out, curve, image, reference_mask(), number=number % n_test)
+    return out
+
+
+def write_run_with_targets(out: Path, targets: dict[str, tuple[float, ...]], strategy="clopa-cn", n_test=9):
+    """A run whose targets have the levels of `write_run` each, with pictures."""
+    of_targets, rows, clicks, stream_rows = {}, [], [], []
+    voxels = np.random.default_rng(0).normal(size=SHAPE) + 3 * reference_mask()
+    image = Image(voxels.astype(np.float32), Geometry(SHAPE, (1.0, 1.0, 2.5)))
+    for name, levels in targets.items():
+        stream = [replace(test_curve(n, 0, levels[0]), target=name) for n in range(6)]
+        test = [
+            replace(test_curve(n, v, level), target=name)
+            for v, level in enumerate(levels)
+            for n in range(n_test)
+        ]
+        episodes = tuple(
+            EpisodeSummary(v, 2 * v, 2 * v - 1, 1, 3.0, 10, 0.2, 0.6, True, f"Better {name}.", (1.0, 0.5))
+            for v in range(1, len(levels))
+        )
+        own = [case_row(c, "stream", n + 1) for n, c in enumerate(stream)]
+        stream_rows += own
+        rows += own + [case_row(c, "test", n % n_test + 1) for n, c in enumerate(test)]
+        clicks += [r for c in stream for r in click_rows(c, "stream")]
+        clicks += [r for c in test for r in click_rows(c, "test")]
+        of_targets[name] = TargetSummary(episodes, summarise_versions(test, 0.855), summarise_stream(own))
+        for number, curve in enumerate(test):
+            pictures.record(out, curve, image, reference_mask(), number=number % n_test)
+    summary = RunSummary(
+        strategy, "tiny", 0, "quick", 3, stream=summarise_stream(stream_rows), dataset="Blocks",
+        threshold=0.855, targets=of_targets,
+    )  # fmt: skip
+    tables.write_run(out, summary, rows, clicks)
     return out
 
 

@@ -1,4 +1,5 @@
-"""The crash harness, small; the large run is ``python Testing/crash/harness.py --kills 1000``."""
+"""The crash harness, small; the large runs are ``python Testing/crash/harness.py --kills 1000``, also with
+``--targets 3``."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 import faults
 import harness
 
+from clopa_annotator.cache.format.layout import Layout, slot_path
+
 
 @pytest.fixture
 def folder(tmp_path: Path):
@@ -20,8 +23,9 @@ def folder(tmp_path: Path):
         yield name
 
 
-def test_no_promise_is_broken_by_kills_power_cuts_and_failing_disks(folder):
-    tally = harness.run(kills=35, seed=1, folder=folder, every=19)
+@pytest.mark.parametrize(("targets", "every"), [(1, 19), (3, 37)])
+def test_no_promise_is_broken_by_kills_power_cuts_and_failing_disks(folder, targets, every):
+    tally = harness.run(kills=35, seed=1, folder=folder, every=every, targets=targets)
     assert tally.kills >= 35
     assert tally.power_cuts >= 10
     assert set(tally.by_error) == {"ENOSPC", "EIO", "EROFS"}
@@ -39,6 +43,22 @@ def test_the_harness_notices_a_cache_that_does_not_flush(folder, monkeypatch):
     monkeypatch.setattr(harness, "PowerCutDisk", CarelessDisk)
     with pytest.raises(harness.BrokenPromise, match="power-"):
         harness.kills_at_steps(folder, 9, True, harness.Tally())
+
+
+class HastyLayout(Layout):
+    """A layout that flushes none of the folders that it makes for a target."""
+
+    def make_slot_folders(self, case_id, slot):
+        folder = self.path(slot_path(case_id, slot))
+        missing = [p for p in (folder.parent.parent, folder.parent, folder) if not p.is_dir()]
+        for path in missing:
+            self.disk.make_folder(path)
+
+
+def test_the_harness_notices_a_cache_that_does_not_flush_a_targets_folder(folder, monkeypatch):
+    monkeypatch.setattr("clopa_annotator.cache.opening.Layout", HastyLayout)
+    with pytest.raises(harness.BrokenPromise, match="power-"):
+        harness.kills_at_steps(folder, 7, True, harness.Tally(), 3)
 
 
 class ForgetfulStore(harness.CampaignStore):

@@ -16,6 +16,7 @@ from system_calls import Tree, tree_of, watched
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft
 from clopa_annotator.cache.format.disk import Disk, publish_file, publish_folder
+from clopa_annotator.types import Slot, Target, Targets
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows neither has nor needs a flush of folders")
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
@@ -72,6 +73,38 @@ def test_when_a_confirmation_is_answered_every_file_of_it_is_on_the_disk(store: 
         kept = without_index(calls.after_a_power_cut())
     assert {f"{ref.folder}/{name}" for name in ("mask.seg.nrrd", "mask.b2nd", "record.json")} <= kept.keys()
     assert kept == without_index(tree_of(store.folder))
+    assert calls.careless == []
+
+
+OTHER = Slot("lesion", 2)
+
+
+def with_instances(store: CampaignStore) -> None:
+    store.set_targets(Targets([*store.targets, Target("lesion", "lesion", instances=True)]))
+
+
+def test_a_mask_of_another_target_is_on_the_disk_with_its_folders(store: CampaignStore) -> None:
+    with_instances(store)
+    with watched(store.folder) as calls:
+        ref = store.confirm(a_confirmation(slot=OTHER))
+        kept = without_index(calls.after_a_power_cut())
+    assert {f"{ref.folder}/{name}" for name in ("mask.seg.nrrd", "mask.b2nd", "record.json")} <= kept.keys()
+    assert kept == without_index(tree_of(store.folder))
+    assert calls.careless == []
+
+
+def test_a_folder_that_a_killed_writer_made_is_flushed_by_the_next(store: CampaignStore) -> None:
+    with_instances(store)
+    with watched(store.folder) as calls:
+        next(store.folder.glob("cases/case-one-*")).joinpath("targets", "lesion", "i0002").mkdir(parents=True)
+        store.skip("case one", "Dr. Ä", "motion", OTHER)
+        assert without_index(calls.after_a_power_cut()) == without_index(tree_of(store.folder))
+
+
+def test_targets_are_on_the_disk_when_they_are_set(store: CampaignStore) -> None:
+    with watched(store.folder) as calls:
+        with_instances(store)
+        assert without_index(calls.after_a_power_cut()) == without_index(tree_of(store.folder))
     assert calls.careless == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import textwrap
 from pathlib import Path
 
@@ -16,17 +17,22 @@ from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import ConfigError, CorruptRecord
-from clopa_annotator.types import CaseState
+from clopa_annotator.types import CaseState, Slot, Target, Targets
+from clopa_annotator.types.targets import FIRST
+
+TARGETS = Targets([Target("lésion"), Target("Niere", "niere", (1, 2, 3), instances=True)])
 
 
-def a_record() -> tuple[CaseRecord, dict[str, bytes]]:
-    prepared = Prepared(a_confirmation(), a_mask(1), an_image().geometry)
-    record = prepared.record(CampaignManifest("x", 1, label="lésion"), "0" * 64, "int16")
-    return version_files(prepared, dataclasses.replace(record, case_version=1, sequence=1))
+def a_record(slot: Slot = FIRST) -> tuple[CaseRecord, dict[str, bytes]]:
+    manifest = CampaignManifest("x", 1, targets=TARGETS)
+    prepared = Prepared(a_confirmation(slot=slot), a_mask(1), an_image().geometry)
+    record = prepared.record(manifest, "0" * 64, "int16")
+    return version_files(prepared, dataclasses.replace(record, case_version=1, sequence=1), TARGETS)
 
 
-def test_a_record_comes_back_from_its_document():
-    record, files = a_record()
+@pytest.mark.parametrize("slot", [FIRST, Slot("niere"), Slot("niere", 2)])
+def test_a_record_comes_back_from_its_document(slot):
+    record, files = a_record(slot)
     again = CaseRecord.from_document(files["record.json"])
     assert vars(again) == vars(record)
     assert record.files == {n: hashlib.sha256(files[n]).hexdigest() for n in ("mask.seg.nrrd", "mask.b2nd")}
@@ -38,6 +44,8 @@ def test_entries_marks_and_manifests_come_back_from_their_documents():
     manifest = CampaignManifest("n", 3, "m", "h", "CC BY", "static", {"a": {"b": [1]}}, "liver", "now")
     assert CaseEntry.from_document(entry.to_document()) == entry
     assert Mark.from_document(mark.to_document()) == mark
+    other = dataclasses.replace(mark, slot=Slot("niere", 3))
+    assert Mark.from_document(other.to_document()) == other
     assert CampaignManifest.from_document(manifest.to_document()) == manifest
 
 
@@ -52,6 +60,29 @@ def test_a_document_of_another_kind_or_a_newer_version_is_refused(kind):
         kind.from_document(seal({"format": form, "format_version": 99}))
     with pytest.raises(CorruptRecord):
         kind.from_document(seal({"format": form, "format_version": 1}))
+
+
+def test_documents_of_the_first_slot_are_those_of_version_1_and_others_say_what_they_are_of():
+    first, other = (json.loads(a_record(slot)[1]["record.json"]) for slot in (FIRST, Slot("niere", 2)))
+    assert first["format_version"] == 1 and not {"target", "instance", "slot"} & set(first)
+    assert (other["format_version"], other["target"], other["instance"]) == (2, "niere", 2)
+    assert (first["label"], other["label"]) == ("lésion", "Niere")
+    assert list(first) == [key for key in other if key not in ("target", "instance")]
+
+
+@pytest.mark.parametrize(
+    "values", [{"target": "Niere"}, {"target": "niere", "instance": 0}, {"instance": "2"}]
+)
+def test_a_record_of_something_that_cannot_be_is_damaged(values):
+    content = json.loads(a_record()[1]["record.json"]) | values
+    del content["sha256"]
+    with pytest.raises(CorruptRecord, match="names no target"):
+        CaseRecord.from_document(seal(content))
+
+
+def test_the_hash_of_a_confirmation_tells_what_it_is_of():
+    hashes = {a_record(slot)[0].confirmation_hash for slot in (FIRST, Slot("niere"), Slot("niere", 2))}
+    assert len(hashes) == 3
 
 
 # -- the specification --------------------------------------------------------------------------------------
@@ -75,7 +106,8 @@ def test_the_specification_names_every_key_of_every_document():
         encoding="utf-8"
     )
     for kind in (CaseRecord, CaseEntry, Mark, CampaignManifest, CaseDraft):
-        missing = [
-            key for key in kind.__dataclass_fields__ if f"`{key}`" not in text and f'"{key}"' not in text
-        ]
+        keys = set(kind.__dataclass_fields__)
+        if "slot" in keys:
+            keys = keys - {"slot"} | {"target", "instance"}
+        missing = [key for key in keys if f"`{key}`" not in text and f'"{key}"' not in text]
         assert not missing, kind

@@ -15,7 +15,7 @@ from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.index import BrokenIndex, Index
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState
+from clopa_annotator.types import CaseState, Slot
 
 tmp_path = cache_helpers.tmp_path
 
@@ -82,7 +82,7 @@ def test_a_version_becomes_its_cases_current_one(index: Index) -> None:
     with index.transaction():
         index.add_version(a_record(1, 1), "r" * 64, "v1")
         index.add_version(a_record(2, 2), "s" * 64, "v2")
-    case = row(index, "cases")
+    case = row(index, "slots")
     assert (case["state"], case["current"], case["versions"]) == ("CONFIRMED", 2, 2)
     assert index.last_version("case one") == 2 and index.last_version("nobody") == 0
 
@@ -90,7 +90,7 @@ def test_a_version_becomes_its_cases_current_one(index: Index) -> None:
 def test_a_version_that_conflicts_asks_for_another_look(index: Index) -> None:
     with index.transaction():
         index.add_version(a_record(conflict=True), "r" * 64, "v1")
-    case = row(index, "cases")
+    case = row(index, "slots")
     assert case["state"] == "NEEDS_REVIEW" and "Two people" in str(case["note"])
 
 
@@ -98,7 +98,7 @@ def test_a_withdrawn_version_is_current_no_more_and_its_number_is_not_given_agai
     with index.transaction():
         index.add_version(a_record(), "r" * 64, "v1")
         index.add_mark(Mark(2, "case one", "withdraw", CaseState.NEEDS_REVIEW, 1, "Ada", "wrong side"))
-    case = row(index, "cases")
+    case = row(index, "slots")
     assert (case["current"], case["note"], case["last_version"]) == (None, "wrong side", 1)
     assert row(index, "versions")["withdrawn"] == 1
 
@@ -107,7 +107,7 @@ def test_a_mark_without_a_version_withdraws_nothing(index: Index) -> None:
     with index.transaction():
         index.add_version(a_record(), "r" * 64, "v1")
         index.add_mark(Mark(2, "case one", "reopen", CaseState.IN_PROGRESS, None, "Ada", "border"))
-    assert row(index, "versions")["withdrawn"] == 0 and row(index, "cases")["current"] == 1
+    assert row(index, "versions")["withdrawn"] == 0 and row(index, "slots")["current"] == 1
 
 
 @pytest.mark.parametrize("changes", [{"confirmation_id": "id 1"}, {"case_version": 1}])
@@ -124,7 +124,9 @@ def test_clearing_forgets_cases_but_no_numbers(index: Index) -> None:
         index.announce("x", 5)
         index.set_meta("manifest", b"kept")
         index.clear()
-    assert index.rows("SELECT * FROM cases") == [] and index.last_sequence() == 5
+    for table in ("cases", "slots", "versions"):
+        assert index.rows(f"SELECT * FROM {table}") == []
+    assert index.last_sequence() == 5
     assert index.meta("manifest") == b"kept"
 
 
@@ -165,3 +167,30 @@ def test_a_closed_index_says_so(index: Index) -> None:
     index.close()
     with pytest.raises(CacheError, match="open it again"):
         index.rows("SELECT 1")
+
+
+def test_each_slot_counts_its_own_versions_and_has_its_own_state(index: Index) -> None:
+    with index.transaction():
+        index.add_version(a_record(1, 1), "r" * 64, "v1")
+        index.add_version(a_record(1, 2, slot=Slot("liver")), "s" * 64, "v2")
+        index.add_version(a_record(1, 3, slot=Slot("liver", 2), mask_voxels=0), "t" * 64, "v3")
+        index.add_mark(Mark(4, "case one", "withdraw", CaseState.NEEDS_REVIEW, 1, slot=Slot("liver")))
+        index.raise_version("case-one-" + "0" * 16, Slot("liver", 7), 3)
+    assert index.last_version("case one", Slot("liver", 2)) == 1
+    assert index.last_version("case one", Slot("liver", 3)) == 0
+    found = {(r["target"], r["instance"]): r for r in index.rows("SELECT * FROM slots")}
+    assert {slot: (r["state"], r["current"], r["is_absent"]) for slot, r in found.items()} == {
+        ("", 1): ("CONFIRMED", 1, 0),
+        ("liver", 1): ("NEEDS_REVIEW", None, 0),
+        ("liver", 2): ("CONFIRMED", 3, 1),
+    }
+    withdrawn = [r["withdrawn"] for r in index.rows("SELECT * FROM versions ORDER BY sequence")]
+    assert withdrawn == [0, 1, 0]
+
+
+def test_a_number_in_quarantine_is_not_given_again_in_its_slot_alone(index: Index) -> None:
+    folder = index.rows("SELECT folder FROM cases")[0]["folder"]
+    with index.transaction():
+        index.raise_version(folder, Slot("liver", 2), 3)
+    assert index.last_version("case one", Slot("liver", 2)) == 3
+    assert index.last_version("case one", Slot("liver")) == index.last_version("case one") == 0

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft
 from clopa_annotator.cache.format import names
 from clopa_annotator.errors import InputError
+from clopa_annotator.types import Slot
+from clopa_annotator.types.targets import key_of
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
 
@@ -93,3 +95,27 @@ def test_a_name_is_either_refused_or_can_be_written_and_shown_on_one_line(text):
     assert text.encode("utf-8").decode("utf-8") == text
     assert text.strip()
     assert len(text.splitlines()) == 1
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1), st.text(min_size=1), st.integers(1, 9999)
+)
+@relaxed
+def test_a_drafts_name_says_its_case_and_slot(case_id, name, instance):
+    for key in ("", key_of(name)):
+        slot = Slot(key, instance)
+        file = names.draft_file(case_id, slot)
+        assert len(file) < 128
+        assert names.draft_slot(file) == (names.case_folder(case_id), slot)
+
+
+@pytest.mark.parametrize(
+    "ending", ["", ".txt", "~.json", "~Liver.json", "~spleen~i0001.json", "~spleen~x.json"]
+)
+def test_what_no_draft_is_called_is_told(ending):
+    assert names.draft_slot(names.case_folder("one") + ending) is None
+
+
+@pytest.mark.parametrize("name", ["con", "AUX", "Lpt1", "nul"])
+def test_no_target_is_kept_in_a_folder_that_windows_has_for_a_device(name):
+    assert names.target_folder(key_of(name)) == f"{name.lower()}-2"

@@ -10,14 +10,15 @@ from cache_helpers import SHAPE, a_mask, an_image, masks, relaxed
 from hypothesis import given
 
 from clopa_annotator.cache.format.chunked import decode_chunked, encode_chunked
-from clopa_annotator.cache.format.segnrrd import decode_seg_nrrd, encode_seg_nrrd
+from clopa_annotator.cache.format.segnrrd import Segment, decode_seg_nrrd, encode_seg_nrrd, segment_of
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.types import CodedTerm, Target
 
 
 def test_slicers_own_reader_finds_one_segment_on_the_images_grid(tmp_path):
     path = tmp_path / "mask.seg.nrrd"
-    path.write_bytes(encode_seg_nrrd(a_mask(), an_image().geometry, "left \\ lesion"))
+    path.write_bytes(encode_seg_nrrd(a_mask(), an_image().geometry, Segment("left \\ lesion")))
     found = slicerio.read_segmentation(str(path))
     np.testing.assert_allclose(found["ijkToLPS"], an_image().geometry.ijk_to_lps(), atol=1e-12)
     np.testing.assert_array_equal(found["voxels"].transpose(2, 1, 0), a_mask())
@@ -28,6 +29,17 @@ def test_slicers_own_reader_finds_one_segment_on_the_images_grid(tmp_path):
     assert segment["extent"] == [0, 10, 0, 8, 0, 6]
     assert found["masterRepresentation"] == "Binary labelmap"
     assert found["containedRepresentationNames"] == ["Binary labelmap"]
+
+
+def test_a_target_gives_its_segment_colour_and_terms_and_a_plain_one_those_of_version_1(tmp_path):
+    assert segment_of(Target("target")) == Segment()
+    liver = Target("Liver", colour=(255, 0, 51), code=CodedTerm("SCT", "10200004", "Liver ~ whole"))
+    path = tmp_path / "mask.seg.nrrd"
+    path.write_bytes(encode_seg_nrrd(a_mask(), an_image().geometry, segment_of(liver)))
+    (segment,) = slicerio.read_segmentation(str(path))["segments"]
+    assert segment["color"] == [1.0, 0.0, 0.2]
+    assert segment["terminology"]["type"] == ["SCT", "10200004", "Liver   whole"]
+    assert segment["terminology"]["category"] == ["SCT", "85756007", "Tissue"]
 
 
 def test_simpleitk_reads_the_same_mask_on_the_same_grid(tmp_path):

@@ -6,8 +6,15 @@ import sqlite3
 
 import pytest
 
-from clopa_annotator.cache.summaries import case_from_row, ref_from_row, version_from_row
-from clopa_annotator.types import CaseRef, CaseState
+from clopa_annotator.cache.summaries import (
+    SlotSummary,
+    case_from_row,
+    case_slots,
+    ref_from_row,
+    version_from_row,
+)
+from clopa_annotator.types import CaseRef, CaseState, Slot, Target, Targets
+from clopa_annotator.types.targets import FIRST
 
 
 def a_row(**values: object) -> sqlite3.Row:
@@ -19,18 +26,24 @@ def a_row(**values: object) -> sqlite3.Row:
     return row
 
 
-def a_case(state: str, **changes: object) -> sqlite3.Row:
+CASE = a_row(case_id="one", number=1, image_hash="i", source="one.nii")
+ONE = Targets.named(["target"])
+THREE = Targets([*Targets.named(["liver", "spleen"]), Target("lesion", "lesion", instances=True)])
+
+
+def a_slot(state: str, **changes: object) -> sqlite3.Row:
     values: dict[str, object] = {
-        "case_id": "one", "number": 1, "state": state, "versions": 2, "image_hash": "i",
-        "source": "one.nii", "note": "why", "current": 5,
+        "case_id": "one", "target": "", "instance": 1, "state": state, "versions": 2, "note": "why",
+        "current": 5, "is_absent": 0, "marks": 0,
     }  # fmt: skip
     return a_row(**values | changes)
 
 
 def a_version(**changes: object) -> sqlite3.Row:
     values: dict[str, object] = {
-        "case_id": "one", "case_version": 2, "sequence": 5, "image_hash": "i", "mask_hash": "m",
-        "record_hash": "r", "folder": "cases/one/v2", "annotator": "Ada", "confirmed_at": "now",
+        "case_id": "one", "target": "", "instance": 1, "case_version": 2, "sequence": 5,
+        "image_hash": "i", "mask_hash": "m", "record_hash": "r", "folder": "cases/one/v2",
+        "annotator": "Ada", "confirmed_at": "now",
         "withdrawn": 0, "conflict": 0, "based_on": 1, "first_shown_dice": 0.5, "prompts": 3,
         "seconds_active": 7.0, "weights_version": 4, "current": 5,
     }  # fmt: skip
@@ -50,13 +63,46 @@ def a_version(**changes: object) -> sqlite3.Row:
 def test_a_draft_puts_a_case_in_progress_that_waits_and_no_other(
     state: str, has_draft: bool, shown: CaseState
 ) -> None:
-    case = case_from_row(a_case(state), has_draft)
+    drafts = {FIRST: False} if has_draft else {}
+    case = case_from_row(CASE, case_slots(ONE, [a_slot(state)], drafts))
     assert (case.state, case.has_draft) == (shown, has_draft)
 
 
 def test_a_case_has_the_number_of_its_current_confirmation_or_none() -> None:
-    assert case_from_row(a_case("CONFIRMED"), False).sequence == 5
-    assert case_from_row(a_case("NEEDS_REVIEW", current=None), False).sequence is None
+    assert case_from_row(CASE, case_slots(ONE, [a_slot("CONFIRMED")], {})).sequence == 5
+    withdrawn = a_slot("NEEDS_REVIEW", current=None)
+    assert case_from_row(CASE, case_slots(ONE, [withdrawn], {})).sequence is None
+
+
+def test_every_target_is_shown_in_the_campaigns_order_and_several_of_a_kind_in_theirs() -> None:
+    rows = [
+        a_slot("CONFIRMED", target="lesion", instance=3),
+        a_slot("SKIPPED", target="spleen", current=None),
+    ]
+    slots = case_slots(THREE, rows, {Slot("lesion", 2): True})
+    shown = [(s.slot, s.state.name, s.has_draft, s.is_suggestion) for s in slots]
+    assert shown == [
+        (FIRST, "TODO", False, False),
+        (Slot("spleen"), "SKIPPED", False, False),
+        (Slot("lesion"), "TODO", False, False),
+        (Slot("lesion", 2), "IN_PROGRESS", True, True),
+        (Slot("lesion", 3), "CONFIRMED", False, False),
+    ]
+    case = case_from_row(CASE, slots)
+    assert (case.state, case.decided, case.versions, case.has_draft) == (CaseState.IN_PROGRESS, 2, 4, True)
+    assert (case.sequence, case.note) == (5, "why")
+    assert case.slot(Slot("lesion", 3)).state is CaseState.CONFIRMED
+    assert case.slot(Slot("lesion", 9)) == SlotSummary(Slot("lesion", 9))
+
+
+def test_one_of_a_kind_of_which_only_a_number_is_left_is_not_shown() -> None:
+    row = a_slot("TODO", target="lesion", instance=2, versions=0, current=None)
+    assert [s.slot for s in case_slots(THREE, [row], {})] == [FIRST, Slot("spleen"), Slot("lesion")]
+
+
+def test_an_empty_mask_is_a_decision() -> None:
+    (slot,) = case_slots(ONE, [a_slot("CONFIRMED", is_absent=1)], {})
+    assert slot.is_absent and slot.is_decided
 
 
 def test_only_the_version_that_its_case_names_is_current() -> None:
@@ -72,6 +118,7 @@ def test_a_version_keeps_what_it_cost_and_what_it_is_based_on() -> None:
     assert version.conflict and not version.withdrawn
     assert version.ref == ref_from_row(a_version())
     assert version.ref == CaseRef("one", 2, 5, "i", "m", "r", "cases/one/v2")
+    assert version_from_row(a_version(target="liver", instance=3)).ref.slot == Slot("liver", 3)
 
 
 def test_what_was_not_said_is_not_zero() -> None:

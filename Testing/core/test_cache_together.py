@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_helpers import a_confirmation, a_mask, a_quick_folder, a_store, an_image
+from cache_helpers import SHAPE, a_confirmation, a_mask, a_quick_folder, a_store, an_image
 from system_calls import tree_of, watched
 from test_cache_flushes import without_index
 
@@ -17,6 +17,7 @@ from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft, Disk
 from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import (
     CacheError,
+    ConfigError,
     ConfirmationConflict,
     CorruptRecord,
     GeometryError,
@@ -25,6 +26,7 @@ from clopa_annotator.errors import (
     StorageFull,
     UnknownCase,
 )
+from clopa_annotator.types import Slot, Target, Targets
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 
@@ -210,3 +212,57 @@ def test_a_draft_that_cannot_be_written_leaves_the_old_one(folder):
         disk.repair()
         assert store.load_draft("case a").annotator == "before" and store.load_draft("case b") is None
         assert not list((folder / "campaign" / "staging").iterdir())
+
+
+# -- several targets ----------------------------------------------------------------------------------------
+
+TARGETS = Targets([*Targets.named(["liver", "spleen"]), Target("lesion", "lesion", instances=True)])
+SLOTS = (Slot(), Slot("spleen"), Slot("lesion"), Slot("lesion", 2))
+
+
+def a_plane(first: int) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[first] = 1
+    return mask
+
+
+@pytest.fixture
+def several(folder: Path):
+    with a_store(folder / "several", targets=TARGETS) as store:
+        for number, case_id in enumerate(CASES):
+            store.add_case(case_id, an_image(number))
+        yield store
+
+
+def planes(first: int = 1, case_id: str = "case a"):
+    return [a_confirmation(first + at, case_id, mask=a_plane(at), slot=slot) for at, slot in enumerate(SLOTS)]
+
+
+def test_every_target_of_a_case_is_confirmed_in_one_go_and_lies_where_it_belongs(several):
+    refs = confirm_together(several, [*planes(), *planes(11, "case b"), planes(21)[3]])
+    assert [r.slot for r in refs] == [*SLOTS, *SLOTS, SLOTS[3]]
+    assert [r.case_version for r in refs] == [1] * 8 + [2]
+    for ref in refs[4:]:
+        np.testing.assert_array_equal(several.read_mask(ref), a_plane(SLOTS.index(ref.slot)))
+    assert several.case("case b").decided == 4
+    assert several.verify().ok
+
+
+def test_masks_of_one_batch_that_share_voxels_are_refused_with_all_of_it(several):
+    both = [planes()[0], a_confirmation(9, "case a", mask=a_plane(0), slot=Slot("spleen"))]
+    with pytest.raises(InputError, match="mask of spleen takes 99 voxels of liver"):
+        confirm_together(several, both)
+    assert several.current("case a") == ()
+    several.confirm(both[0])
+    with pytest.raises(InputError, match="takes 99 voxels of liver"):
+        confirm_together(several, both[1:])
+    with pytest.raises(ConfigError, match="no target 'vessel'"):
+        confirm_together(several, [a_confirmation(12, "case a", slot=Slot("vessel"))])
+
+
+def test_drafts_of_several_targets_are_saved_together_and_a_confirmation_drops_its_own(several):
+    save_drafts_together(several, [CaseDraft("case a", a_plane(n), slot=s) for n, s in enumerate(SLOTS)])
+    confirm_together(several, planes()[1:3])
+    assert [s.slot for s in several.slots("case a") if s.has_draft] == [SLOTS[0], SLOTS[3]]
+    with pytest.raises(ConfigError, match="no target 'vessel'"):
+        save_drafts_together(several, [CaseDraft("case a", a_plane(0), slot=Slot("vessel"))])

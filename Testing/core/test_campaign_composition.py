@@ -84,10 +84,10 @@ def test_roll_back_restores_the_base_to_the_bit(
     job = next_job(campaign)
     run_episode_job(job, device="cpu")
     campaign.adopt(job)
-    campaign.roll_back(0, by="lead")
+    campaign.line().roll_back(0, by="lead")
     assert not differs(base, live_weights(campaign))
     assert campaign.registry.current().number == 0
-    campaign.roll_back(1, by="lead")
+    campaign.line().roll_back(1, by="lead")
     assert differs(base, live_weights(campaign))
 
 
@@ -99,12 +99,12 @@ def test_a_campaign_reopens_with_its_weights_and_its_roles(
     job = next_job(campaign)
     run_episode_job(job, device="cpu")
     campaign.adopt(job)
-    weights, split = live_weights(campaign), campaign.split()
+    weights, split = live_weights(campaign), campaign.line().split()
     campaign.close()
     with Campaign.open(campaign.folder, device="cpu") as again:
         assert again.model.version == 1
         assert not differs(weights, live_weights(again))
-        assert again.split() == split
+        assert again.line().split() == split
         assert again.next_episode() is None, "nothing waits"
 
 
@@ -115,7 +115,7 @@ def test_a_corrected_case_keeps_its_role_and_a_withdrawn_one_leaves(
     next_job(campaign)
     corrected = confirm_case(campaign, dataset, 2, suffix="-corrected")
     campaign.store.withdraw(dataset[0].case_id, "Ann", "wrong patient")
-    split = campaign.split()
+    split = campaign.line().split()
     assert split.val == (corrected.sequence,)
     assert len(split.train) == 3
     assert split.unassigned == ()
@@ -157,7 +157,7 @@ def test_sessions_of_a_campaign_answer_with_the_version_in_use(
     campaign: Campaign, dataset: MsdDataset
 ) -> None:
     image, _ = dataset[0].read()
-    with campaign.annotating() as session:
+    with campaign.line().annotating() as session:
         session.set_image(image)
         proposal = session.add_prompt(PointPrompt((9, 10, 11)))
     assert proposal.weights_version == 0
@@ -180,10 +180,10 @@ def test_what_an_online_strategy_learns_passes_the_same_gate(
         for number in range(5):
             image, mask = dataset[number].read()
             campaign.store.add_case(dataset[number].case_id, image)
-            with campaign.annotating() as session:
+            with campaign.line().annotating() as session:
                 session.set_image(image)
                 session.add_prompt(PointPrompt((9, 10, 11)))
-                campaign.learn_from(session, dataset[number].case_id, mask)
+                campaign.line().learn_from(session, dataset[number].case_id, mask)
                 confirm_case(campaign, dataset, number)
         assert campaign.model.version < 0, "learned, but not yet registered"
         job = next_job(campaign)
@@ -192,5 +192,5 @@ def test_what_an_online_strategy_learns_passes_the_same_gate(
         version = campaign.adopt(job)
         assert version is not None and campaign.model.version == version.number == 1
         assert differs(base, learned) and not differs(learned, live_weights(campaign))
-        campaign.roll_back(0, by="lead")
+        campaign.line().roll_back(0, by="lead")
         assert not differs(base, live_weights(campaign))

@@ -139,7 +139,7 @@ def test_an_image_is_fetched_by_its_hash(running: Running, lines: dict[str, Tran
     add_case(lines["Ada"], "case 1")
     digest = running.engine.campaign.store.image_hash("case 1")
     headers = {"Authorization": f"Bearer {ANNOTATOR}"}
-    answer = httpx.get(f"{running.url}/campaign/v1/images/{digest}", headers=headers)
+    answer = httpx.get(f"{running.url}/campaign/v2/images/{digest}", headers=headers)
     meta, arrays = lines["Bob"]._read(answer)
     np.testing.assert_array_equal(arrays["image"], an_image().voxels)
     assert meta["geometry"]["spacing_ijk_mm"] == list(an_image().geometry.spacing_ijk_mm)

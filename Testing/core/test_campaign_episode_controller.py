@@ -13,6 +13,7 @@ from tiny_campaign import tiny_config
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.episode_controller import EpisodeController
+from clopa_annotator.campaign.training_desk import TrainingDesk
 from clopa_annotator.episode.folder import read_result, write_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.events import EventLog
@@ -46,11 +47,15 @@ class Trainer:
 class Watched:
     """A controller, what it told, and a hand on its trainer."""
 
-    controller: EpisodeController
+    desk: TrainingDesk
     campaign: Campaign
     events: EventLog
     trainer: Trainer
     used: list[int]
+
+    @property
+    def controller(self) -> EpisodeController:
+        return self.desk.controller()
 
     def confirm(self, first: int, last: int) -> None:
         for number in range(first, last + 1):
@@ -64,7 +69,7 @@ class Watched:
         assert job is not None
         if outcome == "finished":
             scripted_trainer.finish(job, trained=4)
-        self.controller._ended(job, outcome, reason)  # type: ignore[arg-type]
+        self.desk._ended(job, outcome, reason)  # type: ignore[arg-type]
 
     def told(self, name: str) -> list[dict[str, object]]:
         return [dict(e.data) for e in self.events.since(0) if e.name == name]
@@ -72,11 +77,15 @@ class Watched:
 
 def a_controller(campaign: Campaign) -> Watched:
     events, used = EventLog(), []
-    controller = EpisodeController(
-        campaign, events, SupervisorSettings(), lambda version, _: used.append(version), lambda work: work()
+    desk = TrainingDesk(
+        campaign,
+        events,
+        SupervisorSettings(),
+        lambda line, version, _: used.append(version),
+        lambda work: work(),
     )
-    trainer = controller.supervisor = Trainer()  # type: ignore[assignment]
-    return Watched(controller, campaign, events, trainer, used)
+    trainer = desk.supervisor = Trainer()  # type: ignore[assignment]
+    return Watched(desk, campaign, events, trainer, used)
 
 
 @pytest.fixture
@@ -101,7 +110,7 @@ def test_confirmations_during_an_episode_wait_for_its_end(at: Watched) -> None:
     at.confirm(1, 5)
     at.confirm(6, 10)
     assert at.trainer.started == ["0001"]
-    assert [job.name for job in at.campaign.jobs()] == ["0001"], "no job folder without a trainer"
+    assert [job.name for job in at.campaign.line().jobs()] == ["0001"], "no job folder without a trainer"
     assert at.told("episode_failed") == []
     assert len(at.told("episode_started")) == 1
     at.end()
@@ -116,7 +125,7 @@ def test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new(at: 
     with pytest.raises(EpisodeError, match="running already"):
         at.controller.train_now()
     assert at.trainer.started == ["0001"]
-    assert len(at.campaign.jobs()) == 1
+    assert len(at.campaign.line().jobs()) == 1
 
 
 def test_a_roll_back_during_an_episode_keeps_its_candidate_out_of_use(at: Watched) -> None:
@@ -159,7 +168,7 @@ def test_a_failed_episode_says_why_changes_nothing_and_is_not_repeated_at_once(a
 def test_a_cancelled_episode_is_recorded_and_no_failure(at: Watched) -> None:
     at.confirm(1, 5)
     at.end("cancelled", "The episode was cancelled.")
-    ended = read_result(at.campaign.jobs()[0])
+    ended = read_result(at.campaign.line().jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
     assert at.controller.state(0).phase == "cancelled" and at.told("episode_failed") == []
 
@@ -170,7 +179,7 @@ def test_an_outcome_that_cannot_be_taken_over_is_told_as_a_failure(at: Watched) 
     assert job is not None
     (job / "result.json").write_text("{torn")
     at.trainer.job = None
-    at.controller._ended(job, "finished", "")
+    at.desk._ended(job, "finished", "")
     assert at.controller.state(0).phase == "failed"
     assert "Episode 1 failed" in at.controller.state(0).sentence
 
@@ -180,7 +189,7 @@ def test_an_episode_that_changed_nothing_is_rejected_with_its_reason(at: Watched
     job, at.trainer.job = at.trainer.job, None
     assert job is not None
     write_result(job, EpisodeResult(1, "finished"), GateDecision(False, "Not promoted: no epoch was better."))
-    at.controller._ended(job, "finished", "")
+    at.desk._ended(job, "finished", "")
     assert at.controller.state(0).phase == "rejected"
     assert [row["version"] for row in at.told("rejected")] == [None]
     assert [v.number for v in at.campaign.registry.versions()] == [0]
@@ -189,26 +198,26 @@ def test_an_episode_that_changed_nothing_is_rejected_with_its_reason(at: Watched
 def test_a_new_engine_resumes_a_job_without_a_result(at: Watched) -> None:
     at.confirm(1, 5)
     again = a_controller(at.campaign)
-    again.controller.recover()
+    again.desk.recover()
     assert again.trainer.started == ["0001"]
 
 
 def test_a_new_engine_records_a_cancellation_that_its_forerunner_did_not(at: Watched) -> None:
     at.confirm(1, 5)
-    (at.campaign.jobs()[0] / CANCEL).touch()
+    (at.campaign.line().jobs()[0] / CANCEL).touch()
     again = a_controller(at.campaign)
-    again.controller.recover()
+    again.desk.recover()
     assert again.trainer.started == []
-    ended = read_result(at.campaign.jobs()[0])
+    ended = read_result(at.campaign.line().jobs()[0])
     assert ended is not None and ended[0].status == "cancelled"
 
 
 def test_a_new_engine_registers_a_finished_job_once(at: Watched) -> None:
     at.confirm(1, 5)
-    scripted_trainer.finish(at.campaign.jobs()[0], trained=4)
+    scripted_trainer.finish(at.campaign.line().jobs()[0], trained=4)
     for _ in range(2):
         again = a_controller(at.campaign)
-        again.controller.recover()
+        again.desk.recover()
         assert again.trainer.started == []
         assert [v.number for v in at.campaign.registry.versions()] == [0, 1]
     assert again.used == [], "the second engine had nothing left to take over"

@@ -97,6 +97,6 @@ def test_a_durable_confirmation_is_acknowledged_even_if_learning_fails(
     running: Running, lines: dict[str, Transport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_case(lines["Ada"], "case 1")
-    monkeypatch.setattr(running.engine.controller, "confirmed", lambda: 1 / 0)
+    monkeypatch.setattr(running.engine.desk, "confirmed", lambda target: 1 / 0)
     assert confirm(lines["Bob"], "case 1", "one")["case_version"] == 1
     assert running.engine.events.since(0)[-1].name == "episode_failed"

@@ -8,17 +8,19 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from clopa_annotator.campaign.prediction import PredictionThread
+from clopa_annotator.campaign.prediction import LineVersion, PredictionThread
 
 
 class Weights:
-    current = 0
-
     def __init__(self) -> None:
-        self.used: list[int] = []
+        self.used: list[LineVersion] = []
+        self.newest = 0
 
-    def use(self, version: int) -> None:
-        self.used.append(version)
+    def current(self, line: str = "") -> int:
+        return self.newest
+
+    def use(self, wanted: LineVersion) -> None:
+        self.used.append(wanted)
 
     def held(self) -> nullcontext[None]:
         return nullcontext()
@@ -57,13 +59,13 @@ class StockSession:
 def test_training_steps_back_from_the_moment_a_click_waits_until_it_is_answered() -> None:
     weights, signal = Weights(), Signal()
     thread = PredictionThread(weights, signal)
-    assert thread.predict(3, lambda: signal.level) == 1
+    assert thread.predict(LineVersion("kidney", 3), lambda: signal.level) == 1
     with pytest.raises(ZeroDivisionError):
         thread.predict(None, lambda: 1 / 0)
-    assert (signal.level, weights.used) == (0, [3])
+    assert (signal.level, weights.used) == (0, [LineVersion("kidney", 3)])
     thread.shutdown()
     with pytest.raises((RuntimeError, CancelledError)):
-        thread.predict(0, lambda: None)
+        thread.predict(LineVersion("", 0), lambda: None)
     assert signal.level == 0
 
 
@@ -72,10 +74,10 @@ def test_a_stock_session_keeps_its_version_until_its_next_image() -> None:
     thread, session = PredictionThread(weights, signal), StockSession()
     for version in (0, 1, 1):
         thread.submit(lambda s: None, session).result()
-        weights.current = version + 1
+        weights.newest = version + 1
     session.preprocessed_image = Volume()
     thread.submit(lambda s: None, session).result()
-    assert weights.used == [0, 0, 0, 2]
+    assert weights.used == [LineVersion("", n) for n in (0, 0, 0, 2)]
     thread.shutdown()
 
 

@@ -50,16 +50,16 @@ def live(campaign: Campaign) -> list[torch.Tensor]:
 
 def prove(campaign: Campaign) -> object:
     """Replay what is due and settle."""
-    job = Probation(campaign).next_replay()
+    job = Probation(campaign.line()).next_replay()
     assert job is not None
     run_replay(job, device="cpu")
-    return Probation(campaign).settle()
+    return Probation(campaign.line()).settle()
 
 
 def test_cases_that_validated_or_trained_are_not_replayed_and_new_ones_are_once(
     promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probation = Probation(promoted)
+    probation = Probation(promoted.line())
     assert probation.next_replay() is None, "nothing was confirmed since"
     confirm_case(promoted, dataset, 0, "-corrected")
     assert probation.next_replay() is None, "a case that trained is no unseen case, corrected or not"
@@ -85,7 +85,7 @@ def test_an_image_that_trained_under_another_name_is_not_replayed(
     image, mask = dataset[0].read()
     promoted.store.add_case("another name", image)
     promoted.confirm(Confirmation("another", "another name", mask, annotator="Ann"))
-    assert Probation(promoted).next_replay() is None
+    assert Probation(promoted.line()).next_replay() is None
 
 
 def test_a_replay_annotates_with_the_settled_weights_before_and_the_versions_after(
@@ -101,7 +101,7 @@ def test_a_replay_annotates_with_the_settled_weights_before_and_the_versions_aft
 
     monkeypatch.setattr("clopa_annotator.training.candidate_evaluation.score_case", score)
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     (pair,) = run_replay(job, device="cpu").curves
     base, version = (
@@ -160,7 +160,7 @@ def test_after_a_kill_the_same_verdict_is_reached(
 ) -> None:
     scores(monkeypatch, before=0.6, after=0.1)
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
 
     def killed(*_: object) -> tuple[float, ...]:
@@ -170,20 +170,20 @@ def test_after_a_kill_the_same_verdict_is_reached(
         patch.setattr("clopa_annotator.training.candidate_evaluation.score_case", killed)
         with pytest.raises(KeyboardInterrupt):
             run_replay(job, device="cpu")
-    assert Probation(promoted).next_replay() == job, "the interrupted replay is done again"
+    assert Probation(promoted.line()).next_replay() == job, "the interrupted replay is done again"
     run_replay(job, device="cpu")
     promoted.close()  # before the verdict
     with Campaign.open(promoted.folder, device="cpu") as again:
         assert again.model.version == 1
-        verdict = Probation(again).settle()
+        verdict = Probation(again.line()).settle()
         assert verdict is not None and not verdict.decision.promoted
         assert again.model.version == again.registry.current().number == 0
 
 
 def test_a_persons_choice_stops_the_replays(promoted: Campaign, dataset: MsdDataset) -> None:
     confirm_case(promoted, dataset, 5)
-    promoted.roll_back(1, by="lead")
-    assert Probation(promoted).next_replay() is None and Probation(promoted).settle() is None
+    promoted.line().roll_back(1, by="lead")
+    assert Probation(promoted.line()).next_replay() is None and Probation(promoted.line()).settle() is None
     assert promoted.registry.current().number == 1
 
 
@@ -191,13 +191,13 @@ def test_the_training_process_runs_a_replay_and_stops_when_asked(
     promoted: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     (job / "cancel").touch()
     assert run_leashed(job) == 0
     result = read_replay_result(job)
     assert result is not None and result.status == "cancelled"
-    again = Probation(promoted).next_replay()
+    again = Probation(promoted.line()).next_replay()
     assert again is not None and again != job, "a cancelled comparison is made another time"
     scores(monkeypatch, before=0.4, after=0.5)
     run_leashed(again)
@@ -207,12 +207,12 @@ def test_the_training_process_runs_a_replay_and_stops_when_asked(
 def test_a_replay_that_failed_is_not_tried_for_ever(promoted: Campaign, dataset: MsdDataset) -> None:
     confirm_case(promoted, dataset, 5)
     watch, told = a_watch(promoted)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     watch.ended(job, "failed", "The process was killed.")
-    assert Probation(promoted).next_replay() is None and not told
+    assert Probation(promoted.line()).next_replay() is None and not told
     confirm_case(promoted, dataset, 6)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None and len(read_replay(job).cases) == 1
 
 
@@ -234,7 +234,7 @@ def test_the_engine_says_what_became_of_a_version(
     scores(monkeypatch, before=0.6, after=0.1)
     confirm_case(promoted, dataset, 5)
     watch, told = a_watch(promoted)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     run_replay(job, device="cpu")
     watch.ended(job, "finished", "")
@@ -258,10 +258,12 @@ def test_a_version_that_replaces_one_on_probation_is_compared_with_the_settled_o
     run_episode_job(job, device="cpu")
     version = promoted.adopt(job)
     assert version is not None and promoted.registry.probation() == (2, 0)
-    assert Probation(promoted).next_replay() is None, "version 2 has learned from all of them"
-    assert "Version 2 is on probation: 0 of 10" in Probation(promoted).in_words(), "whose replays count"
+    assert Probation(promoted.line()).next_replay() is None, "version 2 has learned from all of them"
+    assert "Version 2 is on probation: 0 of 10" in Probation(promoted.line()).in_words(), (
+        "whose replays count"
+    )
     confirm_case(promoted, dataset, 10)
-    replay = Probation(promoted).next_replay()
+    replay = Probation(promoted.line()).next_replay()
     assert replay is not None
     order = read_replay(replay)
     assert (order.version, order.reference) == (2, 0)
@@ -271,5 +273,5 @@ def test_a_version_that_replaces_one_on_probation_is_compared_with_the_settled_o
 
 def test_replays_lie_in_the_campaign_folder(promoted: Campaign, dataset: MsdDataset) -> None:
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job == Path(promoted.folder) / "replays" / "0001"

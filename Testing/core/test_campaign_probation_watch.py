@@ -11,6 +11,7 @@ from tiny_campaign import confirm_case, scores
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.episode_controller import EpisodeController
 from clopa_annotator.campaign.probation import Probation
+from clopa_annotator.campaign.training_desk import TrainingDesk
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.events import EventLog
@@ -24,15 +25,15 @@ dataset, promoted = test_campaign_probation.dataset, test_campaign_probation.pro
 class InlineSupervisor:
     """Runs a replay at once; holds an episode's job as if it ran."""
 
-    def __init__(self, desk: EpisodeController, inline: bool = True) -> None:
-        self.controller, self.inline = desk, inline
+    def __init__(self, desk: TrainingDesk, inline: bool = True) -> None:
+        self.desk, self.inline = desk, inline
         self.job: Path | None = None
         self.cancelled = False
 
     def run(self, job: Path) -> None:
         if self.inline and is_replay(job):
             run_replay(job, device="cpu")
-            self.controller._ended(job, "finished", "")
+            self.desk._ended(job, "finished", "")
         else:
             self.job = job
 
@@ -42,10 +43,10 @@ class InlineSupervisor:
 
 def a_desk(campaign: Campaign, inline: bool = True) -> tuple[EpisodeController, InlineSupervisor, EventLog]:
     events = EventLog()
-    desk = EpisodeController(campaign, events, SupervisorSettings(), lambda *_: None, lambda work: work())
+    desk = TrainingDesk(campaign, events, SupervisorSettings(), lambda *_: None, lambda work: work())
     supervisor = InlineSupervisor(desk, inline)
     desk.supervisor = supervisor  # type: ignore[assignment]
-    return desk, supervisor, events
+    return desk.controller(), supervisor, events
 
 
 def test_the_desk_replays_what_is_confirmed_and_says_where_it_stands(
@@ -72,7 +73,7 @@ def test_a_verdict_that_a_killed_engine_owed_is_given_by_the_next(
 ) -> None:
     scores(monkeypatch, before=0.6, after=0.1)
     confirm_case(promoted, dataset, 5)
-    job = Probation(promoted).next_replay()
+    job = Probation(promoted.line()).next_replay()
     assert job is not None
     run_replay(job, device="cpu")
     desk, _, _ = a_desk(promoted)
@@ -94,6 +95,6 @@ def test_an_episode_that_a_person_wants_does_not_wait_for_a_replay(
     desk.train_now()
     assert supervisor.cancelled
     supervisor.job = None
-    desk._ended(replay, "cancelled", "It was asked to stop.")
+    supervisor.desk._ended(replay, "cancelled", "It was asked to stop.")
     assert supervisor.job is not None and not is_replay(supervisor.job)
-    assert len(promoted.jobs()) == 2
+    assert len(promoted.line().jobs()) == 2

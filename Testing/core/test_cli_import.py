@@ -25,7 +25,8 @@ def campaign(tmp_path: Path) -> Path:
 
 def command(campaign: Path, *more: str) -> list[str]:
     labels = campaign.parent / "labels"
-    return ["import", "--campaign", str(campaign), "--labels", str(labels), "--target", "target=2", *more]
+    asked = [] if "--target" in more else ["--target", "target=2"]
+    return ["import", "--campaign", str(campaign), "--labels", str(labels), *asked, *more]
 
 
 def test_labels_are_suggestions_unless_they_are_said_to_be_confirmed(campaign, capsys):

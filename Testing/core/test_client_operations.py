@@ -13,6 +13,7 @@ import pytest
 from clopa_annotator.client.operations import ClientOperations
 from clopa_annotator.errors import EngineUnreachable, NoImage, StorageFull, VersionMismatch
 from clopa_annotator.types import CaseRef, Confirmation, PointPrompt, Proposal
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.array_framing import WireLimits, unpack_bundle
 from clopa_annotator.wire.messages import API_VERSION, Answer, Draft, EngineInfo
@@ -63,13 +64,13 @@ def test_a_confirmation_is_kept_before_it_is_sent_and_until_it_is_answered(make)
     bench.confirm(Confirmation("one", "a", MASK))
     (at_sending,) = line.on_disk
     assert [unpack_bundle(body, WireLimits()).meta["confirmation_id"] for body in at_sending] == ["one"]
-    assert line.kept() == [] and not bench.owes
+    assert line.kept() == [] and not bench.deliveries.owes
     line.fail = EngineUnreachable("Gone.")
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
         bench.confirm(Confirmation("two", "a", MASK))
-    assert len(line.kept()) == 1 and bench.owes
+    assert len(line.kept()) == 1 and bench.deliveries.owes
     line.fail = None
-    assert bench.deliver_kept() == [] and line.kept() == []
+    assert bench.deliveries.deliver_kept() == [] and line.kept() == []
     assert [meta["confirmation_id"] for meta in line.sent] == ["one", "two", "two"]
 
 
@@ -78,12 +79,12 @@ def test_a_refused_confirmation_is_told_and_not_delivered_again(make) -> None:
     line.fail = StorageFull("There is no room.")
     with pytest.raises(StorageFull):
         bench.confirm(Confirmation("one", "a", MASK))
-    assert line.kept() == [] and not bench.owes, "the person decides what to do"
+    assert line.kept() == [] and not bench.deliveries.owes, "the person decides what to do"
 
 
 def test_a_confirmation_says_which_version_it_was_made_on(make) -> None:
     bench, line = make()
-    bench._based_on["a"] = 0
+    bench._based_on["a", FIRST] = 0
     for name in ("one", "two"):
         bench.confirm(Confirmation(name, "a", MASK))
     assert [meta["based_on_version"] for meta in line.sent] == [0, 1]

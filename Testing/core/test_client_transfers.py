@@ -15,6 +15,7 @@ from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.datasets.volumes import write_volume
 from clopa_annotator.errors import ConfigError, InputError, NotPermitted
 from clopa_annotator.session.model import load_model
+from clopa_annotator.types import Targets
 from clopa_annotator.types.exports import ExportOrder
 from clopa_annotator.types.imports import ImportOrder
 
@@ -145,14 +146,14 @@ def test_an_import_is_recorded_in_the_name_of_the_token_and_learning_is_asked_on
     make_client, running, tmp_path, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr(running.engine.intake, "_on_done", lambda: asked.append(1))
+    monkeypatch.setattr(running.engine.intake, "_on_done", asked.append)
     for number in (7, 8):
         running.engine.campaign.store.add_case(f"new {number}", an_image(number))
     client = make_client()
     events = []
     client.listen(events.append)
     report = answer(client, client.import_labels(ImportOrder(write_labels(tmp_path / "l", "new 7", "new 8"))))
-    assert len(report.of("imported")) == 2 and asked == [1]
+    assert len(report.of("imported")) == 2 and asked == [""]
     store = running.engine.campaign.store
     records = [store.record(ref) for ref in store.confirmed()[-2:]]
     assert {record.annotator for record in records} == {"Ada"}
@@ -184,11 +185,7 @@ def test_a_cancelled_import_stops_before_its_next_label_and_keeps_what_came(make
 
 
 def test_a_target_of_another_name_is_refused_before_anything_is_read(make_client, running, tmp_path):
-    running.engine.campaign.store.update_manifest(
-        type(running.engine.campaign.store.manifest)(
-            **{**vars(running.engine.campaign.store.manifest), "label": "lesion"}
-        )
-    )
+    running.engine.campaign.store.set_targets(Targets.named(["lesion"]))
     client = make_client()
     with pytest.raises(ConfigError, match="called 'lesion'"):
         answer(client, client.import_labels(ImportOrder(tmp_path, target="liver=1")))

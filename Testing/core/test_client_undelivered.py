@@ -69,10 +69,10 @@ def test_a_kept_confirmation_waits_out_what_will_pass(tmp_path: Path, passing: E
     operations = bench_with(line, tmp_path)
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
         operations.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
-    assert operations.owes
+    assert operations.deliveries.owes
     for _ in range(2):
-        assert operations.deliver_kept() == [] and operations.owes
-    assert operations.deliver_kept() == [] and not operations.owes
+        assert operations.deliveries.deliver_kept() == [] and operations.deliveries.owes
+    assert operations.deliveries.deliver_kept() == [] and not operations.deliveries.owes
     assert line.taken == 1 and not list(tmp_path.rglob("*.confirmation"))
 
 
@@ -80,6 +80,6 @@ def test_a_kept_confirmation_that_is_refused_for_good_is_put_aside_and_told(tmp_
     operations = bench_with(FailingLine(EngineUnreachable("Gone."), InputError("Wrong shape.")), tmp_path)
     with pytest.raises(EngineUnreachable):
         operations.confirm(Confirmation("id", "a", np.ones((4, 4, 4), np.uint8)))
-    (told,) = operations.deliver_kept()
+    (told,) = operations.deliveries.deliver_kept()
     assert told.name == "confirmation_refused" and told.data["reason"] == "Wrong shape."
-    assert not operations.owes and list(tmp_path.rglob("*.refused"))
+    assert not operations.deliveries.owes and list(tmp_path.rglob("*.refused"))

@@ -7,10 +7,11 @@ import io
 import json
 
 import pytest
-from report_support import NAN, write_run
+from report_support import NAN, write_run, write_run_with_targets
 
+from clopa_annotator.commands.measuring import read_thresholds
 from clopa_annotator.errors import DatasetError, InputError
-from clopa_annotator.evaluation.compare import compare_runs, read_thresholds
+from clopa_annotator.evaluation.compare import compare_runs, result_files
 
 
 @pytest.fixture
@@ -166,3 +167,26 @@ def test_models_tell_methods_apart_where_several_occur(tmp_path):
     write_summary(second, replace(read_summary(second), model="large"))
     rows = compare_runs([first, second], tmp_path / "out").tasks[0].rows
     assert [row.method for row in rows] == ["clopa-cn · tiny", "clopa-cn · large"]
+
+
+def test_each_target_is_a_table_of_its_own(tmp_path):
+    own = write_run_with_targets(tmp_path / "own", {"liver": (0.2, 0.6), "spleen": (0.3, 0.4)})
+    joint = write_run_with_targets(tmp_path / "joint", {"liver": (0.2, 0.5)}, "clopa-joint")
+    liver, spleen = compare_runs([own, joint], tmp_path / "out").tasks
+    assert (liver.name, spleen.name) == ("Blocks · liver", "Blocks · spleen")
+    assert [row.method for row in liver.rows] == ["clopa-cn · 2 targets", "clopa-joint · alone"]
+    assert [row.values["dice_init"] for row in liver.rows] == pytest.approx([0.64, 0.54])
+    assert [row.method for row in spleen.rows] == ["clopa-cn"]
+    assert set(result_files([own, joint])) >= {p.name for p in (tmp_path / "out").iterdir()}
+
+
+def test_a_target_is_compared_with_a_campaign_that_had_it_alone(tmp_path):
+    own = write_run_with_targets(tmp_path / "own", {"liver": (0.2, 0.6), "spleen": (0.3, 0.4)})
+    alone = write_run(tmp_path / "alone", (0.2, 0.5), with_pictures=False)
+    (task,) = compare_runs([own, alone], tmp_path / "out", "liver").tasks
+    assert {row.method: row.values["dice_init"] for row in task.rows} == {
+        "clopa-cn · 2 targets": pytest.approx(0.64),
+        "clopa-cn · alone": pytest.approx(0.54),
+    }
+    with pytest.raises(InputError, match="no target 'pancreas'; it has liver, spleen"):
+        compare_runs([own], tmp_path / "out", "pancreas")

@@ -67,7 +67,7 @@ def test_a_confirmation_that_a_stranger_answers_is_kept(
     with pytest.raises(EngineUnreachable, match="kept on this computer"):
         bench.confirm(Confirmation("id", "case", np.ones((1, 2, 3), np.uint8)))
     assert [kept.case_id for kept in UndeliveredConfirmations(tmp_path, "here").waiting()] == ["case"]
-    assert bench.deliver_kept() == []
+    assert bench.deliveries.deliver_kept() == []
     assert [kept.case_id for kept in UndeliveredConfirmations(tmp_path, "here").waiting()] == ["case"], (
         "it is not refused"
     )

@@ -12,6 +12,7 @@ import pytest
 from tiny_campaign import make_episodes_tiny, tiny_dataset, tiny_model_folder
 
 from clopa_annotator.datasets import MsdDataset
+from clopa_annotator.datasets.three_structures import StructureSpec, write_structure_dataset
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation.suggestion_rows import SuggestionRow
 from clopa_annotator.evaluation.tables import read_cases, read_rows, read_summary
@@ -20,6 +21,7 @@ from clopa_annotator.experiments.run_folder import RunFolder
 from clopa_annotator.experiments.simulation import run_simulation
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
 from clopa_annotator.experiments.suggested_stream import SuggestedStream
+from clopa_annotator.experiments.target_labels import TargetLabel
 from clopa_annotator.suggestions.scores import CHOSEN
 from clopa_annotator.suggestions.suggestion_folder import FOLDER, SuggestionFolder
 
@@ -135,11 +137,26 @@ def test_the_next_case_is_the_surest_or_the_least_sure_once_something_is_learned
     order: str, version: int, taken: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sure = {"a": 0.9, "b": 0.2, "c": 0.5}
-    campaign = SimpleNamespace(folder=tmp_path, model=SimpleNamespace(version=version))
-    cases = [SimpleNamespace(case_id=name) for name in "abc"]
+    current = SimpleNamespace(number=version)
+    line = SimpleNamespace(registry=SimpleNamespace(current=lambda: current))
     settings = SimulationSettings(order=order)  # type: ignore[arg-type]
-    stream = SuggestedStream(campaign, cases, settings)  # type: ignore[arg-type]
+    run = SimpleNamespace(line=line, settings=settings)
+    cases = [SimpleNamespace(case_id=name, part=None) for name in "abc"]
+    stream = SuggestedStream(SimpleNamespace(folder=tmp_path), [cases], [run])  # type: ignore[arg-type]
     monkeypatch.setattr(
-        stream, "_suggestion", lambda case: SimpleNamespace(scores={CHOSEN: sure[case.case_id]})
+        stream, "_suggestion", lambda _, case: SimpleNamespace(scores={CHOSEN: sure[case.case_id]})
     )
-    assert [case.case_id for case in stream.cases()] == taken
+    assert list(stream.case_ids()) == taken
+
+
+def test_of_several_targets_each_has_suggestions_of_its_own_and_several_of_a_kind_have_none(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    labelled = write_structure_dataset(tmp_path / "data", 2, StructureSpec((18, 20, 22)), seed=1)
+    targets = (TargetLabel("ball", 1), TargetLabel("lumps", 2, several=True))
+    settings = SimulationSettings(str(model_folder), strategy="static", clicks=0, device="cpu", report=False)
+    run_simulation(labelled[:1], labelled[1:], settings, tmp_path / "out", _Log(""), targets=targets)
+    rows = read_rows(tmp_path / "out" / "suggestions.csv", SuggestionRow)
+    assert [(row.target, row.order) for row in rows] == [("ball", 1)]
+    outcomes = SuggestionFolder(tmp_path / "out" / "campaign").outcomes()
+    assert [o.subject.target for o in outcomes] == [""]

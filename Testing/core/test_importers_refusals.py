@@ -18,7 +18,7 @@ from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.errors import ConfirmationConflict, StorageFull
-from clopa_annotator.importers import import_run
+from clopa_annotator.importers import label_batch
 from clopa_annotator.importers.import_run import run_import
 from clopa_annotator.importers.receiver import StoreReceiver
 from clopa_annotator.types import Image
@@ -72,7 +72,7 @@ def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels, mo
                 raise StorageFull("No room.")
             super().keep_together(masks, confirmed)
 
-    monkeypatch.setattr(import_run, "TOGETHER", 2)
+    monkeypatch.setattr(label_batch, "TOGETHER", 2)
     order = ImportOrder(labels, target="2")
     with pytest.raises(StorageFull):
         run_import(order, Full(store, "Ada"))
@@ -83,7 +83,7 @@ def test_a_full_disk_ends_the_import_and_keeps_what_was_stored(store, labels, mo
 
 
 def test_an_import_can_be_watched_and_stopped(store, labels, monkeypatch):
-    monkeypatch.setattr(import_run, "TOGETHER", 1)
+    monkeypatch.setattr(label_batch, "TOGETHER", 1)
     steps = []
     order = ImportOrder(labels, target="2")
     report = run_import(
@@ -116,7 +116,7 @@ def test_labels_are_taken_in_together_and_one_that_is_refused_is_left_out_alone(
 
 
 def test_nothing_is_called_imported_before_it_is_stored(store, labels, monkeypatch):
-    monkeypatch.setattr(import_run, "TOGETHER", 2)
+    monkeypatch.setattr(label_batch, "TOGETHER", 2)
     stored = []
     run_import(
         ImportOrder(labels, target="2"),

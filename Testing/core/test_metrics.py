@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clopa_annotator.errors import ConfigError, GeometryError
-from clopa_annotator.evaluation.metrics import dice, nsd, surface_areas
+from clopa_annotator.evaluation.metrics import Detection, detect, dice, iou, nsd, surface_areas, together
 
 EMPTY = np.zeros((4, 5, 6), np.uint8)
 
@@ -128,3 +128,38 @@ def random_pair(seed):
         radii = rng.uniform(1.5, 6, size=3)
         masks.append(sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, radii, strict=True)) <= 1)
     return masks[0].astype(np.uint8), masks[1].astype(np.uint8)
+
+
+def strip(start: int, stop: int):
+    mask = np.zeros((1, 1, 20), np.uint8)
+    mask[..., start:stop] = 1
+    return mask
+
+
+def test_the_overlap_is_shared_voxels_by_all_voxels():
+    assert iou(strip(0, 4), strip(2, 6)) == pytest.approx(2 / 6)
+    assert math.isnan(iou(strip(0, 0), strip(0, 0)))
+
+
+def test_a_pair_needs_half_of_the_union_and_half_is_enough():
+    assert detect([strip(0, 4)], [strip(0, 2)]) == Detection(1, 1, 1), "2 of 4 voxels"
+    assert detect([strip(0, 5)], [strip(0, 2)]) == Detection(1, 1, 0), "2 of 5 voxels"
+
+
+def test_each_reference_is_found_once():
+    twice = detect([strip(0, 4)], [strip(0, 2), strip(2, 4)])
+    assert twice == Detection(1, 2, 1) and twice.f1 == pytest.approx(2 / 3)
+    merged = detect([strip(0, 4), strip(4, 8)], [strip(0, 8)])
+    assert merged == Detection(2, 1, 1), "one proposal over two is one of them, at half of the union"
+
+
+def test_what_is_empty_counts_as_none():
+    assert detect([strip(0, 0)], [strip(3, 3)]) == Detection()
+    assert math.isnan(Detection().f1)
+    assert detect([strip(0, 4)], [strip(0, 0)]).f1 == 0
+
+
+def test_cases_are_counted_together_not_averaged():
+    cases = [Detection(1, 1, 1), Detection(3, 3, 0)]
+    assert together(cases) == Detection(4, 4, 1) and together(cases).f1 == 0.25
+    assert together([]) == Detection()

@@ -35,9 +35,9 @@ def annotate(campaign: Campaign, dataset: MsdDataset, number: int) -> None:
     image, mask = case.read()
     campaign.store.add_case(case.case_id, image)
     annotator = SimulatedAnnotator(case_rng(0, 0, case.case_id))
-    with campaign.annotating() as session:
+    with campaign.line().annotating() as session:
         run_case(session, image, mask, annotator, ProtocolSettings(clicks=1, keep=()))
-        campaign.learn_from(session, case.case_id, mask)
+        campaign.line().learn_from(session, case.case_id, mask)
         campaign.confirm(Confirmation(f"id-{number}", case.case_id, mask, annotator="Ann"))
 
 

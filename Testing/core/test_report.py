@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from report_support import NAN, write_run
+from report_support import NAN, write_run, write_run_with_targets
 
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.evaluation import slices
@@ -135,6 +135,18 @@ def test_an_episode_that_was_not_better_is_told_with_its_reason(tmp_path):
     write_summary(tmp_path, replace(summary, episodes=(failed,)))
     _, text = read(write_report(tmp_path))
     assert "The only episode did not make better weights" in text and "Not better: 0.1." in text
+
+
+def test_several_targets_have_a_line_each_and_a_part_each_with_pictures(tmp_path):
+    run = write_run_with_targets(tmp_path, {"liver": (0.2, 0.6), "left <kidney>": (0.5,)})
+    outline, text = read(write_report(run))
+    assert "2 targets: liver, left <kidney>" in text
+    assert "liver 6 version 1 0.240 0.640 0.540 0.940" in text, "the line of the overview"
+    assert "left <kidney> 6 base model 0.540 0.540 0.840 0.840" in text
+    assert text.count("Weights versions on unseen cases") == 2 and text.count("What was proposed") == 2
+    assert outline.tags.count("img") == 6, "best, median and worst case of each"
+    assert text.count("Better liver.") == 1 and "Better left" not in text
+    assert "from 0.24 to 0.64" in text and "No episode ran" in text
 
 
 def test_names_from_outside_are_escaped(tmp_path):

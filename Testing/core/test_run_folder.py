@@ -16,6 +16,7 @@ import clopa_annotator.experiments.measurement as measurement
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.cli import main
 from clopa_annotator.datasets import MsdDataset, write_generated
+from clopa_annotator.datasets.three_structures import StructureSpec
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.evaluation.tables import read_summary
 from clopa_annotator.experiments.permutations import StreamPlan, Unit, _Log, run_units
@@ -47,7 +48,8 @@ def test_a_demo_replaces_an_earlier_demo_until_somebody_has_worked_with_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("clopa_annotator.datasets.PhantomSpec", lambda: SPEC)
+    small = StructureSpec(shape_kji=SPEC.shape_kji, kinds=2)
+    monkeypatch.setattr("clopa_annotator.datasets.three_structures.StructureSpec", lambda kinds: small)
     out = tmp_path / "demo"
     assert demo(model_folder, out) == 0
     first = (out / "campaign" / "campaign.json").read_bytes()
@@ -66,7 +68,7 @@ def test_a_demo_replaces_an_earlier_demo_until_somebody_has_worked_with_it(
 
 
 @pytest.mark.parametrize(
-    "file", ["campaign/campaign.json", "dataset/imagesTr/phantom_000.nii.gz", "thesis.tex"]
+    "file", ["campaign/campaign.json", "dataset/imagesTr/structures_000.nii.gz", "thesis.tex"]
 )
 def test_the_demo_refuses_a_folder_that_is_no_earlier_demo(
     file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

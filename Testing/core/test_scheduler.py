@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.scheduler import SchedulerSettings, Share, due, final, next_is_held_out, threshold
+from clopa_annotator.scheduler import (
+    Due,
+    SchedulerSettings,
+    Share,
+    due,
+    final,
+    next_is_held_out,
+    threshold,
+    whose_turn,
+)
 from clopa_annotator.types import Split
 
 KNOWN = {
@@ -144,3 +155,45 @@ def test_the_scheduler_is_a_function_of_its_arguments(settings: SchedulerSetting
     split = Split(unassigned=tuple(range(waiting)))
     assert due(settings, split, {1}) == due(settings, split, {1})
     assert roles(settings, waiting) == roles(settings, waiting)
+
+
+# -- several targets -----------------------------------------------------------------------------------------
+
+SCORES = st.one_of(st.none(), st.floats(0, 1))
+DUE = st.builds(Due, st.just(""), SCORES, st.integers(0, 50), st.integers(1, 50))
+
+
+@given(st.lists(DUE, min_size=1, max_size=6))
+def test_without_passing_over_the_one_with_most_to_gain_is_next(targets: list[Due]) -> None:
+    named = [replace(target, target=str(n)) for n, target in enumerate(targets)]
+    turn = whose_turn(named)
+    assert turn is not None and turn.gain == max(target.gain for target in named)
+    assert all(0 <= target.gain <= 1 for target in named)
+    first = next(target for target in named if target.gain == turn.gain)
+    assert turn is first, "between equals the campaign's order decides"
+
+
+@given(st.lists(st.lists(DUE, min_size=5, max_size=5), min_size=1, max_size=40), st.integers(1, 5))
+def test_no_target_starves_whatever_the_others_may_gain(rounds: list[list[Due]], n: int) -> None:
+    passed_over = [0] * n
+    for offered in rounds:
+        named = [replace(offered[k], target=str(k), passed_over=passed_over[k]) for k in range(n)]
+        turn = whose_turn(named)
+        assert turn is not None
+        passed_over = [0 if str(k) == turn.target else passed_over[k] + 1 for k in range(n)]
+        assert max(passed_over) <= 2 * n - 1
+
+
+def test_a_target_that_never_learned_goes_before_one_with_little_left_to_gain() -> None:
+    learned, fresh = Due("liver", 0.9, 10, 10), Due("spleen", None, 0, 5)
+    assert whose_turn([learned, fresh]) == fresh
+    assert whose_turn([learned]) == learned
+    assert whose_turn([]) is None
+    late = replace(learned, passed_over=2)
+    assert whose_turn([fresh, late]) == late, "it was passed over as often as there are targets"
+
+
+def test_several_masks_of_a_case_are_one_case_that_waits() -> None:
+    settings, split = SchedulerSettings(size=8), Split(unassigned=(1, 2, 3, 4, 5))
+    assert due(settings, split, frozenset(), waiting=4) is None
+    assert due(settings, split, frozenset({5}), waiting=5) == Split((1, 2, 3, 4), (5,))

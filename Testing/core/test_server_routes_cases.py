@@ -11,7 +11,9 @@ from clopa_annotator.errors import ClopaError, GeometryError, ImageError, InputE
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.server.http import Ask, Reply
 from clopa_annotator.server.routes_cases import CaseRoutes
-from clopa_annotator.types import CaseRef, CaseState, Image
+from clopa_annotator.types import CaseRef, CaseState, Image, Slot
+from clopa_annotator.types.targets import FIRST
+from clopa_annotator.wire import codec
 from clopa_annotator.wire.array_framing import Bundle, WireLimits
 from clopa_annotator.wire.messages import CaseRow, Draft
 from clopa_annotator.wire.session_messages import geometry_to_wire
@@ -20,6 +22,7 @@ from clopa_annotator.wire.tokens import Identity
 REF = CaseRef("one", 2, 5, "i" * 64, "m", "r", "cases/one/v2")
 ROW = CaseRow("one", CaseState.TODO, 0, "", False, "", "")
 MASK = np.ones((2, 3, 4), np.uint8)
+KIDNEY = Slot("left-kidney")
 BOB = Identity("Bob", "annotator")
 
 
@@ -41,17 +44,23 @@ class Host:
     def save_draft(self, *what):
         self.calls.append(("save_draft", *what))
 
-    def load_draft(self, case_id):
+    def load_draft(self, case_id, slot):
         return self.draft
 
-    def newest(self, case_id):
+    def newest(self, case_id, slot):
         return REF, MASK
+
+    def others(self, case_id, slot):
+        return ((Slot("vessel"), MASK),)
+
+    def first_open(self, case_id, who):
+        return KIDNEY
 
     def image_hash_of(self, case_id):
         return "i" * 64
 
-    def take_case(self, case_id, who):
-        self.calls.append(("take", case_id, who))
+    def take_case(self, case_id, who, slot):
+        self.calls.append(("take", case_id, who, slot))
         return ROW
 
     def add_case(self, case_id, image, source):
@@ -133,8 +142,8 @@ def test_a_decision_is_the_tokens_persons_with_its_reason(
     host: Host, routes: CaseRoutes, action: str
 ) -> None:
     routes._mark(action, ask({"case_id": "one", "reason": "motion", "who": "Ada"}))
-    assert host.calls == [("mark", action, "one", "Bob", "motion")]
-    assert f"/campaign/v1/cases/{action}" in {route.path for route in routes.routes(WireLimits())}
+    assert host.calls == [("mark", action, "one", "Bob", "motion", FIRST)]
+    assert f"/campaign/v2/cases/{action}" in {route.path for route in routes.routes(WireLimits())}
 
 
 def test_a_draft_comes_with_its_case_and_brief_leaves_it_out(host: Host, routes: CaseRoutes) -> None:
@@ -154,7 +163,7 @@ def test_another_image_under_a_known_name_is_not_taken(host: Host, routes: CaseR
 
 def test_a_saved_draft_is_the_tokens_persons(host: Host, routes: CaseRoutes) -> None:
     routes.save_draft(ask({"case_id": "one", "seconds_active": 3}, {"mask": MASK.astype(bool)}))
-    ((_, case_id, who, draft),) = host.calls
+    ((_, case_id, who, draft, _),) = host.calls
     assert (case_id, who, draft.seconds_active) == ("one", "Bob", 3.0) and draft.mask.dtype == np.uint8
 
 
@@ -173,3 +182,22 @@ def test_an_image_is_asked_for_by_a_whole_hash_and_nothing_else(routes: CaseRout
     with pytest.raises(UnknownCase):
         routes.image(ask({}, hash=name))
     assert routes.image(ask({}, hash="0" * 64)).arrays["image"].dtype == np.int16
+
+
+def test_a_message_says_which_target_it_is_about(host: Host, routes: CaseRoutes) -> None:
+    kidney = {"target": "left-kidney", "instance": 1}
+    routes.confirm(ask({**CONFIRM, "slot": kidney}, {"mask": MASK}))
+    routes.save_draft(ask({"case_id": "one", "slot": kidney}, {"mask": MASK}))
+    assert host.calls[0][1].slot == KIDNEY and host.calls[1][-1] == KIDNEY
+    with pytest.raises(InputError):
+        routes.confirm(ask({**CONFIRM, "slot": "left-kidney"}, {"mask": MASK}))
+
+
+def test_without_a_target_the_first_open_one_is_taken_and_the_others_masks_come_along(
+    host: Host, routes: CaseRoutes
+) -> None:
+    reply = routes.take(ask({"case_id": "one"}))
+    assert host.calls == [("take", "one", "Bob", KIDNEY)]
+    assert codec.slot_from_wire(reply.meta["slot"]) == KIDNEY
+    ((slot, mask),) = codec.others_from_wire(reply.meta["others"], reply.arrays)
+    assert slot == Slot("vessel") and np.array_equal(mask, MASK)

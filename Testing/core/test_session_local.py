@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from nnInteractive.inference.inference_session import nnInteractiveInferenceSess
 from tiny_session import SHAPE, a_walk, an_image
 
 from clopa_annotator.errors import ConfigError, ImageError
-from clopa_annotator.geometry import Geometry
+from clopa_annotator.geometry import Geometry, box_slices
 from clopa_annotator.session import upstream
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.upstream import REFINEMENT_SEED, Core
@@ -149,3 +151,63 @@ def test_bf16_on_the_cpu_agrees_with_fp32_on_nearly_every_voxel(loaded):
 def test_impossible_settings_are_refused(loaded, options, words):
     with pytest.raises(ConfigError, match=words):
         LocalSession(loaded, **options)
+
+
+def _state(session):
+    return session.proposal.mask.copy(), session.prompts, session.can_undo, session.can_redo
+
+
+def test_work_that_was_put_aside_comes_back_exactly(session):
+    walk = a_walk()
+    for prompt in (walk[0], walk[3], walk[5]):
+        session.add_prompt(prompt)
+    session.undo()
+    first, channels = _state(session), session._core.interactions.clone()
+    aside = session.switch()
+    assert not session.proposal.mask.any() and not session.can_undo and session.prompts == ()
+    session.add_prompt(walk[1])
+    second = _state(session)
+    other = session.switch(aside)
+    assert all(np.array_equal(a, b) for a, b in zip(_state(session)[:1], first[:1], strict=True))
+    assert _state(session)[1:] == first[1:] and torch.equal(session._core.interactions, channels)
+    session.redo()
+    session.switch(other)
+    assert np.array_equal(_state(session)[0], second[0]) and _state(session)[1:] == second[1:]
+
+
+def test_a_step_after_a_switch_is_the_step_that_it_would_have_been(session, loaded):
+    plain = LocalSession(loaded)
+    plain.set_image(an_image())
+    first, second = a_walk()[0], a_walk()[3]
+    plain.add_prompt(first)
+    session.add_prompt(first)
+    mine = session.switch()
+    session.add_prompt(second)
+    session.switch(mine)
+    assert np.array_equal(session.add_prompt(second).mask, plain.add_prompt(second).mask)
+
+
+def test_a_switch_tells_what_it_changes_and_its_revision_grows(session):
+    session.add_prompt(a_walk()[0])
+    before, revision = session.proposal.mask.copy(), session.proposal.revision
+    session.switch()
+    box = box_slices(session.proposal.changed_kji)
+    before[box] = session.proposal.mask[box]
+    assert np.array_equal(before, session.proposal.mask) and session.proposal.revision == revision + 1
+
+
+def test_what_is_put_aside_holds_no_volume(session):
+    shape = (96, 256, 256)
+    mask = np.zeros(shape, np.uint8)
+    mask[20:60, 50:120, 50:120] = 1
+    session.set_image(an_image(shape))
+    session.add_prompt(MaskPrompt(mask))
+    tracemalloc.start()
+    kept = []
+    for _ in range(4):
+        kept.append(session.switch())
+        session.add_prompt(MaskPrompt(mask))
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * np.prod(shape) + 4e6, "the proposal's mask and its successor's, whatever was put aside"

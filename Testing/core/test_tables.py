@@ -12,15 +12,12 @@ import pytest
 
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.evaluation import pictures, tables
+from clopa_annotator.evaluation.case_rows import CaseRow, ClickRow, case_row, click_rows, curves_from_clicks
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
 from clopa_annotator.evaluation.rows import (
-    CaseRow,
-    ClickRow,
     EpisodeSummary,
     RunSummary,
-    case_row,
-    click_rows,
-    curves_from_clicks,
+    TargetSummary,
     episode_summary,
     summarise_stream,
 )
@@ -87,6 +84,27 @@ def test_clicks_have_the_promised_columns(tmp_path):
         rows = list(csv.reader(stream))
     assert rows[0][:7] == ["case", "run", "version", "click", "dice", "nsd", "seconds"]
     assert rows[1][:7] == ["Fall, Ä\n2", "0", "0", "0", "0.25", "", "0.3"]
+
+
+def test_a_run_with_targets_says_everything_per_target_and_one_without_says_nothing_of_them(tmp_path):
+    plain = json.loads(tables.write_summary(tmp_path / "plain", SUMMARY).read_text(encoding="utf-8"))
+    assert "targets" not in plain and "target" not in plain["episodes"][0]
+    of_target = TargetSummary(SUMMARY.episodes, SUMMARY.test, summarise_stream([]))
+    several = replace(SUMMARY, episodes=(), test=(), targets={"liver": of_target, "Niere, links": of_target})
+    curves = [replace(curve, target="liver") for curve in CURVES]
+    cases = [case_row(curve, "test", n) for n, curve in enumerate(curves, start=1)]
+    tables.write_run(tmp_path / "run", several, cases, [r for c in curves for r in click_rows(c, "test")])
+    raw = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert raw["episodes"] == raw["test"] == []
+    assert list(raw["targets"]) == ["liver", "Niere, links"]
+    assert raw["targets"]["liver"]["episodes"] == plain["episodes"], "with today's rows in each"
+    assert raw["targets"]["liver"]["test"] == plain["test"]
+    again = tables.read_summary(tmp_path / "run")
+    assert same(again, several) and same(again.of("liver"), replace(SUMMARY, stream=summarise_stream([])))
+    assert same(SUMMARY.of("liver"), SUMMARY), "a run without targets is about its only one"
+    assert [e.target for e in tables.read_episodes(tmp_path / "run")] == ["liver", "Niere, links"]
+    read = curves_from_clicks(tables.read_clicks(tmp_path / "run"))
+    assert {c.target for c in read} == {c.target for c in tables.read_cases(tmp_path / "run")} == {"liver"}
 
 
 def test_curves_come_back_from_their_clicks():
@@ -179,6 +197,14 @@ def test_pictures_of_all_versions_of_a_case_come_back_together(tmp_path):
     assert across_k.reference.sum() == 10 * 18
     assert np.array_equal(across_k.proposals[pictures.PictureKey(1, 2)], across_k.reference)
     assert across_k.image.min() >= 0 and across_k.image.max() <= 1
+
+
+def test_pictures_of_targets_lie_beside_each_other_whatever_their_names(tmp_path):
+    names = {
+        pictures.file_name("test", 1, 0, target) for target in ("", "Liver", "liver", "left-x", "left x")
+    }
+    assert len(names) == 5 and all(name.startswith("pictures/") for name in names)
+    assert pictures.file_name("test", 1, 0) == "pictures/test-0001-v000.npz", "as before there were several"
 
 
 def test_a_case_without_target_is_shown_through_the_middle_of_the_image(tmp_path):

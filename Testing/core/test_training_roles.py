@@ -49,7 +49,7 @@ def learn_and_confirm(campaign: Campaign, dataset: MsdDataset, number: int, suff
     image, mask = case.read()
     campaign.store.add_case(case.case_id, image)
     session = Listening()
-    campaign.learn_from(session, case.case_id, mask)
+    campaign.line().learn_from(session, case.case_id, mask)
     confirm_case(campaign, dataset, number, suffix)
     return session.lessons == 1
 
@@ -102,12 +102,12 @@ def test_a_role_is_for_life(campaign: Campaign, dataset: MsdDataset) -> None:
 
 def test_roles_are_on_the_disk_and_a_reader_sees_them(campaign: Campaign, dataset: MsdDataset) -> None:
     confirm_five(campaign, dataset)
-    held_out = campaign.roles.held_out()
+    held_out = campaign.line().roles.held_out()
     path = campaign.folder / "episodes" / ROLES
     written = path.read_bytes()
     assert len(written.splitlines()) == 5 and len(held_out) == 1
     with Campaign.open(campaign.folder, device="cpu", writer=False) as reader:
-        assert reader.roles.held_out() == held_out
+        assert reader.line().roles.held_out() == held_out
     assert path.read_bytes() == written
 
 
@@ -126,11 +126,11 @@ def test_a_campaign_from_before_keeps_the_roles_of_its_episodes(
     path = campaign.folder / "episodes" / ROLES
     path.unlink()
     with Campaign.open(campaign.folder, device="cpu", writer=False) as reader:
-        assert reader.roles.held_out() == {everybody[4]}
+        assert reader.line().roles.held_out() == {everybody[4]}
     assert not path.exists(), "a reader writes nothing"
     with Campaign.open(campaign.folder, device="cpu") as again:
-        assert again.roles.held_out() == {everybody[4]}
-        assert again.roles.of(dataset[4].case_id) == "held out"
+        assert again.line().roles.held_out() == {everybody[4]}
+        assert again.line().roles.of(dataset[4].case_id) == "held out"
         assert len(path.read_bytes().splitlines()) == 5
 
 
@@ -191,5 +191,5 @@ def test_the_store_knows_what_the_roles_ask_for(campaign: Campaign, dataset: Msd
     confirm_case(campaign, dataset, 0)
     confirm_case(campaign, dataset, 1, "-corrected")
     confirm_case(campaign, dataset, 2)
-    assert [campaign.roles.of(dataset[n].case_id) for n in (0, 1, 2)] == ["train", "train", "held out"]
-    assert np.all(sorted(campaign.roles.held_out()) == [4])
+    assert [campaign.line().roles.of(dataset[n].case_id) for n in (0, 1, 2)] == ["train", "train", "held out"]
+    assert np.all(sorted(campaign.line().roles.held_out()) == [4])

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engine_support import a_confirmation
 
 from clopa_annotator.campaign.journal import Journal
-from clopa_annotator.errors import EngineError, VersionMismatch
+from clopa_annotator.errors import ConfigError, EngineError, InputError, VersionMismatch
 from clopa_annotator.server.event_stream import render
-from clopa_annotator.types import CaseRef, CaseState, Event, GateDecision, PromptKind, WeightsVersion
+from clopa_annotator.types import (
+    CaseRef,
+    CaseState,
+    CodedTerm,
+    Event,
+    GateDecision,
+    PromptKind,
+    Slot,
+    Target,
+    WeightsVersion,
+)
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.messages import (
     CaseRow,
@@ -21,43 +33,81 @@ from clopa_annotator.wire.messages import (
     EngineInfo,
     EpisodeRow,
     LearningState,
+    SlotRow,
 )
+
+DECISION = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
+MESSAGES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], object]] = [
+    (
+        codec.case_row_to_wire,
+        codec.case_row_from_wire,
+        CaseRow(
+            "a",
+            CaseState.SKIPPED,
+            2,
+            "Ada",
+            True,
+            "n",
+            "s",
+            (SlotRow(Slot("lesion", 2), CaseState.CONFIRMED, 1, "Bob", True, True, True, "x"),),
+        ),
+    ),
+    (
+        codec.ref_to_wire,
+        codec.ref_from_wire,
+        CaseRef("a", 1, 2, "i", "m", "r", "f", Slot("lesion", 2)),
+    ),
+    (
+        codec.statistics_to_wire,
+        codec.statistics_from_wire,
+        CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada", Slot("lesion", 2)),
+    ),
+    (codec.learning_to_wire, codec.learning_from_wire, LearningState("waiting", "1 of 5", loss=0.5)),
+    (
+        codec.episode_to_wire,
+        codec.episode_from_wire,
+        EpisodeRow(1, 5, 4, 1, "running", train_loss=(1.0, 0.5)),
+    ),
+    (
+        codec.version_to_wire,
+        codec.version_from_wire,
+        WeightsVersion(1, 0, "h", "CC", "d", decision=DECISION),
+    ),
+    (
+        codec.info_to_wire,
+        codec.info_from_wire,
+        EngineInfo(
+            1,
+            "0",
+            "CPU",
+            "m",
+            "h",
+            "CC",
+            "c",
+            5,
+            frozenset({PromptKind.POINT}),
+            "Ada",
+            False,
+            "id",
+            targets=(
+                Target("liver"),
+                Target(
+                    "lesion",
+                    "lesion",
+                    (1, 2, 3),
+                    None,
+                    CodedTerm("SCT", "52988006", "Lesion"),
+                    True,
+                    True,
+                ),
+            ),
+        ),
+    ),
+]
 
 
 def test_messages_come_back_as_they_were_sent() -> None:
-    decision = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
-    rows = [
-        (
-            codec.case_row_to_wire,
-            codec.case_row_from_wire,
-            CaseRow("a", CaseState.SKIPPED, 2, "Ada", True, "n", "s"),
-        ),
-        (codec.ref_to_wire, codec.ref_from_wire, CaseRef("a", 1, 2, "i", "m", "r", "f")),
-        (
-            codec.statistics_to_wire,
-            codec.statistics_from_wire,
-            CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada"),
-        ),
-        (codec.learning_to_wire, codec.learning_from_wire, LearningState("waiting", "1 of 5", loss=0.5)),
-        (
-            codec.episode_to_wire,
-            codec.episode_from_wire,
-            EpisodeRow(1, 5, 4, 1, "running", train_loss=(1.0, 0.5)),
-        ),
-        (
-            codec.version_to_wire,
-            codec.version_from_wire,
-            WeightsVersion(1, 0, "h", "CC", "d", decision=decision),
-        ),
-        (
-            codec.info_to_wire,
-            codec.info_from_wire,
-            EngineInfo(
-                1, "0", "CPU", "m", "h", "CC", "c", 5, frozenset({PromptKind.POINT}), "Ada", False, "id"
-            ),
-        ),
-    ]
-    for there, back, message in rows:
+    for there, back, message in MESSAGES:
         assert back(json.loads(json.dumps(there(message)))) == message
     draft = Draft(np.ones((1, 2, 2), np.uint8), a_confirmation().prompts, 3.0)
     meta, arrays = codec.draft_to_wire(draft)
@@ -72,6 +122,22 @@ def test_an_answer_of_another_version_is_a_sentence() -> None:
         codec.learning_from_wire({"phase": "idle"})
     with pytest.raises(EngineError):
         codec.ref_from_wire(None)
+    with pytest.raises(VersionMismatch, match="update the older"):
+        codec.ref_from_wire({"slot": {"target": 3}})
+
+
+def test_a_message_that_names_no_target_is_about_the_first() -> None:
+    assert codec.slot_from_wire(None) == codec.slot_from_wire({}) == Slot()
+    for wrong in (3, {"target": 1}, {"target": "Not a key"}, {"instance": 0}, {"instance": "1"}):
+        with pytest.raises(InputError):
+            codec.slot_from_wire(wrong)
+
+
+def test_targets_that_cannot_be_read_are_refused_in_words() -> None:
+    two = [Target("liver").to_dict(), Target("LIVER", "liver").to_dict()]
+    for wrong in (None, [], ["liver"], [{"key": "a"}], two):
+        with pytest.raises(ConfigError):
+            codec.targets_from_wire(wrong)
 
 
 def test_event_numbers_go_on_after_a_restart(tmp_path: Path) -> None:

@@ -51,5 +51,5 @@ def content_of(folder: Path) -> dict[str, bytes]:
 def confirm_as_a_person(campaign: Path) -> None:
     with CampaignStore.open(campaign, writer=True) as store:
         case = store.cases()[0]
-        mask = np.ones(store.geometry(case.image_hash).shape_kji, np.uint8)
+        mask = np.zeros(store.geometry(case.image_hash).shape_kji, np.uint8)  # beside any other target
         store.confirm(Confirmation("a-persons", case.case_id, mask, annotator="Ada"))

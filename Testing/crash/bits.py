@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "CLoPAAnnotator")]
 
 import blosc2  # noqa: E402
-from scenario import MANIFEST, a_confirmation, an_image  # noqa: E402
+from scenario import MANIFEST, THREE, a_confirmation, an_image  # noqa: E402
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft  # noqa: E402
 from clopa_annotator.cache.repair import check_campaign  # noqa: E402
@@ -27,12 +27,18 @@ blosc2.set_nthreads(1)
 
 
 def make_campaign(folder: Path) -> None:
-    """One case with an image, a confirmation, a mark and a draft."""
+    """One case with an image; of its first target and of a second lesion a confirmation, mark and draft."""
     with CampaignStore.create(folder, MANIFEST) as store:
         store.add_case("Fall Ä", an_image("a"))
         store.confirm(a_confirmation("one", "Fall Ä"))
         store.reopen("Fall Ä", "harness", "once more")
         store.save_draft(CaseDraft("Fall Ä", a_confirmation("two", "Fall Ä").mask))
+        store.set_targets(THREE)
+        store.confirm(a_confirmation("one@", "Fall Ä"))
+        second = a_confirmation("three@lesion#2", "Fall Ä")
+        store.confirm(second)
+        store.reopen("Fall Ä", "harness", "once more", second.slot)
+        store.save_draft(CaseDraft("Fall Ä", second.mask, slot=second.slot))
 
 
 def unnoticed(store: CampaignStore, path: Path, every: int) -> tuple[int, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,9 +73,9 @@ ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS}
 class PowerCutDisk(KillingDisk):
     """Kills the process before step ``at`` and first undoes what a real disk may lose when the power goes.
 
-    What may be lost: the content of a file that was not flushed, the entry of a file in a folder that was not
-    flushed, a rename whose folder was not flushed. Each is lost or kept at random. SQLite's own writes are
-    taken to be as durable as SQLite promises.
+    What may be lost: the content of a file that was not flushed, the entry of a file or folder in a folder
+    that was not flushed, a rename whose folder was not flushed. Each is lost or kept at random. SQLite's own
+    writes are taken to be as durable as SQLite promises.
     """
 
     def __init__(self, at: int, seed: int) -> None:
@@ -89,6 +90,10 @@ class PowerCutDisk(KillingDisk):
         self._entries.add(path)
         super().write_new(path, data)
         self._unflushed.discard(path)
+
+    def make_folder(self, path: Path) -> None:
+        super().make_folder(path)
+        self._entries.add(path)
 
     def write_together(self, files: Mapping[Path, bytes]) -> None:
         self._unflushed |= files.keys()
@@ -132,9 +137,10 @@ class PowerCutDisk(KillingDisk):
                 os.truncate(path, self._random.randint(0, path.stat().st_size))
         for path in self._entries:
             if path.exists() and self._random.random() < 0.5:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for source, target, before in reversed(self._moves):
             if target.exists() and self._random.random() < 0.5:
+                source.parent.mkdir(exist_ok=True)
                 target.rename(source)
                 if before is not None:
                     target.write_bytes(before)

@@ -1,6 +1,7 @@
 """Kill a writer of the annotation cache, again and again, and look whether a promise was broken.
 
     python Testing/crash/harness.py --kills 1000
+    python Testing/crash/harness.py --kills 1000 --targets 3
 
 Three kinds of blow: SIGKILL at a random moment; SIGKILL, or a power cut that loses what was not flushed,
 before every single step of a scenario; and ENOSPC, EIO or EROFS at every single step, the flushes included.
@@ -20,114 +21,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "CLoPAAnnotator")]
 
 import blosc2  # noqa: E402
+from checks import BrokenPromise, Tally, check, final_check, require  # noqa: E402
 from faults import ERRORS, CountingDisk, FailingDisk, KillingDisk, PowerCutDisk  # noqa: E402
-from scenario import (  # noqa: E402
-    OPERATIONS,
-    AckLog,
-    a_confirmation,
-    mask_hash_of,
-    open_or_create,
-    outcome,
-    play,
-    write_at_random,
-)
+from scenario import SCENARIOS, AckLog, open_or_create, outcome, play, write_at_random  # noqa: E402
 
 from clopa_annotator.cache.campaign_store import CampaignStore, Disk  # noqa: E402
-from clopa_annotator.cache.format.layout import Layout  # noqa: E402
-from clopa_annotator.cache.verify import check_version  # noqa: E402
 from clopa_annotator.errors import CacheError  # noqa: E402
 
 # Worker threads of the codec would not survive a fork.
 blosc2.set_nthreads(1)
 PROCESSES = multiprocessing.get_context("fork" if sys.platform not in ("win32", "darwin") else "spawn")
 KILLS_PER_CAMPAIGN = 8
-
-
-class BrokenPromise(AssertionError):
-    """The cache did not do what it says."""
-
-
-@dataclass
-class Tally:
-    """What the harness did and saw."""
-
-    kills: int = 0
-    power_cuts: int = 0
-    errors: int = 0
-    campaigns: int = 0
-    acknowledged: int = 0
-    finished_by_recovery: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    by_error: dict[str, int] = field(default_factory=dict)
-
-
-def require(condition: bool, promise: str) -> None:
-    """Complain about a promise that was not kept."""
-    if not condition:
-        raise BrokenPromise(promise)
-
-
-def check(folder: Path, log: AckLog, tally: Tally) -> None:
-    """Open the campaign after a blow and check every promise that concerns what was acknowledged."""
-    acknowledged, attempted = log.confirmed(), log.attempted()
-    with open_or_create(folder, Disk()) as store:
-        layout = Layout(folder, Disk())
-        require(not layout.entries("staging"), "unfinished work is cleared")
-        found = {}
-        for case in store.cases():
-            for version in store.versions(case.case_id):
-                record, record_hash = check_version(layout, version.ref.folder)
-                require(record_hash == version.ref.record_hash, "the index agrees with the record")
-                require(
-                    attempted.get(record.confirmation_id) == record.case_id, "only what was sent is there"
-                )
-                require(record.mask_hash == mask_hash_of(record.confirmation_id), "nothing torn is accepted")
-                found[record.confirmation_id] = version.ref
-        for ack in acknowledged:
-            ref = found.get(ack.confirmation_id)
-            require(ref is not None, f"acknowledged {ack.confirmation_id} is present")
-            require(ref.record_hash == ack.record_hash, "an acknowledged record is what was acknowledged")
-            require(ref.sequence == ack.sequence, "a sequence number stays with its confirmation")
-        sequences = [ref.sequence for ref in found.values()]
-        require(len(set(sequences)) == len(sequences), "no sequence number is used twice")
-        tally.finished_by_recovery += len(found) - len({a.confirmation_id for a in acknowledged})
-        _deliver_again(store, log, found)
-        require(not layout.entries("quarantine"), "a crash leads to no damage")
-
-
-def _deliver_again(store: CampaignStore, log: AckLog, found: dict[str, object]) -> None:
-    """Send the newest acknowledged and the newest unacknowledged confirmation once more."""
-    for confirmation_id, case_id in list(log.attempted().items())[-2:]:
-        if case_id not in {case.case_id for case in store.cases()}:
-            continue
-        ref = store.confirm(a_confirmation(confirmation_id, case_id))
-        require(found.get(confirmation_id, ref) == ref, "a repeated delivery gives the same answer")
-        require(store.confirm(a_confirmation(confirmation_id, case_id)) == ref, "and again")
-        if confirmation_id not in {a.confirmation_id for a in log.confirmed()}:
-            log.note(
-                what="confirmed",
-                id=confirmation_id,
-                case=case_id,
-                sequence=ref.sequence,
-                record_hash=ref.record_hash,
-            )
-
-
-def final_check(folder: Path) -> None:
-    """Every file against its hash, and the index against one made from the files."""
-    with CampaignStore.open(folder, writer=True) as store:
-        before = (store.cases(), store.confirmed())
-        report = store.verify()
-        require(report.ok, f"nothing is damaged: {report.findings}")
-        require((store.cases(), store.confirmed()) == before, "the index is what the files say")
 
 
 def in_process(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
@@ -137,14 +48,14 @@ def in_process(target: Callable[..., None], *arguments: object) -> multiprocessi
     return process
 
 
-def random_kills(base: Path, count: int, seed: int, tally: Tally) -> None:
+def random_kills(base: Path, count: int, seed: int, tally: Tally, targets: int = 1) -> None:
     """SIGKILL at random moments while cases are being confirmed."""
     dice = random.Random(seed)
     for number in range(count):
         folder = base / f"random-{number // KILLS_PER_CAMPAIGN}"
         log = AckLog(folder.with_suffix(".log"))
         before = log.size()
-        process = in_process(write_at_random, folder, log, Disk(), dice.randint(1, 3), f"k{number}")
+        process = in_process(write_at_random, folder, log, Disk(), dice.randint(1, 3), f"k{number}", targets)
         # Mostly within some confirmations (about 100 bytes of log each); sometimes while it is being opened.
         wanted, deadline = dice.randint(0, 1000), time.monotonic() + 120
         while log.size() < before + wanted and time.monotonic() < deadline:
@@ -166,55 +77,55 @@ def _finish(folder: Path, log: AckLog, tally: Tally) -> None:
     shutil.rmtree(folder)
 
 
-def golden(base: Path) -> tuple[object, list[tuple[str, Path]]]:
+def golden(base: Path, targets: int) -> tuple[object, list[tuple[str, Path]]]:
     """The scenario without a blow: what it leads to, and its steps."""
     disk = CountingDisk()
-    play(base / "golden", AckLog(base / "golden.log"), disk)
+    play(base / "golden", AckLog(base / "golden.log"), disk, 0, targets)
     with CampaignStore.open(base / "golden") as store:
         return outcome(store), disk.steps
 
 
-def _resume_and_compare(folder: Path, log: AckLog, expected: object, tally: Tally) -> None:
+def _resume_and_compare(folder: Path, log: AckLog, expected: object, tally: Tally, targets: int) -> None:
     """After a blow: check, go on with the first operation that was not finished, compare the outcome."""
     check(folder, log, tally)
     done = [int(str(x["number"])) for x in log.lines() if x["what"] == "done"]
-    play(folder, log, Disk(), max(done, default=-1) + 1)
+    play(folder, log, Disk(), max(done, default=-1) + 1, targets)
     with CampaignStore.open(folder) as store:
         require(outcome(store) == expected, f"the interrupted scenario ends as the other: {outcome(store)}")
     _finish(folder, log, tally)
 
 
-def kills_at_steps(base: Path, every: int, power: bool, tally: Tally) -> None:
+def kills_at_steps(base: Path, every: int, power: bool, tally: Tally, targets: int = 1) -> None:
     """SIGKILL, or a power cut, before every ``every``-th step of the scenario."""
-    expected, steps = golden(base)
+    expected, steps = golden(base, targets)
     tally.steps = len(steps)
     for at in range(0, len(steps), every):
         name = f"{'power' if power else 'kill'}-{at}"
         folder, log = base / name, AckLog(base / f"{name}.log")
         disk = PowerCutDisk(at, seed=at) if power else KillingDisk(at)
-        process = in_process(play, folder, log, disk)
+        process = in_process(play, folder, log, disk, 0, targets)
         process.join(300)
         require(process.exitcode not in (0, 1), f"the writer dies at step {at}, not {process.exitcode}")
         tally.kills += 1
         tally.power_cuts += power
         try:
-            _resume_and_compare(folder, log, expected, tally)
+            _resume_and_compare(folder, log, expected, tally, targets)
         except (BrokenPromise, CacheError) as error:
             raise BrokenPromise(f"{name}, before {steps[at][0]!r} of {steps[at][1]}: {error}") from error
     shutil.rmtree(base / "golden")
 
 
-def errors_at_steps(base: Path, every: int, tally: Tally) -> None:
+def errors_at_steps(base: Path, every: int, tally: Tally, targets: int = 1) -> None:
     """ENOSPC, EIO and EROFS at every ``every``-th step, once or until somebody mends the disk."""
-    expected, steps = golden(base)
+    expected, steps = golden(base, targets)
     for name, number in ERRORS.items():
         for stays in (False, True):
             for at in range(0, len(steps), every):
                 folder = base / f"{name}-{stays}-{at}"
                 log = AckLog(folder.with_suffix(".log"))
                 try:
-                    _fail_once(folder, log, FailingDisk(at, number, stays))
-                    _resume_and_compare(folder, log, expected, tally)
+                    _fail_once(folder, log, FailingDisk(at, number, stays), targets)
+                    _resume_and_compare(folder, log, expected, tally, targets)
                 except (BrokenPromise, CacheError, OSError) as error:
                     where = f"{folder.name}, before {steps[at][0]!r} of {steps[at][1]}"
                     raise BrokenPromise(f"{where}: {error!r}") from error
@@ -223,14 +134,14 @@ def errors_at_steps(base: Path, every: int, tally: Tally) -> None:
     shutil.rmtree(base / "golden")
 
 
-def _fail_once(folder: Path, log: AckLog, disk: FailingDisk) -> None:
+def _fail_once(folder: Path, log: AckLog, disk: FailingDisk, targets: int) -> None:
     """Play until the error shows, which must be one of the cache's own; then go on with the same store."""
     try:
         store = open_or_create(folder, disk)
     except CacheError:
         return
     with store:
-        for number, operation in enumerate(OPERATIONS):
+        for number, operation in enumerate(SCENARIOS[targets]):
             acknowledged = len(log.confirmed())
             try:
                 operation(store, log)
@@ -242,7 +153,7 @@ def _fail_once(folder: Path, log: AckLog, disk: FailingDisk) -> None:
     require(disk.raised, "the fault was met")
 
 
-def run(kills: int, seed: int, folder: Path, every: int) -> Tally:
+def run(kills: int, seed: int, folder: Path, every: int, targets: int = 1) -> Tally:
     """The whole harness.
 
     Args:
@@ -250,13 +161,17 @@ def run(kills: int, seed: int, folder: Path, every: int) -> Tally:
         seed: seed of the random moments.
         folder: an empty folder on the disk to be tested.
         every: 1 for every step; a larger number takes every n-th.
+        targets: number of targets of the campaign, 1 or 3.
     """
     tally, started = Tally(), time.monotonic()
     for name, phase in (
-        ("SIGKILL before every step", lambda: kills_at_steps(folder, every, False, tally)),
-        ("power cut before every step", lambda: kills_at_steps(folder, every, True, tally)),
-        ("SIGKILL at random", lambda: random_kills(folder, max(0, kills - tally.kills), seed, tally)),
-        ("errors at every step", lambda: errors_at_steps(folder, every, tally)),
+        ("SIGKILL before every step", lambda: kills_at_steps(folder, every, False, tally, targets)),
+        ("power cut before every step", lambda: kills_at_steps(folder, every, True, tally, targets)),
+        (
+            "SIGKILL at random",
+            lambda: random_kills(folder, max(0, kills - tally.kills), seed, tally, targets),
+        ),
+        ("errors at every step", lambda: errors_at_steps(folder, every, tally, targets)),
     ):
         phase()
         seconds = time.monotonic() - started
@@ -271,6 +186,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000, help="SIGKILLs in all")
     parser.add_argument("--every", type=int, default=1, help="take every n-th step of the scenario")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--targets", type=int, choices=sorted(SCENARIOS), default=1)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     given = parser.parse_args()
     # Every blow leaves a warning, as it should. Here and not at the top: tests import this module, and others
@@ -278,7 +194,7 @@ def main() -> int:
     logging.getLogger("clopa_annotator").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         try:
-            tally = run(given.kills, given.seed, Path(folder), given.every)
+            tally = run(given.kills, given.seed, Path(folder), given.every, given.targets)
         except BrokenPromise as broken:
             print(f"BROKEN: {broken}", file=sys.stderr)
             return 1

@@ -1,4 +1,9 @@
-"""What the harness has a writer do: operations that can be told to have happened, and can be repeated."""
+"""What the harness has a writer do: operations that can be told to have happened, and can be repeated.
+
+Two scenarios: a campaign of one target, which stays one of format version 1; and one that begins as such and
+becomes a campaign of three targets, one of them with several instances. A confirmation's id says what it is
+of: ``two@spleen``, ``four@lesion#2``, ``one@`` for the first target.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,15 @@ from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore
 from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import Confirmation, Image, PointPrompt, TimedPrompt
+from clopa_annotator.types import Confirmation, Image, PointPrompt, Slot, Target, Targets, TimedPrompt
+from clopa_annotator.types.targets import FIRST
 
 SHAPE = (6, 8, 10)
 MANIFEST = CampaignManifest("crash harness", 10, model_hash="0" * 64)
+THREE = Targets([*Targets.named(["liver", "spleen"]), Target("lesion", "lesion", instances=True)])
+SLOTS = (FIRST, Slot("spleen"), Slot("lesion"), Slot("lesion", 2))
+PLANES = {FIRST: (0, 2), Slot("spleen"): (2, 4), Slot("lesion"): (4, 5), Slot("lesion", 2): (5, 6)}
+"""Where each slot's masks lie, since they exclude each other."""
 
 
 def an_image(case_id: str) -> Image:
@@ -32,8 +42,23 @@ def a_confirmation(confirmation_id: str, case_id: str) -> Confirmation:
     """The confirmation with an id: always the same."""
     seed = int.from_bytes(hashlib.sha256(confirmation_id.encode()).digest()[:4], "little")
     mask = (np.random.default_rng(seed).random(SHAPE) < 0.3).astype(np.uint8)
+    slot = slot_of(confirmation_id)
+    if "@" in confirmation_id:
+        first, last = PLANES[slot]
+        mask[:first], mask[last:] = 0, 0
     prompts = (TimedPrompt(PointPrompt((1, 2, 3)), 0.5),)
-    return Confirmation(confirmation_id, case_id, mask, prompts, "harness", 1.0, 0, 0.5)
+    return Confirmation(confirmation_id, case_id, mask, prompts, "harness", 1.0, 0, 0.5, slot=slot)
+
+
+def slot_of(confirmation_id: str) -> Slot:
+    """What a confirmation's id says that it is of; the first slot if it says nothing."""
+    target, _, instance = confirmation_id.partition("@")[2].partition("#")
+    return Slot(target, int(instance or 1))
+
+
+def tag_of(slot: Slot) -> str:
+    """The end of an id that says what it is of."""
+    return f"@{slot.target}" + (f"#{slot.instance}" if slot.instance > 1 else "")
 
 
 def mask_hash_of(confirmation_id: str) -> str:
@@ -110,20 +135,29 @@ def confirm_several(store: CampaignStore, log: AckLog, sent: dict[str, str]) -> 
         )
 
 
-def _withdraw(store: CampaignStore, case_id: str) -> None:
+def _withdraw(store: CampaignStore, case_id: str, slot: Slot = FIRST) -> None:
     """Withdraw, unless an earlier attempt that could not be taken back has done so."""
     try:
-        store.withdraw(case_id, "harness", "not good")
+        store.withdraw(case_id, "harness", "not good", slot)
     except CacheError:
-        if store.case(case_id).sequence is not None:
+        if store.newest(case_id, slot) is not None:
             raise
+
+
+def _a_draft(confirmation_id: str, case_id: str) -> CaseDraft:
+    sent = a_confirmation(confirmation_id, case_id)
+    return CaseDraft(case_id, sent.mask, slot=sent.slot)
+
+
+def _draft(store: CampaignStore, confirmation_id: str, case_id: str) -> None:
+    store.save_draft(_a_draft(confirmation_id, case_id))
 
 
 Operation = Callable[[CampaignStore, AckLog], None]
 
-OPERATIONS: tuple[Operation, ...] = (
+ONE_TARGET: tuple[Operation, ...] = (
     lambda store, log: store.add_case("Fall A", an_image("a")) and None,
-    lambda store, log: store.save_draft(CaseDraft("Fall A", a_confirmation("d", "Fall A").mask)),
+    lambda store, log: _draft(store, "d", "Fall A"),
     lambda store, log: confirm(store, log, "one", "Fall A"),
     lambda store, log: store.add_case("fall a", an_image("b")) and None,
     lambda store, log: confirm(store, log, "two", "Fall A"),
@@ -138,6 +172,29 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     lambda store, log: store.update_manifest(MANIFEST),
 )
+THREE_TARGETS: tuple[Operation, ...] = (
+    lambda store, log: store.add_case("Fall A", an_image("a")) and None,
+    lambda store, log: confirm(store, log, "one@", "Fall A"),
+    lambda store, log: store.set_targets(THREE),
+    lambda store, log: _draft(store, "d@lesion#2", "Fall A"),
+    lambda store, log: confirm(store, log, "two@spleen", "Fall A"),
+    lambda store, log: confirm(store, log, "three@lesion", "Fall A"),
+    lambda store, log: confirm(store, log, "four@lesion#2", "Fall A"),
+    lambda store, log: store.add_case("fall a", an_image("b")) and None,
+    lambda store, log: _withdraw(store, "Fall A", Slot("spleen")),
+    lambda store, log: store.skip("fall a", "harness", "no target", Slot("spleen")),
+    lambda store, log: confirm(store, log, "five@spleen", "Fall A"),
+    lambda store, log: store.reopen("Fall A", "harness", slot=Slot("lesion", 2)),
+    lambda store, log: confirm(store, log, "six@lesion#2", "Fall A"),
+    lambda store, log: confirm_several(
+        store, log, {"seven@lesion": "Fall A", "eight@": "fall a", "nine@lesion#2": "fall a"}
+    ),
+    lambda store, log: save_drafts_together(store, [_a_draft(i, "fall a") for i in ("e@spleen", "f@lesion")]),
+    lambda store, log: store.set_targets(Targets([THREE[1], THREE[0], THREE[2]])),
+    lambda store, log: store.update_manifest(MANIFEST),
+)
+SCENARIOS = {1: ONE_TARGET, 3: THREE_TARGETS}
+"""By number of targets in the end."""
 
 
 def open_or_create(folder: Path, disk: Disk) -> CampaignStore:
@@ -147,12 +204,13 @@ def open_or_create(folder: Path, disk: Disk) -> CampaignStore:
     return CampaignStore.create(folder, MANIFEST, disk=disk)
 
 
-def play(folder: Path, log: AckLog, disk: Disk, first: int = 0) -> None:
+def play(folder: Path, log: AckLog, disk: Disk, first: int = 0, targets: int = 1) -> None:
     """Do the operations from the ``first`` on, noting each that is done."""
+    operations = SCENARIOS[targets]
     with open_or_create(folder, disk) as store:
         log.note(what="open")
-        for number in range(first, len(OPERATIONS)):
-            OPERATIONS[number](store, log)
+        for number in range(first, len(operations)):
+            operations[number](store, log)
             log.note(what="done", number=number)
 
 
@@ -162,19 +220,25 @@ def outcome(store: CampaignStore) -> object:
         case.case_id: (
             case.state.name,
             case.has_draft,
-            [(v.ref.mask_hash, v.withdrawn, v.current) for v in store.versions(case.case_id)],
+            {
+                slot: [(v.ref.mask_hash, v.withdrawn, v.current) for v in store.versions(case.case_id, slot)]
+                for slot in (shown.slot for shown in case.slots)
+            },
         )
         for case in store.cases()
     }
 
 
-def write_at_random(folder: Path, log: AckLog, disk: Disk, cases: int, tag: str) -> None:
+def write_at_random(folder: Path, log: AckLog, disk: Disk, cases: int, tag: str, targets: int = 1) -> None:
     """Confirm small cases one after the other until somebody ends the process."""
     with open_or_create(folder, disk) as store:
+        if targets > 1:
+            store.set_targets(THREE)
         for number in range(1_000_000):
             case_id = f"Fall {number % cases}"
             if number < cases:
                 store.add_case(case_id, an_image(case_id))
-            confirm(store, log, f"{tag}-{number}", case_id)
+            end = tag_of(SLOTS[number // cases % len(SLOTS)]) if targets > 1 else ""
+            confirm(store, log, f"{tag}-{number}{end}", case_id)
             if number % 5 == 4:
-                store.save_draft(CaseDraft(case_id, a_confirmation("d", case_id).mask))
+                _draft(store, f"d{end}", case_id)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from elsewhere import Elsewhere
 from tested_with_data import WITH_DATA
+from tested_with_engine import WITH_ENGINE
 from tested_with_machines import WITH_MACHINES
 
 ELSEWHERE = (
     *WITH_DATA,
+    *WITH_ENGINE,
     *WITH_MACHINES,
     Elsewhere(
         "test_cli.py",
         "a command is what the command line prints and returns",
         "clopa_annotator.commands.campaign clopa_annotator.commands.episode "
+        "clopa_annotator.commands.measuring "
         "clopa_annotator.commands.services clopa_annotator.commands.storage clopa_annotator.commands.output",
         "clopa_annotator.cli",
     ),
@@ -73,12 +76,6 @@ ELSEWHERE = (
         "clopa_annotator.server.app",
     ),
     Elsewhere(
-        "test_engine_client.py",
-        "the session's contract is passed over a real line",
-        "clopa_annotator.server.routes_session",
-        "clopa_annotator.server.app",
-    ),
-    Elsewhere(
         "test_server_request_guard.py",
         "what nnInteractive's own routes are allowed is the guard's to say",
         "clopa_annotator.server.stock_routes clopa_annotator.wire.faults",
@@ -90,37 +87,14 @@ ELSEWHERE = (
         "clopa_annotator.wire.codec clopa_annotator.server.event_stream",
     ),
     Elsewhere(
-        "test_client_transport.py",
-        "one line's parts: calls, workers, heartbeat",
-        "clopa_annotator.client.calls "
-        "clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
-    ),
-    Elsewhere(
         "test_training_trainer_process.py",
         "what a job folder says, asked of one that the real trainer made",
         "clopa_annotator.campaign.episode_rows",
     ),
     Elsewhere(
-        "test_server_parts.py",
-        "small parts of a served engine",
-        "clopa_annotator.server.logs",
-    ),
-    Elsewhere(
         "test_training_signals.py",
         "what two processes leave each other in a folder",
         "clopa_annotator.training.processes",
-    ),
-    Elsewhere(
-        "test_engine_contract.py",
-        "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign "
-        "clopa_annotator.testing.fake_learning clopa_annotator.client.engine_client",
-    ),
-    Elsewhere(
-        "test_engine_contract.py",
-        "a stand-in passes the contract of what it stands for",
-        "clopa_annotator.testing.fake_calls",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_episode_sampling.py",
@@ -151,14 +125,9 @@ ELSEWHERE = (
         "clopa_annotator.cache.campaign_store clopa_annotator.cache.opening",
     ),
     Elsewhere(
-        "test_engine_client.py",
-        "the client is held to the contract that the in-process engine passes too",
-        "clopa_annotator.client.http_client",
-    ),
-    Elsewhere(
         "test_compare.py",
         "a page is part of a comparison",
-        "clopa_annotator.evaluation.comparison_page clopa_annotator.evaluation.method_rows",
+        "clopa_annotator.evaluation.comparison_page",
         "clopa_annotator.evaluation.compare",
     ),
     Elsewhere(
@@ -181,7 +150,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_tables.py",
         "a table is made of rows",
-        "clopa_annotator.evaluation.rows",
+        "clopa_annotator.evaluation.rows clopa_annotator.evaluation.case_rows",
     ),
     Elsewhere(
         "test_experts_head.py",
@@ -199,7 +168,7 @@ ELSEWHERE = (
         "test_training_job_index.py",
         "job folders are followed through a campaign",
         "clopa_annotator.training.job_index",
-        "clopa_annotator.campaign.composition",
+        "clopa_annotator.campaign.composition clopa_annotator.campaign.lines",
     ),
     Elsewhere(
         "test_experiments_permutations.py",
@@ -208,10 +177,34 @@ ELSEWHERE = (
         "clopa_annotator.experiments.result_cache clopa_annotator.experiments.simulation",
     ),
     Elsewhere(
+        "test_cli_learning_targets.py",
+        "what a run gathers per target is what its summary says",
+        "clopa_annotator.experiments.gathered",
+        "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
+    ),
+    Elsewhere(
+        "test_campaign_lines.py",
+        "a line's learning is seen in the live network",
+        "clopa_annotator.campaign.live_line",
+        "clopa_annotator.campaign.lines",
+    ),
+    Elsewhere(
         "test_models.py",
         "a model is chosen, fetched and found",
         "clopa_annotator.models.catalogue clopa_annotator.models.download",
         "clopa_annotator.models",
+    ),
+    Elsewhere(
+        "test_cli_learning_targets.py",
+        "what a run gathers per target is what its summary says",
+        "clopa_annotator.experiments.gathered",
+        "clopa_annotator.cli clopa_annotator.commands.campaign clopa_annotator.experiments.simulation",
+    ),
+    Elsewhere(
+        "test_campaign_lines.py",
+        "a line's learning is seen in the live network",
+        "clopa_annotator.campaign.live_line",
+        "clopa_annotator.campaign.lines",
     ),
     Elsewhere(
         "test_models.py",
@@ -286,11 +279,6 @@ ELSEWHERE = (
         "test_session_contract.py",
         "the Protocol is the contract",
         "clopa_annotator.session.protocol clopa_annotator.testing.random_model",
-    ),
-    Elsewhere(
-        "test_engine_client.py",
-        "the session's contract is passed over a real line",
-        "clopa_annotator.client.remote_session clopa_annotator.campaign.engine",
     ),
     Elsewhere(
         "test_nninteractive_private_names.py",

@@ -74,7 +74,13 @@ WITH_DATA = (
         "test_importers_run.py",
         "which case a label belongs to is seen where it arrives",
         "clopa_annotator.importers.matching",
-        "clopa_annotator.importers.import_run",
+        "clopa_annotator.importers.import_run clopa_annotator.importers.import_course",
+    ),
+    Elsewhere(
+        "test_importers_import_course.py",
+        "a label on its way is read, and waits, in the course of an import",
+        "clopa_annotator.importers.label_batch clopa_annotator.importers.label_work",
+        "clopa_annotator.importers.import_run clopa_annotator.importers.import_course",
     ),
     Elsewhere(
         "test_cache_together.py",
@@ -132,7 +138,7 @@ WITH_DATA = (
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_transfers",
-        "clopa_annotator.testing.fake_engine",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering",
     ),
     Elsewhere(
         "test_session_model.py",

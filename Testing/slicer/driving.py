@@ -36,7 +36,7 @@ class Driver:
 
     def settle(self):
         """Until nothing is awaited any more."""
-        self.until(lambda: not self.session.isBusy and not self.session._waiting, "the answer")
+        self.until(lambda: self.session.isSettled, "the answer")
 
     def add_volume(self, array=None, matrix=None, name="case"):
         import slicer

@@ -33,10 +33,12 @@ class View:
         self.said: list[str] = []
         self.confirmed: list[str] = []
 
-    def showProposal(self, mask, changed):
+    def showProposal(self, mask, changed, slot):
         self.mask = mask.copy()
 
-    def currentMask(self):
+    showMask = showProposal
+
+    def currentMask(self, slot=None):
         return self.mask.copy()
 
     def outlineOf(self, prompt):
@@ -45,11 +47,13 @@ class View:
     def say(self, sentence, mood):
         self.said.append(sentence)
 
-    def caseConfirmed(self, ref):
+    def caseConfirmed(self, ref, *, isAbsent):
         self.confirmed.append(ref.case_id)
 
     def showPrompts(self, prompts): ...
     def showBusy(self): ...
+    def slotChosen(self, slot): ...
+    def slotOpened(self, opened): ...
     def caseOpened(self, opened, isResumed): ...
     def caseChanged(self, row): ...
     def engineLost(self): ...

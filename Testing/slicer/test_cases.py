@@ -96,10 +96,10 @@ def test_a_draft_is_saved_within_a_second_of_the_last_change(driver, folder):
 
 def test_skip_flag_reopen_and_withdraw_need_a_reason_and_show_it(driver, folder):
     open_folder(driver, folder)
-    driver.widget.annotatePanel.askForText = lambda *_args: ""
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: ""
     driver.ui.skipButton.click()
     assert driver.client.campaign.case("case 0").row.state.value == "in progress"
-    driver.widget.annotatePanel.askForText = lambda *_args: "too noisy"
+    driver.widget.annotatePanel.marks.askForText = lambda *_args: "too noisy"
     driver.ui.skipButton.click()
     driver.until(lambda: driver.session.caseId == "case 1" and driver.session.isOpen, "the next case")
     driver.until(lambda: states(driver)[0] == "skipped", "the list")
@@ -233,7 +233,7 @@ def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
     from clopa_annotator.types import CaseState
     from clopa_annotator.wire.messages import CaseRow
 
-    driver.workspace.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
+    driver.workspace.view.caseChanged(CaseRow("case 7", CaseState.SKIPPED, 0, "", False, "too noisy"))
     assert written == [7] and states(driver)[7] == "skipped"
 
 

@@ -55,16 +55,16 @@ class Story:
         self.confirmed: dict[str, tuple[str, np.ndarray]] = {}
         self.screens: list[tuple[float, np.ndarray]] = []
         self.oldest_draft_s = 0.0
-        view, show = driver.workspace, driver.workspace.showProposal
+        view, show = driver.workspace.view, driver.workspace.view.showProposal
         said = view.caseConfirmed
 
-        def noted(mask, changed):
-            show(mask, changed)
+        def noted(mask, changed, slot):
+            show(mask, changed, slot)
             self.screens.append((time.monotonic(), driver.workspace.currentMask()))
 
-        def stored(ref):
+        def stored(ref, **said_of_it):
             self.confirmed[ref.case_id] = (ref.record_hash, driver.workspace.currentMask())
-            said(ref)
+            said(ref, **said_of_it)
 
         view.showProposal, view.caseConfirmed = noted, stored
 
@@ -76,7 +76,7 @@ class Story:
         self.driver.until(condition, what, PATIENCE_S)
 
     def settle(self):
-        self.wait(lambda: not self.session.isBusy and not self.session._waiting, "the answer")
+        self.wait(lambda: self.session.isSettled, "the answer")
 
     def pause(self, most_s):
         self.driver.host.spin(self.random.uniform(0, most_s))

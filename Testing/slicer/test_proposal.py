@@ -95,7 +95,7 @@ def test_a_segmentation_on_another_grid_keeps_its_segments(driver):
 def test_only_the_changed_box_is_written(driver):
     volume = driver.add_volume()
     driver.open_volume(volume)
-    proposal = driver.workspace.case._proposal
+    proposal = driver.workspace.case.proposal
     array = proposal._array
     array[0, 0, 0] = 1  # a mark far from the ball, not in any answer
     driver.click(driver.world(volume, CENTRE))
@@ -160,13 +160,13 @@ def test_an_edit_by_hand_is_part_of_the_proposal(driver):
     edited = driver.workspace.currentMask().copy()
     edited[2:5, 2:5, 2:5] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, "CLoPA_Proposal", volume)
-    assert driver.session._edited
+    assert driver.session.work.isEdited
     driver.click(driver.world(volume, (15, 24, 25)))
     driver.settle()
     assert driver.workspace.currentMask()[3, 3, 3] == 1
     assert driver.client._session.proposal.mask[3, 3, 3] == 1, "the engine goes on from the edited mask"
     node.GetSegmentation().GetSegment("CLoPA_Proposal").SetColor(1, 0, 0)
-    assert not driver.session._edited, "a new colour is no edit"
+    assert not driver.session.work.isEdited, "a new colour is no edit"
     driver.ui.confirmButton.click()
     driver.settle()
     (version,) = driver.client.campaign.case("case").versions

@@ -132,6 +132,6 @@ def reopen_withdraw_and_skip(engine, until):
     engine.ui.addSceneButton.click()
     engine.workspace.openCase("noisy")
     until(lambda: engine.session.isOpen, "the case")
-    engine.widget.annotatePanel.askForText = lambda *_args: "too noisy"
+    engine.widget.annotatePanel.marks.askForText = lambda *_args: "too noisy"
     engine.ui.skipButton.click()
     until(lambda: (table.item(5, 1).text(), table.item(5, 2).text()) == ("skipped", "too noisy"), "skipping")

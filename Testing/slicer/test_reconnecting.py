@@ -116,11 +116,11 @@ def test_undo_after_a_restart_agrees_with_the_engine(driver):
         lose_and_reconnect(driver)
         assert len(driver.session.prompts) == 3 and np.array_equal(driver.workspace.currentMask(), mask)
         assert np.array_equal(driver.client._session.proposal.mask, mask)
-        while driver.session.canUndo:
+        while driver.session.work.canUndo:
             driver.press("Ctrl+Z")
             driver.settle()
         assert not driver.workspace.currentMask().any() and not driver.session.prompts
-        while driver.session.canRedo:
+        while driver.session.work.canRedo:
             driver.press("Ctrl+Y")
             driver.settle()
         assert len(driver.session.prompts) == 3 and np.array_equal(driver.workspace.currentMask(), mask)
@@ -179,11 +179,11 @@ def test_clicks_in_quick_succession_leave_no_answer_without_a_draft(driver):
     driver.open_volume(driver.add_volume(a_ball()))
     drafts = []
     keep = driver.client.save_draft
-    driver.client.save_draft = lambda draft: drafts.append(len(draft.prompts)) or keep(draft)
+    driver.client.save_draft = lambda draft, slot=None: drafts.append(len(draft.prompts)) or keep(draft, slot)
     driver.client.delay_s = 0.5  # a real view takes a tenth of a second to draw
     for j in (16, 18, 20, 22):
         driver.click(driver.world(None, (15, j, 25)))
-        driver.until(lambda: driver.session._running is not None, "the call")
+        driver.until(lambda: driver.session._sender.steps.running is not None, "the call")
         driver.host.spin(0.3)
     driver.settle()
     driver.host.spin(0.5)

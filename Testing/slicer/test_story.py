@@ -63,7 +63,7 @@ def wait(driver, condition, what, seconds=150):
 
 
 def settle(driver):
-    wait(driver, lambda: not driver.session.isBusy and not driver.session._waiting, "the answer")
+    wait(driver, lambda: driver.session.isSettled, "the answer")
 
 
 def annotate(driver, truth, clicks=2):

@@ -43,7 +43,7 @@ def test_nothing_is_made_for_3d_before_somebody_asks(clicked):
 
 
 def test_the_key_shows_the_proposal_where_it_is_and_hides_it_again(clicked):
-    clicked.press("3")
+    clicked.press("D")
     assert clicked.ui.show3D.checked
     clicked.until(lambda: models(clicked), "the surface")
     assert shown(clicked) == pytest.approx(world_bounds(clicked), abs=1.0)
@@ -51,7 +51,7 @@ def test_the_key_shows_the_proposal_where_it_is_and_hides_it_again(clicked):
     assert model.GetDisplayNode().GetVisibility() and not model.GetSaveWithScene()
     segmentation = clicked.workspace.state.segmentation.GetSegmentation()
     assert not segmentation.ContainsRepresentation("Closed surface"), "an export makes its own, finer one"
-    clicked.press("3")
+    clicked.press("D")
     assert not models(clicked) and not clicked.ui.show3D.checked
 
 

@@ -52,9 +52,30 @@ ROLES = (
     Mutant(
         "a corrected held-out case trains",
         "current_split",
-        "assigned = {ref.case_id for ref in (*train, *val)}",
-        "assigned = {ref.case_id for ref in (*train, *val) if now.get(ref.case_id) == ref.sequence}",
+        "for ref in (*train, *val)}",
+        "for ref in (*train, *val) if now.get((ref.case_id, ref.slot)) == ref.sequence}",
         ("test_a_held_out_case_stays_held_out_through_corrections_and_later_episodes",),
+    ),
+    Mutant(
+        "one target's mask counts as learned from because another's was",
+        "current_split",
+        "waiting = tuple(sorted(n for mask, n in now.items() if mask not in assigned))",
+        "waiting = tuple(sorted(n for mask, n in now.items() if mask[0] not in {m[0] for m in assigned}))",
+        ("test_several_of_a_kind_are_masks_of_one_case",),
+    ),
+    Mutant(
+        "a target works with another's version of the same number",
+        "LiveLine.bring_in",
+        "self._campaign.model.lineage == self.key",
+        "self._campaign.model.version == self.registry.current().number",
+        ("test_versions_count_per_target_and_the_network_says_whose_it_holds",),
+    ),
+    Mutant(
+        "a target is passed over for ever",
+        "whose_turn",
+        "if late:",
+        "if False:",
+        ("test_no_target_starves_whatever_the_others_may_gain",),
     ),
     Mutant(
         "no case is held out",
@@ -80,8 +101,8 @@ ROLES = (
     Mutant(
         "an engine teaches past the book of roles",
         "Engine._confirming",
-        "self.campaign.learn_from(session, case_id, mask)",
-        "session.after_confirm(mask)",
+        "line.learn_from(hosted.session, case_id, mask)",
+        "hosted.session.after_confirm(mask)",
         ("test_a_held_out_case_teaches_nothing_when_it_is_confirmed_nor_when_it_is_corrected",),
     ),
     Mutant(
@@ -110,17 +131,24 @@ ROLES = (
 EPISODES = (
     Mutant(
         "an episode starts while another runs",
-        "EpisodeController._start_if_due",
-        "if self.supervisor.job is not None:",
+        "TrainingDesk.start_next",
+        "if self.job is not None:",
         "if False:",
         ("test_confirmations_during_an_episode_wait_for_its_end",),
     ),
     Mutant(
         "an episode is started by hand while another runs",
         "EpisodeController.train_now",
-        "if running is not None:",
+        "if running is not None and not replays(running):",
         "if False:",
         ("test_an_episode_is_not_started_by_hand_while_one_runs_or_nothing_is_new",),
+    ),
+    Mutant(
+        "a paused target trains",
+        "TrainingDesk._start_due",
+        "paused = {c.key for c in self.controllers() if c.paused}",
+        "paused: set[str] = set()",
+        ("test_a_paused_target_lets_the_others_train",),
     ),
     Mutant(
         "an overtaken candidate is put into use",

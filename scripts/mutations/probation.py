@@ -125,7 +125,7 @@ VERDICT = (
     Mutant(
         "a take-back does not reach the live network",
         "Probation.settle",
-        "self._campaign.activate(reference)",
+        "self._line.activate(reference)",
         "pass",
         ("test_a_version_that_gets_worse_is_taken_back_visibly_and_the_old_weights_are_live",),
     ),

@@ -237,8 +237,8 @@ SWAP = (
     Mutant(
         "a swap skips one tensor",
         "apply_version",
-        "torch._foreach_copy_(live, wanted)",
-        "torch._foreach_copy_(live[1:], wanted[1:])",
+        "_copy(live, wanted)",
+        "_copy(live[1:], wanted[1:])",
         ("test_every_tensor_is_written_and_every_one_comes_back",),
     ),
     Mutant(
@@ -265,16 +265,23 @@ SWAP = (
     Mutant(
         "a network does not say which version it holds",
         "apply_version",
-        "target.version = version",
+        "target.version, target.lineage = version, lineage",
         "pass",
         _SWAP,
     ),
     Mutant(
         "a prediction uses whatever version is there",
         "VersionedWeights.use",
-        "if self._model.version == version:",
+        "if (self._model.lineage, self._model.version) == (wanted.line, wanted.version):",
         "if True:",
         ("test_sessions_keep_the_version_of_their_case_and_every_mask_is_pure",),
+    ),
+    Mutant(
+        "two targets' versions of one number are taken for one",
+        "VersionedWeights.use",
+        "if (self._model.lineage, self._model.version) == (wanted.line, wanted.version):",
+        "if self._model.version == wanted.version:",
+        ("test_the_same_number_of_two_targets_is_two_versions",),
     ),
 )
 

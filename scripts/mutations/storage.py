@@ -122,10 +122,24 @@ CACHE = (
         ("test_a_decision_or_draft_that_the_disk_did_not_keep_is_an_error",),
     ),
     Mutant(
+        "the folders of a target are not flushed",
+        "Layout.make_slot_folders",
+        "self.disk.sync_folder(folder)",
+        "pass",
+        ("test_a_mask_of_another_target_is_on_the_disk_with_its_folders",),
+    ),
+    Mutant(
+        "a folder that a killed writer made is taken to be flushed",
+        "Layout.make_slot_folders",
+        "known = inside in self._flushed",
+        "known = True",
+        ("test_a_folder_that_a_killed_writer_made_is_flushed_by_the_next",),
+    ),
+    Mutant(
         "drafts are not flushed",
         "save",
-        "layout.publish_document(draft_path(draft.case_id), document(draft, shape_kji), overwrite=True)",
-        "layout.path(draft_path(draft.case_id)).write_bytes(document(draft, shape_kji))",
+        "layout.publish_document(relative, document(draft, shape_kji), overwrite=True)",
+        "layout.path(relative).write_bytes(document(draft, shape_kji))",
         ("test_a_draft_is_on_the_disk_when_it_is_saved_and_the_one_before_is_never_torn",),
     ),
     Mutant(
@@ -172,9 +186,9 @@ CACHE = (
     ),
     Mutant(
         "a label is called imported before it is stored",
-        "_Import.settled",
-        "until = self._waiting[0][0] if self._waiting else len(self._outcomes)",
-        "until = len(self._outcomes)",
+        "LabelBatch.settled",
+        "until = self._waiting[0][0] if self._waiting else len(self.outcomes)",
+        "until = len(self.outcomes)",
         ("test_nothing_is_called_imported_before_it_is_stored",),
     ),
     Mutant(

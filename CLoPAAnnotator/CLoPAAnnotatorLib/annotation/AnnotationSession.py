@@ -1,31 +1,35 @@
 """What happens to the open case: prompts wait their turn, answers arrive, nothing blocks, nothing is lost.
 
 No Qt, no scene: the widget passes gestures in, an `AnnotationView` shows what comes out. One call at a time.
+Everything is done to the chosen slot: a target, or one of several of a kind. What was done to another one
+stays, with its own undo, until the case is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, EngineUnreachable, NoImage, SessionExpired
-from clopa_annotator.types import CaseRef, CaseState, Image, Mask, MaskPrompt, Prompt, TimedPrompt
-from clopa_annotator.wire.messages import Answer, OpenedCase
+from clopa_annotator.types import CaseRef, Image, Prompt, Slot, TimedPrompt
+from clopa_annotator.wire.messages import OpenedCase
 from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
 from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView
 from CLoPAAnnotatorLib.annotation.Decision import Decision
 from CLoPAAnnotatorLib.annotation.DraftKeeper import DraftKeeper
-from CLoPAAnnotatorLib.annotation.PromptHistory import PromptHistory, Step
-from CLoPAAnnotatorLib.annotation.Sentences import whatNext
+from CLoPAAnnotatorLib.annotation.OpenSlots import OpenSlots
+from CLoPAAnnotatorLib.annotation.PromptHistory import StepKind
+from CLoPAAnnotatorLib.annotation.SlotWork import SlotWork
+from CLoPAAnnotatorLib.annotation.StepSender import StepSender
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.Texts import tr
 
 T = TypeVar("T")
+Done = Callable[[CaseRef], None]
 
 
 class AnnotationSession:
@@ -43,16 +47,35 @@ class AnnotationSession:
 
     def _forgetCase(self) -> None:
         self._generation += 1
-        self._history = PromptHistory()
-        self._waiting: list[Step] = []
-        self._running: Step | None = None
-        self._takeBack = self._edited = False
-        self.drafts.forget()
-        self.firstShown: Mask | None = None
-        self._wantsFirst = True
-        self.decision = Decision(self)
-        self.isOpening = self.canUndo = self.canRedo = self._isShown = False
-        self.weightsVersion = 0
+        self.slots = OpenSlots(self)
+        self._sender = StepSender(self)
+        self.drafts.forgetAll()
+        self.isOpening = False
+
+    @property
+    def slot(self) -> Slot:
+        """The chosen slot: what prompts, undo and decisions are for."""
+        return self.slots.chosen
+
+    @property
+    def works(self) -> dict[Slot, SlotWork]:
+        """What was done to every slot that was looked at."""
+        return self.slots.works
+
+    @property
+    def work(self) -> SlotWork:
+        """What was done to the chosen slot."""
+        return self.slots.work
+
+    @property
+    def decision(self) -> Decision:
+        """The chosen slot's decision."""
+        return self.work.decision
+
+    @property
+    def weightsVersion(self) -> int:
+        """Version that made what is shown of the chosen slot."""
+        return self.work.weightsVersion
 
     @property
     def isOpen(self) -> bool:
@@ -62,41 +85,53 @@ class AnnotationSession:
     @property
     def isBusy(self) -> bool:
         """Whether an answer is awaited."""
-        return self._running is not None or self.isOpening or self.isConfirming
+        return self._sender.steps.running is not None or self.isOpening or self.isConfirming
+
+    @property
+    def isSettled(self) -> bool:
+        """Whether nothing is awaited, nor waits to be sent."""
+        return not self.isBusy and not self._sender.steps.waiting
 
     @property
     def isConfirming(self) -> bool:
         """Whether a confirmation is on its way."""
-        return self.decision.isUnderWay
+        return self.slots.isConfirming
 
     @property
     def isConfirmed(self) -> bool:
-        """Whether what is on the screen is stored as it is."""
+        """Whether what is on the screen of the chosen slot is stored as it is."""
         return self.decision.isConfirmed
 
     @property
     def answered(self) -> tuple[GivenPrompt, ...]:
-        """The prompts behind the proposal."""
-        return self._history.prompts
+        """The prompts behind the chosen slot's proposal."""
+        return self.work.history.prompts
 
     @property
     def prompts(self) -> tuple[GivenPrompt, ...]:
-        """The prompts on the screen: answered, under way and waiting."""
-        steps = [step for step in (self._running, *self._waiting) if step is not None]
-        isLeaving = bool(steps) and steps[0].kind == "take back"
-        shown = self._history.before if isLeaving else self._history.prompts
-        coming = self._waiting if self._takeBack else steps
-        return (*shown, *(given for step in coming for given in step.prompts))
+        """The chosen slot's prompts on the screen: answered, under way and waiting."""
+        return self._sender.steps.shown(self.slot, self.work.history)
 
-    def open(self, caseId: str, image: Image, source: str = "", *, resume: bool = False) -> None:
-        """Take a case. With ``resume`` it is the case that was open when the engine went away."""
+    def secondsOf(self, slot: Slot) -> float:
+        """Active time that was spent on a slot."""
+        return self.slots.secondsOf(slot)
+
+    # -- case and slot -------------------------------------------------------------------------------------
+
+    def open(
+        self, caseId: str, image: Image, source: str = "", slot: Slot | None = None, *, resume: bool = False
+    ) -> None:
+        """Take a case, and the first slot of it that is not decided unless one is named.
+
+        With ``resume`` it is the case that was open when the engine went away.
+        """
         client = self._needClient()
-        resume = resume and self._isShown  # else nothing of it has been on the screen yet
-        kept = (self._history, self.firstShown, self._wantsFirst, self.decision)
+        slots = self.slots
+        resume = resume and slots.isAnyShown
         self._forgetCase()
         if resume:
-            self._history, self.firstShown, self._wantsFirst, self.decision = kept
-            self.decision.isUnderWay, self._isShown = False, True
+            self.slots, slot = slots, slots.chosen
+            slots.engineLost()
         self.caseId, self.image, self.isOpening = caseId, image, True
         self.view.showBusy()
 
@@ -106,46 +141,46 @@ class AnnotationSession:
                 self.caseId, self.image = "", None
             self.failed(error)
 
-        client.open_case(caseId, image, source).then(
+        client.open_case(caseId, image, source, slot).then(
             self.whileOpen(lambda opened: self._opened(opened, resume)), self.whileOpen(failed)
         )
 
     def _opened(self, opened: OpenedCase, resume: bool) -> None:
         self.isOpening = False
-        self.canUndo, self.canRedo = opened.answer.can_undo, opened.answer.can_redo
-        self.weightsVersion = opened.answer.proposal.weights_version
-        (self._resumed if resume else self._restored)(opened)
+        self.slots.chosen = self._sender.steps.chosen = opened.slot
+        if not resume:
+            self.clock.start()
+        self.view.slotChosen(opened.slot)
+        missing = self.slots.takeUp(opened)
+        if missing is not None:
+            self._sender.steps.ask("mask", opened.slot, missing)
+        for slot in self.slots.unsaved():
+            self.drafts.now(slot)
         self.view.caseOpened(opened, resume)
+        self._sender.next()
+
+    def select(self, slot: Slot) -> None:
+        """Work on a slot of the open case; the chosen one again: with what others have done meanwhile."""
+        self.requireCase()
+        if slot != self.slot:
+            self.drafts.save()
+            self._show(slot)
+        self._sender.choose(slot)
+
+    def _show(self, slot: Slot) -> None:
+        self.slots.choose(slot)
+        self.view.slotChosen(slot)
         self.view.showPrompts(self.prompts)
-        self.view.showBusy()
-        self._sendNext()
 
-    def _restored(self, opened: OpenedCase) -> None:
-        draft = opened.draft
-        prompts = draft.prompts if draft is not None else ()
-        given = tuple(GivenPrompt(timed, self.view.outlineOf(timed.prompt)) for timed in prompts)
-        self._history = PromptHistory(given, opened.answer.can_undo)
-        self._wantsFirst = draft is None and opened.confirmed is None
-        self.clock.start(draft.seconds_active if draft is not None else 0.0)
-        self.decision.isConfirmed = opened.row.state is CaseState.CONFIRMED and draft is None
-        self.view.showProposal(opened.answer.proposal.mask, opened.answer.proposal.changed_kji)
-        self._isShown = True
-
-    def _resumed(self, opened: OpenedCase) -> None:
-        """The screen counts. The engine gets it at once, unless that is what it kept."""
-        shown, kept = self._history.prompts, opened.answer.proposal.mask
-        isKept = np.array_equal(self.view.currentMask(), kept)
-        isStored = opened.row.state is CaseState.CONFIRMED and opened.draft is None
-        self.decision.resumed(isStored and isKept)
-        self._history = PromptHistory(shown, self.canUndo)
-        if not isKept and self.canUndo:
-            self._waiting.append(Step("mask"))
-        elif not isKept:  # it starts from nothing: the prompts come back with the mask that they led to
-            self._history = PromptHistory()
-            self._waiting.append(Step("mask", shown))
+    def notChosen(self, slot: Slot, chosen: Slot) -> None:
+        """The engine refused a slot: back to the one that it has."""
+        if self.slot == slot:
+            self._show(chosen)
+        if not self.slots.of(slot).isShown:
+            del self.works[slot]
 
     def close(self) -> None:
-        """Leave the case; its draft stays with the engine."""
+        """Leave the case; its drafts stay with the engine."""
         if self.image is None:
             return
         self.drafts.save()
@@ -156,123 +191,88 @@ class AnnotationSession:
         self.view.showPrompts(())
         self.view.showBusy()
 
+    # -- the chosen slot -----------------------------------------------------------------------------------
+
     def give(self, prompt: Prompt, lineRas: npt.NDArray[np.float64]) -> None:
         """Add a prompt; it is shown at once and answered when its turn comes."""
-        self._needCase()
+        self.requireCase()
         given = GivenPrompt(TimedPrompt(prompt, round(self.clock.touch(), 3)), lineRas)
-        if self._waiting and self._waiting[-1].kind == "prompts":
-            self._waiting[-1] = Step("prompts", (*self._waiting[-1].prompts, given))
-        else:
-            self._waiting.append(Step("prompts", (given,)))
-        self._sendNext()
+        self._sender.give(self.slot, given)
 
     def undo(self) -> None:
         """Take the last prompt back, however far it has come."""
-        self._needCase()
-        if self._waiting and self._waiting[-1].kind == "prompts":
-            last = self._waiting.pop()
-            if len(last.prompts) > 1:
-                self._waiting.append(Step("prompts", last.prompts[:-1]))
+        self.requireCase()
+        steps = self._sender.steps
+        if steps.takeLastPrompt(self.slot):
             self.view.showPrompts(self.prompts)
-        elif self._running is not None and self._running.kind == "prompts":
+        elif steps.isRunning(self.slot):
             self.cancel()
         else:
-            self._enqueue("undo")
+            self._ask("undo")
 
     def redo(self) -> None:
         """Take an undo back."""
-        self._enqueue("redo")
+        self._ask("redo")
 
     def reset(self) -> None:
         """Start over; can be undone."""
-        self._enqueue("reset")
+        self._ask("reset")
 
-    def edited(self) -> None:
-        """The mask was changed by hand; the engine hears of it before the next prompt."""
+    def _ask(self, kind: StepKind) -> None:
+        self.requireCase()
+        self.clock.touch()
+        self._sender.ask(kind, self.slot)
+
+    def edited(self, slot: Slot | None = None) -> None:
+        """A mask was changed by hand; the engine hears of it before the next prompt."""
         if self.isOpen:
             self.clock.resume()  # in the Segment Editor, while this module is not shown
             self.clock.touch()
-            self._edited = True
-            self._changed()
+            work = self.work if slot is None else self.slots.of(slot)
+            work.isEdited = True
+            self.changed(work)
+            if not work.isShown:
+                self._sender.lookAt(work.slot, self.slot)
             self.view.showBusy()
 
-    def _changed(self) -> None:
-        self.decision.revoke()
-        self.drafts.changed()
+    def changed(self, work: SlotWork) -> None:
+        """What is on the screen is not what was confirmed any more."""
+        work.isTouched = True
+        work.decision.revoke()
+        self.drafts.changed(work.slot)
 
     def cancel(self) -> None:
-        """Drop what waits and take back what is under way."""
-        self._waiting.clear()
-        if self._running is not None and self._running.kind == "prompts":
-            self._takeBack = True
+        """Drop what waits for the chosen slot and take back what is under way."""
+        self._sender.cancel(self.slot)
         self.view.showPrompts(self.prompts)
         self.view.showBusy()
 
-    def _enqueue(self, kind: Literal["undo", "redo", "reset"]) -> None:
-        self._needCase()
-        self.clock.touch()
-        self._waiting.append(Step(kind))
-        self._sendNext()
-
-    def _sendNext(self) -> None:
-        self.view.showPrompts(self.prompts)
-        if self._running is None and self._waiting and self.client is not None and not self.isOpening:
-            if self._edited:
-                self._edited = False
-                self._waiting.insert(0, Step("mask"))
-            self._send(self._waiting.pop(0))
-        self.view.showBusy()
-
-    def _send(self, step: Step) -> None:
-        client = self._needClient()
-        self.drafts.save()  # before the prediction that it would have to wait for
-        self._running = step
-
-        def failed(error: ClopaError) -> None:
-            self._running, self._takeBack = None, False
-            self._edited = self._edited or step.kind == "mask"
-            self.failed(error)
-            if step.kind == "mask" or isinstance(error, EngineUnreachable | SessionExpired):
-                self._waiting.clear()  # what waits was meant for a state that is not to be had
-            self._sendNext()
-
-        self._call(client, step).then(
-            self.whileOpen(lambda answer: self._answered(step, answer)), self.whileOpen(failed)
-        )
-
-    def _call(self, client: EngineClient, step: Step) -> Call[Answer]:
-        if step.kind == "prompts":
-            return client.add_prompts([given.timed.prompt for given in step.prompts])
-        if step.kind == "mask":
-            return client.add_prompts([MaskPrompt(self.view.currentMask())])
-        return {"redo": client.redo, "reset": client.reset}.get(step.kind, client.undo)()
-
-    def _answered(self, step: Step, answer: Answer) -> None:
-        self._running = None
-        self.canUndo, self.canRedo = answer.can_undo, answer.can_redo
-        self.weightsVersion = answer.proposal.weights_version
-        self._history.follow(step)
-        if self._takeBack:
-            self._takeBack = False
-            self._waiting.insert(0, Step("take back"))
-        else:
-            self.view.showProposal(answer.proposal.mask, answer.proposal.changed_kji)
-            if step.kind == "prompts" and self._wantsFirst:
-                self._wantsFirst = False
-                self.firstShown = self.view.currentMask()
-            if step.kind != "mask":
-                self.view.say(whatNext(step, answer), "calm")
-            self._changed()
-        self._sendNext()
-
-    def confirm(self, annotator: str, note: str, done: Callable[[CaseRef], None] | None = None) -> None:
+    def confirm(self, annotator: str, note: str, done: Done | None = None) -> None:
         """Declare what is on the screen right; ``done`` is called when the record is durable."""
-        self._needCase()
-        if self.isBusy or self._waiting:
-            self.view.say(tr("One moment: the last prompt is not answered yet."), "warning")
+        if self._isReady():
+            self.decision.confirm(self._needClient(), annotator, note, done)
+
+    def confirmAbsent(self, annotator: str, note: str, done: Done | None = None) -> None:
+        """Declare that the image holds no such target; what is marked is taken off by a step of undo."""
+        if not self._isReady():
             return
+
+        def confirm() -> None:
+            self.decision.confirm(self._needClient(), annotator, note, done, isAbsent=True)
+
+        if np.count_nonzero(self.view.currentMask(self.slot)):
+            self._sender.afterwards = confirm
+            self.reset()
+        else:
+            confirm()
+
+    def _isReady(self) -> bool:
+        self.requireCase()
+        if not self.isSettled:
+            self.view.say(tr("One moment: the last prompt is not answered yet."), "warning")
+            return False
         self.clock.touch()
-        self.decision.confirm(self._needClient(), annotator, note, done)
+        return True
 
     def whileOpen(self, then: Callable[[T], None]) -> Callable[[T], None]:
         """A callback that does nothing once another case is open: the answer is stale."""
@@ -280,6 +280,7 @@ class AnnotationSession:
         return lambda answer: then(answer) if generation == self._generation else None
 
     def failed(self, error: ClopaError) -> None:
+        """Tell it."""
         self.view.say(str(error), "error")
         if isinstance(error, EngineUnreachable | SessionExpired):
             self.view.engineLost()
@@ -290,7 +291,8 @@ class AnnotationSession:
             raise NoImage(tr("No engine is connected. Open the Campaign section and press Connect."))
         return self.client
 
-    def _needCase(self) -> None:
+    def requireCase(self) -> None:
+        """Raises `NoImage` in words unless a case takes prompts."""
         self._needClient()
         if self.image is None:
             raise NoImage(tr("No case is open. Choose one from the list, or press Next case."))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from clopa_annotator.types import CaseState
+from dataclasses import replace
+
+from clopa_annotator.types import CaseRef, CaseState
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
@@ -29,15 +31,31 @@ class CaseList:
         row = self.rows.get(caseId)
         return row.state if row is not None else CaseState.TODO
 
+    def confirmed(self, ref: CaseRef, *, isAbsent: bool) -> None:
+        """A slot was confirmed: show it before the engine is asked for the rows."""
+        row = self.rows.get(ref.case_id)
+        if row is not None:
+            slots = tuple(
+                replace(slot, state=CaseState.CONFIRMED, versions=slot.versions + 1, has_draft=False,
+                        is_suggestion=False, is_absent=isAbsent, note="") if slot.slot == ref.slot else slot
+                for slot in row.slots
+            )  # fmt: skip
+            isDone = all(slot.is_decided for slot in slots)
+            state = CaseState.CONFIRMED if isDone else CaseState.IN_PROGRESS
+            self.rows[ref.case_id] = replace(row, slots=slots, state=state)
+
     def nextAfter(self, caseId: str, identities: set[str]) -> CaseSource | None:
-        """The next case after ``caseId``, around the list, that is not done nor in somebody else's hands."""
+        """The next case after ``caseId``, around the list, with something to do that nobody else has."""
         sources = self._state.sources
         ids = [source.caseId for source in sources]
         start = ids.index(caseId) + 1 if caseId in ids else 0
 
         def isFree(source: CaseSource) -> bool:
             row = self.rows.get(source.caseId)
-            taken = row is not None and row.owner not in identities
-            return self.stateOf(source.caseId) not in DONE and source.caseId != caseId and not taken
+            if row is None or self.stateOf(source.caseId) in DONE or source.caseId == caseId:
+                return row is None and source.caseId != caseId
+            if row.slots:
+                return any(slot.owner in identities for slot in row.slots if not slot.is_decided)
+            return row.owner in identities
 
         return next(filter(isFree, (*sources[start:], *sources[:start])), None)

@@ -1,4 +1,4 @@
-"""Declaring the open case right: what is sent, and what may be said when."""
+"""Declaring one target of the open case right: what is sent, and what may be said when."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ import numpy as np
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
 from clopa_annotator.types import CaseRef, Confirmation, Mask
-from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
+from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase, Work
 from CLoPAAnnotatorLib.annotation.PromptHistory import diceOf
 from CLoPAAnnotatorLib.Texts import tr
 
+Done = Callable[[CaseRef], None]
+
 
 class Decision:
-    """One case's confirmation. "Confirmed" holds only once the engine has answered with the record's hash.
+    """One slot's confirmation. "Confirmed" holds only once the engine has answered with the record's hash.
 
     Attributes:
         isUnderWay: whether it was sent and not answered.
         isConfirmed: whether what is on the screen is stored as it is.
     """
 
-    def __init__(self, session: OpenCase) -> None:
-        self._session = session
+    def __init__(self, session: OpenCase, work: Work) -> None:
+        self._session, self._work = session, work
         self.isUnderWay = self.isConfirmed = False
         self._wasMade = self._isEmptyTold = False
 
@@ -38,21 +40,21 @@ class Decision:
         self.isConfirmed = self._wasMade and isStored
 
     def confirm(
-        self, client: EngineClient, annotator: str, note: str, done: Callable[[CaseRef], None] | None
+        self, client: EngineClient, annotator: str, note: str, done: Done | None, *, isAbsent: bool = False
     ) -> None:
-        """Send what is on the screen; an empty mask is asked about first."""
-        session = self._session
-        mask = session.view.currentMask()
-        if not self._isEmptyTold and not np.count_nonzero(mask):
+        """Send what is on the screen; an empty mask is asked about first, unless ``isAbsent`` says it all."""
+        session, slot = self._session, self._work.slot
+        mask = session.view.currentMask(slot)
+        if not isAbsent and not self._isEmptyTold and not np.count_nonzero(mask):
             self._isEmptyTold = True
             session.view.say(tr("Nothing is marked. Confirm again if this image holds no target."), "warning")
             return
         self.isUnderWay = self._wasMade = True
-        session.drafts.forget()
+        session.drafts.forget(slot)
 
         def confirmed(ref: CaseRef) -> None:
             self.isUnderWay, self.isConfirmed = False, True
-            session.view.caseConfirmed(ref)
+            session.view.caseConfirmed(ref, isAbsent=not np.count_nonzero(mask))
             session.view.showBusy()
             if done is not None:
                 done(ref)
@@ -60,7 +62,7 @@ class Decision:
         def failed(error: ClopaError) -> None:
             self.isUnderWay = False
             if not isinstance(error, EngineUnreachable | SessionExpired):
-                session.drafts.now()  # an engine that went away is given it when it is back
+                session.drafts.now(slot)  # an engine that went away is given it when it is back
             session.failed(error)
 
         confirmation = self._confirmation(mask, annotator, note)
@@ -68,10 +70,11 @@ class Decision:
         session.view.showBusy()
 
     def _confirmation(self, mask: Mask, annotator: str, note: str) -> Confirmation:
-        session = self._session
-        first = None if session.firstShown is None else diceOf(session.firstShown, mask)
-        prompts = tuple(given.timed for given in session.answered)
+        session, work = self._session, self._work
+        first = None if work.firstShown is None else diceOf(work.firstShown, mask)
+        prompts = tuple(given.timed for given in work.history.prompts)
+        seconds = round(session.secondsOf(work.slot), 3)
         return Confirmation(
-            uuid.uuid4().hex, session.caseId, mask, prompts, annotator, round(session.clock.seconds, 3),
-            session.weightsVersion, first, note,
+            uuid.uuid4().hex, session.caseId, mask, prompts, annotator, seconds,
+            work.weightsVersion, first, note, slot=work.slot,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
+from clopa_annotator.types import Slot
 from clopa_annotator.wire.messages import Draft
 from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
 
@@ -10,45 +11,56 @@ DRAFT_AFTER_S, RETRY_AFTER_S = 0.3, 5.0
 
 
 class DraftKeeper:
-    """Saves the open case's draft when it is due and nothing stands in the way."""
+    """Saves the drafts of the open case's slots when they are due and nothing stands in the way."""
 
     def __init__(self, session: OpenCase) -> None:
         self._session = session
-        self._due: float | None = None
+        self._due: dict[Slot, float] = {}
 
-    def changed(self) -> None:
+    def changed(self, slot: Slot) -> None:
         """The screen has changed: save it soon, with what may follow at once."""
-        if self._due is None:
-            self._due = self._session.clock.now() + DRAFT_AFTER_S
+        self._due.setdefault(slot, self._session.clock.now() + DRAFT_AFTER_S)
 
-    def now(self) -> None:
+    def now(self, slot: Slot) -> None:
         """Save it with the next tick."""
-        self._due = self._session.clock.now()
+        self._due[slot] = self._session.clock.now()
 
-    def forget(self) -> None:
+    def forget(self, slot: Slot) -> None:
         """There is nothing to save any more."""
-        self._due = None
+        self._due.pop(slot, None)
+
+    def forgetAll(self) -> None:
+        """The case was left."""
+        self._due.clear()
 
     def tick(self) -> None:
         """To be called often: saves what is due."""
-        if self._due is not None and self._session.clock.now() >= self._due:
-            self.save()
+        now = self._session.clock.now()
+        for slot in [slot for slot, due in self._due.items() if now >= due]:
+            self._save(slot)
 
     def save(self) -> None:
         """Save what has changed and not been saved, without waiting for its moment."""
-        session = self._session
-        if self._due is None or not session.isOpen or session.isConfirming or session.client is None:
-            return
-        self._due = None
-        prompts = tuple(given.timed for given in session.answered)
-        draft = Draft(session.view.currentMask(), prompts, round(session.clock.seconds, 3))
-        case = session.caseId
-        session.client.save_draft(draft).then(on_error=lambda error: self._refused(case, error))
+        for slot in tuple(self._due):
+            self._save(slot)
 
-    def _refused(self, case: str, error: ClopaError) -> None:
+    def _save(self, slot: Slot) -> None:
+        session = self._session
+        work = session.works.get(slot)
+        if not session.isOpen or session.client is None or work is None or work.decision.isUnderWay:
+            return
+        if not work.isShown:
+            return  # edited by hand before the engine was asked for its prompts
+        del self._due[slot]
+        prompts = tuple(given.timed for given in work.history.prompts)
+        draft = Draft(session.view.currentMask(slot), prompts, round(session.secondsOf(slot), 3))
+        case = session.caseId
+        session.client.save_draft(draft, slot).then(on_error=lambda error: self._refused(case, slot, error))
+
+    def _refused(self, case: str, slot: Slot, error: ClopaError) -> None:
         """Tell it, and try again: a disk that is full may have room soon. A lost engine is told when back."""
         session = self._session
         session.failed(error)
         isLost = isinstance(error, EngineUnreachable | SessionExpired)
-        if self._due is None and session.caseId == case and not isLost:
-            self._due = session.clock.now() + RETRY_AFTER_S
+        if slot not in self._due and session.caseId == case and not isLost:
+            self._due[slot] = session.clock.now() + RETRY_AFTER_S

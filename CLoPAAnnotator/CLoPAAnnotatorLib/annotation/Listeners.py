@@ -17,6 +17,7 @@ class Listeners:
     busy: list[Callable[[], object]] = field(default_factory=list)
     cases: list[Callable[[], object]] = field(default_factory=list)
     opened: list[Callable[[], object]] = field(default_factory=list)
+    targets: list[Callable[[], object]] = field(default_factory=list)
     engine: list[Callable[[], object]] = field(default_factory=list)
     events: list[Callable[[Event], object]] = field(default_factory=list)
     ticks: list[Callable[[], object]] = field(default_factory=list)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError
-from clopa_annotator.types import Mask
+from clopa_annotator.types import Mask, Slot
 from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
-from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView, GivenPrompt
+from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView
+from CLoPAAnnotatorLib.annotation.PromptHistory import PromptHistory
 
 T = TypeVar("T")
 
@@ -17,9 +18,28 @@ T = TypeVar("T")
 class Drafts(Protocol):
     """Where unconfirmed work is kept."""
 
-    def now(self) -> None: ...
+    def now(self, slot: Slot) -> None: ...
 
-    def forget(self) -> None: ...
+    def forget(self, slot: Slot) -> None: ...
+
+
+class DecisionState(Protocol):
+    """How far a decision has come."""
+
+    isUnderWay: bool
+
+
+class Work(Protocol):
+    """`SlotWork`, as `Decision` and `DraftKeeper` see it."""
+
+    slot: Slot
+    history: PromptHistory
+    firstShown: Mask | None
+    isShown: bool
+    weightsVersion: int
+
+    @property
+    def decision(self) -> DecisionState: ...
 
 
 class OpenCase(Protocol):
@@ -29,20 +49,17 @@ class OpenCase(Protocol):
     clock: ActiveClock
     client: EngineClient | None
     caseId: str
-    firstShown: Mask | None
-    weightsVersion: int
 
     @property
     def drafts(self) -> Drafts: ...
 
     @property
+    def works(self) -> Mapping[Slot, Work]: ...
+
+    @property
     def isOpen(self) -> bool: ...
 
-    @property
-    def isConfirming(self) -> bool: ...
-
-    @property
-    def answered(self) -> tuple[GivenPrompt, ...]: ...
+    def secondsOf(self, slot: Slot) -> float: ...
 
     def whileOpen(self, then: Callable[[T], None]) -> Callable[[T], None]: ...
 

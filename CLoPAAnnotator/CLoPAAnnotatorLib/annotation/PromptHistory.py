@@ -7,19 +7,24 @@ from typing import Literal
 
 import numpy as np
 
-from clopa_annotator.types import Mask
+from clopa_annotator.types import Mask, Slot
+from clopa_annotator.types.targets import FIRST
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 
-StepKind = Literal["prompts", "mask", "undo", "redo", "reset", "take back"]
+StepKind = Literal["prompts", "mask", "undo", "redo", "reset", "take back", "choose"]
 Prompts = tuple[GivenPrompt, ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that the engine is asked to do; "take back" undoes a prompt that was cancelled on its way."""
+    """One thing that the engine is asked to do for one slot.
+
+    "take back" undoes a prompt that was cancelled on its way; "choose" has what follows go to that slot.
+    """
 
     kind: StepKind
     prompts: Prompts = ()
+    slot: Slot = FIRST
 
 
 class PromptHistory:

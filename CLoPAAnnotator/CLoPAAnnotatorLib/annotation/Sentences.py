@@ -24,10 +24,14 @@ def whatNext(step: Step, answer: Answer) -> str:
     return tr("Right? Confirm. Wrong? Left-click what is missing, right-click what is too much.")
 
 
-def confirmed(ref: CaseRef) -> Said:
-    """The engine has answered with the record's hash."""
+def confirmed(ref: CaseRef, target: str = "", *, isAbsent: bool = False) -> Said:
+    """The engine has answered with the record's hash; ``target`` is named where there are several."""
     said = tr("Confirmed: {case}, version {v}, record {hash}.")
-    return said.format(case=ref.case_id, v=ref.case_version, hash=ref.record_hash[:8]), "good"
+    what = f"{ref.case_id}, {target}" if target else ref.case_id
+    if isAbsent:
+        said = tr("Confirmed: {case} is not present in this image, version {v}, record {hash}.")
+        what = target
+    return said.format(case=what, v=ref.case_version, hash=ref.record_hash[:8]), "good"
 
 
 def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
@@ -36,6 +40,24 @@ def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
         return tr("The scene was closed. {case} is confirmed.").format(case=caseId), "calm"
     said = tr("The scene was closed. Unfinished work is kept: choose {case} to go on.")
     return said.format(case=caseId), "calm"
+
+
+def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack: bool = False) -> Said:
+    """A target of a case with several was chosen; ``isBack``: work on it began since the case was opened."""
+    if isBack:
+        return tr("{target}: go on where you left it.").format(target=target), "calm"
+    if case.draft is not None and case.draft.imported is not None:
+        said = tr("{target}: this is a suggestion from {file}. Correct it and confirm, or start over.")
+        return said.format(target=target, file=fileName(case.draft.imported.source)), "calm"
+    if case.draft is not None:
+        return tr("{target}: your unfinished work is back.").format(target=target), "good"
+    if case.confirmed is not None:
+        said = tr("{target}: this is what was confirmed. Change it and confirm again, or go on.")
+        return said.format(target=target), "calm"
+    start = tr("{target}: click on it in any slice view.").format(target=target)
+    if newWeights is None:
+        return start, "calm"
+    return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
 
 
 def opened(case: OpenedCase, newWeights: int | None) -> Said:
@@ -51,6 +73,17 @@ def opened(case: OpenedCase, newWeights: int | None) -> Said:
     if newWeights is None:
         return start, "calm"
     return tr("New weights are in use: version {v}.").format(v=newWeights) + " " + start, "good"
+
+
+def andNext(confirmed: str, said: Said) -> Said:
+    """What is said of the next target, after the one that was confirmed."""
+    return tr("{target} is confirmed.").format(target=confirmed) + " " + said[0], "good"
+
+
+def otherEdited(target: str) -> Said:
+    """A hand edit took voxels from, or gave some to, a confirmed target that is not the chosen one."""
+    said = tr("Your edit changed {target} too, which was confirmed. Look at it and confirm it again.")
+    return said.format(target=target), "warning"
 
 
 def resumed(case: OpenedCase, isConfirmed: bool) -> Said:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,40 +10,40 @@ import numpy.typing as npt
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, NoImage
-from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import CaseRef, Event, Mask, Prompt
-from clopa_annotator.wire.messages import CaseRow, EngineInfo, OpenedCase
+from clopa_annotator.types import Event, Mask, Slot
+from clopa_annotator.types.targets import Targets
+from clopa_annotator.wire.messages import CaseRow, EngineInfo
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.annotation.CaseList import CaseList
+from CLoPAAnnotatorLib.annotation.CaseView import CaseView
 from CLoPAAnnotatorLib.annotation.Listeners import Listeners
 from CLoPAAnnotatorLib.annotation.Prefetch import Prefetch
+from CLoPAAnnotatorLib.annotation.TargetList import TargetList
 from CLoPAAnnotatorLib.engine.EngineLink import EngineLink
 from CLoPAAnnotatorLib.scene.CaseLoading import sourceText
 from CLoPAAnnotatorLib.scene.CaseScene import CaseScene
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
-from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
-from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, outlineOfPrompt, promptFromGesture
+from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool, promptFromGesture
 from CLoPAAnnotatorLib.Texts import Mood, tr
-
-logger = logging.getLogger(__name__)
 
 
 class Workspace:
-    """Fulfils `AnnotationView`; owns the session, the scene side and the engine link."""
+    """Owns the session, the scene side and the engine link."""
 
     def __init__(self, scene: Any, state: ParameterState) -> None:
         self.state, self.listeners = state, Listeners()
-        self.session = AnnotationSession(self)
-        self.case = CaseScene(scene, state, self.session.edited)
+        self.view = CaseView(self)
+        self.session = AnnotationSession(self.view)
+        self.case = CaseScene(scene, state, self.view.edited)
         self.link = EngineLink(self._heard, self._ticked)
         self.info: EngineInfo | None = None
         self.isLost = False
         self.annotator = ""
         self.cases = CaseList(state)
+        self.targets = TargetList(self.session, self.cases)
         self._segmentation: Any = None
-        self._weightsOfLastCase: int | None = None
         self._prefetch = Prefetch(self)
 
     # -- engine --------------------------------------------------------------------------------------------
@@ -62,7 +61,7 @@ class Workspace:
         def failed(error: ClopaError) -> None:
             self.info = None
             self.say(str(error), "error")
-            self._tell(self.listeners.engine)
+            self.tell(self.listeners.engine)
             if refused is not None:
                 refused(error)
 
@@ -74,19 +73,35 @@ class Workspace:
         client.connect().then(connected, failed)
 
     def _connected(self, info: EngineInfo) -> None:
-        self.info, self.isLost = info, False
+        self.isLost = False
+        self._targetsAre(info)
         self.refreshCases()
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
         self._resume()
+
+    def _targetsAre(self, info: EngineInfo) -> None:
+        self.info, self.targets.targets = info, info.targets
+        self.targets.identities = {"", self.annotator, info.annotator}
+        if self.session.isOpen and self.session.slot not in self.targets.slots():  # it was taken out
+            self.attempt(lambda: self.session.select(self.targets.slots()[0]))
+        self.tell(self.listeners.targets)
+
+    def setTargets(self, targets: Targets, refused: Callable[[ClopaError], None]) -> None:
+        """Have the campaign segment these targets from now on; the owner alone may."""
+
+        def changed(info: EngineInfo) -> None:
+            self._targetsAre(info)
+            self.refreshCases()
+            self.view.showBusy()
+
+        self.link.client.set_targets(targets).then(changed, refused)
 
     def _resume(self) -> None:
         session = self.session
         if session.image is not None:
             session.open(session.caseId, session.image, resume=True)
         elif self.state.caseId and self.state.volume is not None:
-            self.attempt(
-                lambda: self._openVolume(self.state.caseId, self.state.volume, "", self.state.segmentation)
-            )
+            self.attempt(self._openKept)
 
     def disconnect(self) -> None:
         """Leave the engine; the open case's draft is kept."""
@@ -96,7 +111,7 @@ class Workspace:
         self.link.drop()
         self.session.client = None
         self.info, self.isLost = None, False
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
 
     @property
     def isConnected(self) -> bool:
@@ -106,8 +121,12 @@ class Workspace:
     def _heard(self, event: Event) -> None:
         if event.name in ("case_changed", "confirmed", "gap"):
             self.refreshCases()
+        elif event.name == "targets_changed" and self.link.client is not None:
+            self.link.client.connect().then(self._targetsAre, lambda error: self.say(str(error), "error"))
+            self.refreshCases()
         elif event.name == "connection" and event.data.get("up", True) and self.isLost:
             self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
+        self.view.heard(event)
         said = Sentences.ofEvent(event)
         if said is not None and not (event.name == "connection" and self.isLost):
             self.say(*said)  # a lost engine has been told already, with what to do
@@ -116,14 +135,14 @@ class Workspace:
 
     def _ticked(self) -> None:
         self.session.drafts.tick()
-        self._tell(self.listeners.ticks)
+        self.tell(self.listeners.ticks)
 
     # -- cases ---------------------------------------------------------------------------------------------
 
     def addSources(self, sources: tuple[CaseSource, ...]) -> int:
         """List more cases; returns how many are new."""
         count = self.cases.add(sources)
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
         return count
 
     def refreshCases(self) -> None:
@@ -133,12 +152,26 @@ class Workspace:
 
     def _gotCases(self, rows: tuple[CaseRow, ...]) -> None:
         self.cases.rows = {row.case_id: row for row in rows}
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
+        self.tell(self.listeners.targets)
 
     def nextSource(self) -> CaseSource | None:
         """The next case that is not done, after the open one; None if all are."""
         identities = {"", self.annotator, self.info.annotator if self.info is not None else ""}
         return self.cases.nextAfter(self.session.caseId, identities)
+
+    def selectNumber(self, number: int) -> None:
+        """Work on the n-th target of the list, counted from 1; nothing happens if there is none."""
+        slots = self.targets.slots()
+        if self.session.image is not None and not self.targets.isSingle and number <= len(slots):
+            self.session.select(slots[number - 1])
+
+    def selectNextOpen(self) -> bool:
+        """Work on the next target that is not decided; False if every one is."""
+        slot = self.targets.nextOpen()
+        if slot is not None:
+            self.session.select(slot)
+        return slot is not None
 
     def openNext(self) -> None:
         """Open the next case that is not done."""
@@ -151,7 +184,7 @@ class Workspace:
         else:
             self.openCase(source.caseId)
 
-    def openCase(self, caseId: str) -> None:
+    def openCase(self, caseId: str, slot: Slot | None = None) -> None:
         """Load a case and give it to the engine; a failure leaves what was open as it was."""
         source = next((s for s in self.state.sources if s.caseId == caseId), None)
         if source is None:
@@ -165,15 +198,22 @@ class Workspace:
             self.case.removeIfOwned(volume)
             raise
         self.closeCase()
-        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation)
+        self._openVolume(caseId, volume, sourceText(source, volume), self._segmentation, slot)
 
-    def _openVolume(self, caseId: str, volume: Any, source: str, segmentation: Any) -> None:
+    def _openKept(self) -> None:
+        """Open the case that the scene was saved with."""
+        state = self.state
+        self._openVolume(state.caseId, state.volume, "", state.segmentation, state.slot)
+
+    def _openVolume(
+        self, caseId: str, volume: Any, source: str, segmentation: Any, slot: Slot | None = None
+    ) -> None:
         image = self.case.image(volume)
         self.case.begin(volume, image, segmentation)
         self.case.display()
         self.state.caseId = caseId
         self.say(tr("Opening {case} …").format(case=caseId), "calm")
-        self.session.open(caseId, image, source)
+        self.session.open(caseId, image, source, slot)
 
     def closeCase(self) -> None:
         """Leave the open case."""
@@ -183,7 +223,7 @@ class Workspace:
         if self.case.grid is not None:
             self.case.end()
         self.state.caseId = ""
-        self._tell(self.listeners.opened)
+        self.tell(self.listeners.opened)
 
     def useSegmentation(self, node: Any) -> None:
         """Write the proposal into this segmentation; None for one of its own."""
@@ -199,12 +239,12 @@ class Workspace:
         self._prefetch.forget()
         self._segmentation = None
         self.session.close()
-        self._tell(self.listeners.opened)
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.opened)
+        self.tell(self.listeners.cases)
 
     def sceneLoaded(self) -> None:
         """A scene was read: take up the case that it was saved with."""
-        self._tell(self.listeners.cases)
+        self.tell(self.listeners.cases)
         volume = self.state.volume
         if self.state.caseId and volume is not None and self.isConnected:
             self._openVolume(self.state.caseId, volume, "", self.state.segmentation)
@@ -234,67 +274,25 @@ class Workspace:
         except ClopaError as error:
             self.say(str(error), "warning")
 
-    # -- AnnotationView ------------------------------------------------------------------------------------
-
-    def showProposal(self, mask: Mask, changed: BoundsKji | None) -> None:
-        """Put the changed box on the screen."""
-        try:
-            self.case.write(mask, changed)
-        except ClopaError as error:
-            self.say(str(error), "error")
-
     def currentMask(self) -> Mask:
-        """What is on the screen."""
+        """What is on the screen of the chosen target."""
         return self.case.mask()
-
-    def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
-        """World points that show a prompt."""
-        return outlineOfPrompt(prompt, self.case.grid) if self.case.grid is not None else np.zeros((0, 3))
-
-    def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
-        """Show exactly these prompts."""
-        self.case.markers.show(prompts)
-
-    def showBusy(self) -> None:
-        """Tell the panels, and name the segment as what it is."""
-        self.case.nameSegment(tr("Confirmed") if self.session.isConfirmed else tr("Proposal"))
-        self._tell(self.listeners.busy)
 
     def say(self, sentence: str, mood: Mood) -> None:
         """Tell the panels a sentence."""
         for listener in self.listeners.said:
             listener(sentence, mood)
 
-    def caseOpened(self, opened: OpenedCase, isResumed: bool) -> None:
-        """Say what came back."""
-        self.cases.rows[opened.row.case_id] = opened.row
-        version = self.session.weightsVersion
-        changed = version if self._weightsOfLastCase not in (None, version) else None
-        self._weightsOfLastCase = version
-        if isResumed:
-            self.say(*Sentences.resumed(opened, self.session.isConfirmed))
-        else:
-            self.say(*Sentences.opened(opened, changed))
+    def caseReady(self) -> None:
+        """The open case takes prompts: there is time to get the next one ready."""
         self._prefetch.soon()
-        self._tell(self.listeners.opened)
-        self._tell(self.listeners.cases)
-
-    def caseConfirmed(self, ref: CaseRef) -> None:
-        """Say it only now."""
-        self.say(*Sentences.confirmed(ref))
-        self.refreshCases()
-
-    def caseChanged(self, row: CaseRow) -> None:
-        """Show a case's new state."""
-        self.cases.rows[row.case_id] = row
-        self._tell(self.listeners.cases)
 
     def engineLost(self) -> None:
         """The engine panel offers Restart."""
         self.isLost = True
-        self._tell(self.listeners.engine)
+        self.tell(self.listeners.engine)
 
     @staticmethod
-    def _tell(listeners: list[Callable[[], object]]) -> None:
+    def tell(listeners: list[Callable[[], object]]) -> None:
         for listener in listeners:
             listener()

@@ -28,6 +28,14 @@ def typedPath(text: str) -> Path:
     return path
 
 
+def isCampaign(text: str) -> bool:
+    """Whether what was typed is the folder of a campaign that is there."""
+    try:
+        return bool(text.strip()) and (typedPath(text) / "campaign.json").is_file()
+    except (ConfigError, OSError):
+        return False
+
+
 def campaignFolder(text: str) -> Path:
     """A folder that is a campaign, or may become one.
 

@@ -8,10 +8,12 @@ from typing import Any
 import slicer
 
 import qt
+from clopa_annotator.types import CaseRef
 from CLoPAAnnotatorLib.annotation.Surface3D import Surface3D
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
-from CLoPAAnnotatorLib.panels.CasesPanel import askForText
+from CLoPAAnnotatorLib.panels.Marks import Marks
 from CLoPAAnnotatorLib.panels.Style import MOODS, NEGATIVE_ON, POSITIVE_ON, PRIMARY, TITLE, TOOL_ON
+from CLoPAAnnotatorLib.panels.TargetsPanel import TargetsPanel
 from CLoPAAnnotatorLib.scene.PromptShapes import TOOLS, Tool
 from CLoPAAnnotatorLib.scene.SliceGestures import SliceGestures
 from CLoPAAnnotatorLib.Texts import Mood, tr
@@ -30,7 +32,8 @@ class AnnotatePanel:
 
     def __init__(self, ui: Any, workspace: Workspace) -> None:
         self.ui, self._workspace, self._session = ui, workspace, workspace.session
-        self.askForText = askForText
+        self.marks = Marks(ui, workspace, self._next)
+        self.targets = TargetsPanel(ui, workspace)
         self.gestures = SliceGestures(workspace.gesture, lambda: workspace.state.isPositive)
         self.surface = Surface3D(workspace)
         self._shortcuts: list[Any] = []
@@ -43,6 +46,7 @@ class AnnotatePanel:
         workspace.listeners.said.append(self.say)
         workspace.listeners.busy.append(self.refresh)
         workspace.listeners.opened.append(self._onOpened)
+        workspace.listeners.targets.append(self.refresh)
         workspace.listeners.engine.append(self.refresh)
         workspace.listeners.ticks.append(self._refreshClock)
         self.refresh()
@@ -73,8 +77,9 @@ class AnnotatePanel:
         for button, action in (
             (ui.undoButton, session.undo), (ui.redoButton, session.redo), (ui.resetButton, session.reset),
             (ui.cancelButton, session.cancel), (ui.confirmButton, self.confirm),
-            (ui.confirmNextButton, self.confirmAndNext), (ui.skipButton, self.skip),
-            (ui.flagButton, self.flag),
+            (ui.confirmNextButton, self.confirmAndNext), (ui.absentButton, self.confirmAbsent),
+            (ui.skipButton, self.marks.skip), (ui.skipCaseButton, self.marks.skipCase),
+            (ui.flagButton, self.marks.flag),
         ):  # fmt: skip
             button.connect("clicked(bool)", lambda _=False, action=action: workspace.attempt(action))
         ui.show3D.connect("toggled(bool)", self.surface.setShown)
@@ -113,10 +118,12 @@ class AnnotatePanel:
             ("Shift+R", session.reset),
             ("Esc", session.cancel),
             ("H", self.ui.showPrompts.toggle),
-            ("3", self.ui.show3D.toggle),
+            ("D", self.ui.show3D.toggle),
             ("N", self._workspace.openNext),
             ("Ctrl+Return", self.confirmAndNext),
             ("Ctrl+Shift+Return", self.confirm),
+            ("Ctrl+0", self.confirmAbsent),
+            *self.targets.keys(),
         ]
 
     def enter(self) -> None:
@@ -150,50 +157,38 @@ class AnnotatePanel:
     # -- decisions -----------------------------------------------------------------------------------------
 
     def confirm(self) -> None:
-        """Store what is on the screen."""
-        self._session.confirm(self._workspace.annotator, "")
+        """Store what is on the screen, and go on to the case's next target if there is one."""
+        self._session.confirm(self._workspace.annotator, "", self._nextTarget)
 
     def confirmAndNext(self) -> None:
-        """Store what is on the screen, then open the next case."""
+        """Store what is on the screen, then go on to what is open next: a target of this case, or a case."""
         if self._session.isConfirmed:
-            self._workspace.openNext()
+            self._next()
         else:
-            self._session.confirm(
-                self._workspace.annotator, "", lambda _ref: self._workspace.attempt(self._next)
-            )
+            self._session.confirm(self._workspace.annotator, "", self._nextAfter)
+
+    def confirmAbsent(self) -> None:
+        """Store that the image holds nothing of the chosen target."""
+        if not self._workspace.targets.isSingle and self._session.isOpen:
+            self._session.confirmAbsent(self._workspace.annotator, "", self._nextTarget)
+
+    def _nextTarget(self, ref: CaseRef) -> None:
+        """Go on within the case, unless somebody has gone on already; the last one stays on the screen."""
+        if not self._workspace.targets.isSingle and self._session.slot == ref.slot:
+            self._workspace.attempt(self._workspace.selectNextOpen)
+
+    def _nextAfter(self, ref: CaseRef) -> None:
+        if self._session.slot == ref.slot:
+            self._workspace.attempt(self._next)
 
     def _next(self) -> None:
         workspace = self._workspace
+        if not workspace.targets.isSingle and workspace.selectNextOpen():
+            return
         if workspace.nextSource() is None:
             workspace.say(tr("Done. Every case in the list is confirmed or skipped."), "good")
         else:
             workspace.openNext()
-
-    def skip(self) -> None:
-        """Leave the open case out, with a reason, and go on."""
-        self._mark(tr("Skip"), tr("Why is {case} left out?"), "skip", goOn=True)
-
-    def flag(self) -> None:
-        """Ask for another look at the open case."""
-        self._mark(tr("Another look"), tr("What should be looked at in {case}?"), "flag", goOn=False)
-
-    def _mark(self, title: str, question: str, method: str, *, goOn: bool) -> None:
-        self._session._needCase()
-        case = self._session.caseId
-        reason = self.askForText(self.ui.caseTitle, title, question.format(case=case))
-        if not reason:
-            return
-        workspace = self._workspace
-        self._session.drafts.save()
-
-        def marked(row: Any) -> None:
-            workspace.caseChanged(row)
-            if goOn:
-                workspace.attempt(self._next)
-
-        getattr(workspace.link.client, method)(case, reason).then(
-            marked, lambda e: workspace.say(str(e), "error")
-        )
 
     # -- showing -------------------------------------------------------------------------------------------
 
@@ -214,13 +209,17 @@ class AnnotatePanel:
         ui, session = self.ui, self._session
         ready = session.isOpen and self._workspace.isConnected
         free = ready and not session.isBusy
-        ui.undoButton.enabled = ready and (session.canUndo or bool(session.prompts))
-        ui.redoButton.enabled = free and session.canRedo
+        ui.undoButton.enabled = ready and (session.work.canUndo or bool(session.prompts))
+        ui.redoButton.enabled = free and session.work.canRedo
         ui.resetButton.enabled = free and bool(session.prompts)
         ui.confirmButton.enabled = free and not session.isConfirmed
         ui.confirmNextButton.enabled = free
-        ui.confirmNextButton.text = tr("Next case") if session.isConfirmed else tr("Confirm and next case")
-        ui.skipButton.enabled = ui.flagButton.enabled = free
+        ui.confirmNextButton.text = self._whatNext()
+        several = not self._workspace.targets.isSingle
+        ui.skipButton.text = tr("Skip target…") if several else tr("Skip…")
+        ui.skipCaseButton.setVisible(several)
+        for name in ("skipButton", "skipCaseButton", "flagButton"):
+            getattr(ui, name).enabled = free
         for name in ("pointTool", "boxTool", "scribbleTool", "lassoTool", "positiveButton", "negativeButton"):
             getattr(ui, name).enabled = ready
         if session.isBusy and not self._spinner.active and not ui.busyBar.visible:
@@ -230,6 +229,13 @@ class AnnotatePanel:
             ui.busyBar.setVisible(False)
             ui.cancelButton.setVisible(False)
         self._refreshClock()
+
+    def _whatNext(self) -> str:
+        targets = self._workspace.targets
+        isLast = targets.isSingle or self._session.image is None or targets.nextOpen() is None
+        if self._session.isConfirmed:
+            return tr("Next case") if isLast else tr("Next target")
+        return tr("Confirm and next case") if isLast else tr("Confirm and next target")
 
     def _showSpinner(self) -> None:
         if self._session.isBusy:
@@ -246,6 +252,8 @@ class AnnotatePanel:
             count = len(session.prompts)
             prompts = tr("1 prompt") if count == 1 else tr("{n} prompts").format(n=count)
             minutes = f"{seconds // 60}:{seconds % 60:02d}{paused}"
-            text = f"{session.caseId}   ·   {prompts}   ·   {minutes}"
+            targets = self._workspace.targets
+            what = session.caseId if targets.isSingle else f"{session.caseId}: {targets.nameOf(session.slot)}"
+            text = f"{what}   ·   {prompts}   ·   {minutes}"
         if self.ui.caseTitle.text != text:
             self.ui.caseTitle.text = text

@@ -12,16 +12,19 @@ from clopa_annotator.datasets.dicom_headers import holds_dicom
 from clopa_annotator.datasets.image_list import list_images
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
+from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
+from CLoPAAnnotatorLib.panels.Questions import askForSlot, askForText
 from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
-Line = tuple[tuple[str, str, str, str], str, bool]
+Line = tuple[tuple[str, str, str, str, str], str, bool]
 """Texts, colour of the state, and whether the case is open."""
+SERIES, TARGETS = 3, 4
 FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
 WORDS = {
     CaseState.TODO: "to do",
@@ -32,28 +35,26 @@ WORDS = {
 }
 
 
-def askForText(parent: Any, title: str, question: str) -> str:
-    """A line from the user; empty if the question was dismissed."""
-    dialog = qt.QInputDialog(parent)
-    dialog.setWindowTitle(title)
-    dialog.setLabelText(question)
-    return str(dialog.textValue()).strip() if dialog.exec_() else ""
-
-
 class CasesPanel:
     """Shows the cases and their states; opens, reopens, withdraws."""
 
     def __init__(self, ui: Any, workspace: Workspace) -> None:
         self.ui, self._workspace = ui, workspace
         self.askForText = askForText
+        self.askForSlot = lambda case, title, question: askForSlot(
+            ui.casesTable, workspace, case, title, question.format(case=case)
+        )
         self.askForFile = lambda: str(
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
         self._lines: list[Line] = []
+        self._longest: dict[int, int] = {}
+        self._counted: dict[str, tuple[CaseRow, str]] = {}
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         table = ui.casesTable
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series")])
+        table.setColumnCount(5)
+        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series"), tr("Targets")])
+        table.horizontalHeader().moveSection(TARGETS, 2)  # beside the state
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(22)
@@ -161,7 +162,8 @@ class CasesPanel:
         for row in changed:
             self._fillRow(row, lines[row])
         self._lines = lines
-        table.setColumnHidden(3, not any(line[0][3] for line in lines))
+        for column in (SERIES, TARGETS):
+            table.setColumnHidden(column, not any(line[0][column] for line in lines))
         ids = [source.caseId for source in sources]
         if (selected or workspace.session.caseId) in ids:
             row = ids.index(selected or workspace.session.caseId)
@@ -169,9 +171,7 @@ class CasesPanel:
                 table.clearSelection()
                 table.selectRow(row)  # and leave a selection of several, for an export, as it is
         table.blockSignals(False)
-        if changed:
-            table.resizeColumnToContents(0)
-            table.resizeColumnToContents(1)
+        self._widen([lines[row][0] for row in changed])
         done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
@@ -180,21 +180,40 @@ class CasesPanel:
         )
         self.refreshButtons()
 
+    def _widen(self, texts: list[tuple[str, ...]]) -> None:
+        """Fit columns with a longer text than ever; measuring 1,000 rows takes longer than writing one."""
+        for column in (0, 1, TARGETS):
+            longest = max((len(text[column]) for text in texts), default=0)
+            if longest > self._longest.get(column, 0):
+                self._longest[column] = longest
+                self.ui.casesTable.resizeColumnToContents(column)
+
     def _line(self, source: CaseSource) -> Line:
         workspace, caseId = self._workspace, source.caseId
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
         words = tr(WORDS[state])
-        if known is not None and known.versions > 1:
+        several = not workspace.targets.isSingle
+        decided = self._decided(known) if several else ""
+        if known is not None and known.versions > 1 and not several:
             words += f" (v{known.versions})"
         note = known.note if known is not None else ""
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
         return (
-            (caseId, words, note, self.dicom.titleOf(source)),
+            (caseId, words, note, self.dicom.titleOf(source), decided),
             STATE_COLOURS[state.value],
             caseId == workspace.session.caseId,
         )
+
+    def _decided(self, row: CaseRow | None) -> str:
+        """How many of a case's targets are decided; counted once for each row that the engine gave."""
+        if row is None:
+            return f"0/{len(self._workspace.targets.targets)}"
+        known = self._counted.get(row.case_id)
+        if known is None or known[0] is not row:
+            known = self._counted[row.case_id] = (row, f"{row.decided}/{len(row.slots)}")
+        return known[1]
 
     def _fillRow(self, row: int, line: Line) -> None:
         texts, colour, isOpen = line
@@ -223,8 +242,10 @@ class CasesPanel:
         connected = workspace.isConnected
         state = workspace.cases.stateOf(case)
         self.ui.nextCaseButton.enabled = connected and bool(workspace.state.sources)
-        self.ui.reopenButton.enabled = connected and state in (CaseState.CONFIRMED, CaseState.SKIPPED)
-        self.ui.withdrawButton.enabled = connected and state is CaseState.CONFIRMED
+        row = workspace.cases.rows.get(case)
+        found = {state, *(slot.state for slot in (row.slots if row is not None else ()))}
+        self.ui.reopenButton.enabled = connected and bool(found & {CaseState.CONFIRMED, CaseState.SKIPPED})
+        self.ui.withdrawButton.enabled = connected and CaseState.CONFIRMED in found
 
     # -- acting --------------------------------------------------------------------------------------------
 
@@ -237,25 +258,33 @@ class CasesPanel:
     def _reopen(self) -> None:
         case = self._needSelection()
         workspace = self._workspace
+        slot = self.askForSlot(case, tr("Reopen"), tr("Which target of {case} shall be corrected?"))
+        if slot is None:
+            return
 
         def reopened(row: Any) -> None:
-            workspace.caseChanged(row)
+            workspace.view.caseChanged(row)
             if workspace.session.caseId == case:
-                workspace.session.decision.revoke()
-                workspace.showBusy()
+                workspace.session.slots.of(slot).decision.revoke()
+                workspace.session.select(slot)
+                workspace.view.showBusy()
             else:
-                workspace.attempt(lambda: workspace.openCase(case))
+                workspace.attempt(lambda: workspace.openCase(case, slot))
 
-        workspace.link.client.reopen(case).then(reopened, lambda e: workspace.say(str(e), "error"))
+        workspace.link.client.reopen(case, slot).then(reopened, lambda e: workspace.say(str(e), "error"))
 
     def _withdraw(self) -> None:
         case = self._needSelection()
-        question = tr("Why shall {case} not train any more?").format(case=case)
+        slot = self.askForSlot(case, tr("Withdraw"), tr("Which target of {case} shall not train any more?"))
+        if slot is None:
+            return
+        workspace = self._workspace
+        what = case if workspace.targets.isSingle else f"{case}, {workspace.targets.nameOf(slot)}"
+        question = tr("Why shall {case} not train any more?").format(case=what)
         reason = self.askForText(self.ui.casesTable, tr("Withdraw"), question)
         if reason:
-            workspace = self._workspace
-            workspace.link.client.withdraw(case, reason).then(
-                workspace.caseChanged, lambda e: workspace.say(str(e), "error")
+            workspace.link.client.withdraw(case, reason, slot).then(
+                workspace.view.caseChanged, lambda e: workspace.say(str(e), "error")
             )
 
     def _needSelection(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -13,6 +14,7 @@ from clopa_annotator.errors import ClopaError
 from clopa_annotator.types import Event, WeightsVersion
 from clopa_annotator.wire.messages import EpisodeRow, LearningState
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.panels.LearningLines import LearningLines
 from CLoPAAnnotatorLib.panels.LearningPlots import LearningPlots
 from CLoPAAnnotatorLib.panels.Style import MOODS, TITLE
 from CLoPAAnnotatorLib.Texts import tr
@@ -68,18 +70,21 @@ class LearningPanel:
         table.verticalHeader().setDefaultSectionSize(22)
         ui.weightsLabel.setStyleSheet(TITLE)
         self._readUntil = 0.0
+        self.lines = LearningLines(ui, workspace, self._lineChosen)
         self._wire()
         workspace.listeners.events.append(self._heard)
         workspace.listeners.engine.append(self._engineChanged)
+        workspace.listeners.targets.append(self.lines.refresh)
         self._show(None)
 
     def _wire(self) -> None:
         ui = self.ui
-        ui.trainButton.connect("clicked(bool)", lambda _=False: self._ask(self._client().train_now()))
-        ui.pauseButton.connect("clicked(bool)", lambda on=False: self._ask(self._client().pause(bool(on))))
-        ui.cancelEpisodeButton.connect(
-            "clicked(bool)", lambda _=False: self._ask(self._client().cancel_episode())
-        )
+        for button, ask in (
+            (ui.trainButton, lambda client, _on: client.train_now(self.lines.target)),
+            (ui.pauseButton, lambda client, on: client.pause(bool(on), self.lines.target)),
+            (ui.cancelEpisodeButton, lambda client, _on: client.cancel_episode(self.lines.target)),
+        ):
+            button.connect("clicked(bool)", lambda on=False, ask=ask: self._ask(ask(self._client(), on)))
         ui.rollBackButton.connect("clicked(bool)", lambda _=False: self.rollBack())
         ui.swapAtOnce.connect("clicked(bool)", self._onSwapPolicy)
         ui.plotsButton.connect("clicked(bool)", lambda _=False: self.plots.showInLayout())
@@ -89,7 +94,7 @@ class LearningPanel:
 
     def _ask(self, call: Call[LearningState]) -> None:
         self._readUntil = 0.0
-        call.then(self._show, self._refused)
+        call.then(self._take, self._refused)
 
     def _refused(self, error: ClopaError) -> None:
         self._readUntil = time.monotonic() + READING_S
@@ -99,24 +104,49 @@ class LearningPanel:
     # -- listening -----------------------------------------------------------------------------------------
 
     def _heard(self, event: Event) -> None:
-        if event.name in TELLING and self._client() is not None:
-            self._client().learning().then(self._show, self._refused)
-            if event.name in LIST_CHANGING:
-                self.refreshLists()
+        if event.name not in TELLING or self._client() is None:
+            return
+        about = event.data.get("target")
+        target = self.lines.target if about is None else str(about)
+        if target in self.lines.keys:
+            self._client().learning(target).then(self._take, self._refused)
+        if target == self.lines.target and event.name in LIST_CHANGING:
+            self.refreshLists()
 
     def _engineChanged(self) -> None:
         if self._workspace.isConnected:
-            self._client().learning().then(self._show, self._refused)
+            for target in self.lines.keys:
+                self._client().learning(target).then(self._take, self._refused)
             self.refreshLists()
         else:
+            self.lines.forget()
             self._show(None)
 
+    def _lineChosen(self) -> None:
+        self._readUntil = 0.0
+        self.plots.use(self.lines.subject)
+        self._show(self.lines.states.get(self.lines.target))
+        if self._workspace.isConnected:
+            self.refreshLists()
+
+    def _take(self, state: LearningState) -> None:
+        self.lines.take(state)
+        if state.target == self.lines.target:
+            self._show(state)
+        else:
+            self._showTitle()
+
     def refreshLists(self) -> None:
-        """Ask for episodes, versions and statistics."""
-        client = self._client()
-        client.episodes().then(self._showEpisodes, self._refused)
-        client.weights().then(self._showVersions, self._refused)
-        client.statistics().then(self.plots.setStatistics, self._refused)
+        """Ask for the chosen target's episodes, versions and statistics."""
+        client, target = self._client(), self.lines.target
+        self.plots.use(self.lines.subject)
+
+        def still(show: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda answer: show(answer) if target == self.lines.target else None
+
+        client.episodes(target).then(still(self._showEpisodes), self._refused)
+        client.weights(target).then(still(self._showVersions), self._refused)
+        client.statistics(target).then(still(self.plots.setStatistics), self._refused)
 
     # -- acting --------------------------------------------------------------------------------------------
 
@@ -124,10 +154,11 @@ class LearningPanel:
         """Use the chosen version from now on."""
         number = self.ui.versionBox.itemData(self.ui.versionBox.currentIndex)
         if number is not None:
-            self._ask(self._client().roll_back(int(number)))
+            self._ask(self._client().roll_back(int(number), self.lines.target))
 
     def _onSwapPolicy(self, atOnce: bool) -> None:
-        self._ask(self._client().set_swap_policy("at once" if atOnce else "between cases"))
+        policy = "at once" if atOnce else "between cases"
+        self._ask(self._client().set_swap_policy(policy, self.lines.target))
 
     # -- showing -------------------------------------------------------------------------------------------
 
@@ -153,7 +184,14 @@ class LearningPanel:
             ui.learningLabel.setStyleSheet(MOODS[MOOD_OF_PHASE.get(state.phase, "calm")])
         self._showBar(state)
         self._showWeights(state)
-        ui.learningSection.text = tr("4  Learning: {phase}").format(phase=tr(state.phase))
+        self._showTitle()
+
+    def _showTitle(self) -> None:
+        """What goes on, of whatever target; else how the one that is shown stands."""
+        if self.state is not None:
+            training = tr("training {target}").format(target=self.lines.training)
+            phase = training if self.lines.training else tr(self.state.phase)
+            self.ui.learningSection.text = tr("4  Learning: {phase}").format(phase=phase)
 
     @staticmethod
     def sentence(state: LearningState) -> str:

@@ -25,8 +25,15 @@ class LearningPlots:
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
+        self._subject = ""
         self._episodes: tuple[EpisodeRow, ...] = ()
         self._statistics: tuple[CaseStatistics, ...] = ()
+
+    def use(self, subject: str) -> None:
+        """Draw what comes for this target; each has charts of its own. Empty in a campaign with one."""
+        if subject != self._subject:
+            self._subject = subject
+            self.forget()
 
     def setStatistics(self, statistics: tuple[CaseStatistics, ...]) -> None:
         """New confirmations."""
@@ -46,11 +53,15 @@ class LearningPlots:
         self._episodes, self._statistics = (), ()
 
     def charts(self) -> list[Any]:
-        """The chart nodes that exist."""
+        """The chart nodes that exist for the target in use."""
         nodes = self._scene.GetNodesByClass("vtkMRMLPlotChartNode")
         nodes.UnRegister(None)
         found = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
-        return [node for node in found if node.GetAttribute(ATTRIBUTE)]
+        names = [(node, node.GetAttribute(ATTRIBUTE)) for node in found]
+        return [node for node, name in names if name and name.startswith(self._named(""))]
+
+    def _named(self, name: str) -> str:
+        return f"{self._subject}: {name}" if self._subject else name
 
     def _drawCases(self) -> None:
         shown = self._statistics
@@ -107,6 +118,7 @@ class LearningPlots:
     # -- nodes ---------------------------------------------------------------------------------------------
 
     def _node(self, kind: str, name: str) -> Any:
+        name = self._named(name)
         found = self._scene.GetNodesByClassByName(kind, f"CLoPA {name}")
         found.UnRegister(None)
         if found.GetNumberOfItems():
@@ -163,7 +175,7 @@ class LearningPlots:
         for plotId in ids:
             if not node.HasPlotSeriesNodeID(plotId):
                 node.AddAndObservePlotSeriesNodeID(plotId)
-        node.SetTitle(tr(title))
+        node.SetTitle(self._named(tr(title)))
         node.SetXAxisTitle(tr(x))
         node.SetYAxisTitle(tr(y))
         if range_ is not None:

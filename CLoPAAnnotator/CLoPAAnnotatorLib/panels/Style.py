@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import qt
 from CLoPAAnnotatorLib.Texts import Mood
 
 MOODS: dict[Mood, str] = {
@@ -27,3 +30,32 @@ STATE_COLOURS = {
     "skipped": "#8a8a8a",
     "needs another look": "#d99a1c",
 }
+TARGET_STATE_COLOURS = {
+    "open": "#8a8a8a",
+    "suggested": "#7a4fb5",
+    "draft": "#1f6fb2",
+    "confirmed": "#2e9e5b",
+    "not present": "#2e9e5b",
+    "skipped": "#8a8a8a",
+    "needs another look": "#d99a1c",
+}
+
+PHASE_COLOURS = {
+    "training": "#1f6fb2",
+    "checking": "#1f6fb2",
+    "promoted": "#2e9e5b",
+    "confirmed": "#2e9e5b",
+    "rejected": "#d99a1c",
+    "taken back": "#d99a1c",
+    "cancelled": "#d99a1c",
+    "failed": "#cc3b3b",
+}
+
+
+def swatch(colour: tuple[float, float, float]) -> Any:
+    """A small square of a colour (red, green, blue, 0 to 1), for a list."""
+    image = qt.QPixmap(14, 14)
+    image.fill(qt.QColor(*(round(255 * part) for part in colour)))
+    icon = qt.QIcon(image)
+    icon.addPixmap(image, qt.QIcon.Selected)  # or Qt would tint it in the chosen line
+    return icon

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ import slicer
 import vtk
 
 from clopa_annotator.errors import GeometryError, ImageError, NoImage
-from clopa_annotator.geometry import BoundsKji
-from clopa_annotator.types import Image, Mask
+from clopa_annotator.geometry import BoundsKji, box_slices
+from clopa_annotator.types import Image, Mask, Slot
+from clopa_annotator.types.targets import FIRST
 from CLoPAAnnotatorLib.scene.CaseLoading import checkSceneVolume, loadFile, loadSeries
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
 from CLoPAAnnotatorLib.scene.PromptMarkers import PromptMarkers
-from CLoPAAnnotatorLib.scene.ProposalSegment import SEGMENT_ID, ProposalSegment
+from CLoPAAnnotatorLib.scene.ProposalSegment import ProposalSegment
+from CLoPAAnnotatorLib.scene.SegmentLook import SegmentLook, segmentId
 from CLoPAAnnotatorLib.scene.SliceSpacing import SliceSpacing
 from CLoPAAnnotatorLib.scene.VolumeGrid import VolumeGrid, imageOfVolume
 from CLoPAAnnotatorLib.Texts import tr
@@ -28,11 +31,14 @@ OWNED = "CLoPA.Owned"
 class CaseScene:
     """Loads, shows and clears one case at a time."""
 
-    def __init__(self, scene: Any, state: ParameterState, onEdited: Callable[[], None]) -> None:
+    def __init__(self, scene: Any, state: ParameterState, onEdited: Callable[[Slot], None]) -> None:
         self._scene, self._state, self._onEdited = scene, state, onEdited
         self.markers = PromptMarkers(scene)
         self.grid: VolumeGrid | None = None
-        self._proposal: ProposalSegment | None = None
+        self.chosen = FIRST
+        self._proposals: dict[Slot, ProposalSegment] = {}
+        self._looks: Mapping[Slot, SegmentLook] = {}
+        self._confirmed: Collection[Slot] = ()
         self._tags: list[tuple[Any, int]] = []
         self._spacing = SliceSpacing()
         self.opacity = 0.45
@@ -44,8 +50,13 @@ class CaseScene:
 
     @property
     def proposal(self) -> ProposalSegment | None:
-        """The open case's segment; None if no case is open."""
-        return self._proposal
+        """The segment of the chosen slot; None if no case is open."""
+        return self._proposals.get(self.chosen)
+
+    @property
+    def proposals(self) -> Mapping[Slot, ProposalSegment]:
+        """The segment of every slot of the open case."""
+        return self._proposals
 
     def load(self, source: CaseSource) -> Any:
         """The volume of a case: from the scene, from its file, or from its DICOM series.
@@ -74,7 +85,7 @@ class CaseScene:
         return imageOfVolume(volume)
 
     def begin(self, volume: Any, image: Image, segmentation: Any = None) -> None:
-        """Show a volume and an empty proposal on it.
+        """Show a volume and the first target's segment on it.
 
         Raises:
             GeometryError: the chosen segmentation cannot hold the proposal.
@@ -82,9 +93,9 @@ class CaseScene:
         segmentation = segmentation if segmentation is not None else self._ownSegmentation(volume)
         proposal = ProposalSegment(segmentation, volume)
         self._unobserve()
-        self._proposal, self.grid = proposal, VolumeGrid(volume, image.geometry)
+        self._proposals, self.chosen = {FIRST: proposal}, FIRST
+        self.grid = VolumeGrid(volume, image.geometry)
         self._state.volume, self._state.segmentation = volume, segmentation
-        proposal.setOpacity(self.opacity)
         # Which of these comes depends on how the voxels were changed: in place, or by another label map.
         kinds = slicer.vtkSegmentation
         for event in (kinds.SegmentModified, kinds.SourceRepresentationModified, kinds.SegmentRemoved):
@@ -106,36 +117,80 @@ class CaseScene:
         return node
 
     @vtk.calldata_type(vtk.VTK_STRING)
-    def _segmentChanged(self, _caller: Any, _event: str, segmentId: str | None = None) -> None:
-        if (
-            self._proposal is not None
-            and not self._proposal.isWriting
-            and segmentId in (SEGMENT_ID, None, "")
-            and self._proposal.noticeEdit()
-        ):
-            self._onEdited()
+    def _segmentChanged(self, _caller: Any, _event: str, changed: str | None = None) -> None:
+        for slot, proposal in tuple(self._proposals.items()):
+            isMeant = changed in (proposal.segmentId, None, "") and not proposal.isWriting
+            if isMeant and proposal.noticeEdit():
+                self._onEdited(slot)
 
-    def write(self, mask: Mask, changed: BoundsKji | None) -> None:
-        """Show the changed box of a proposal."""
-        if self._proposal is not None:
-            self._proposal.write(mask, changed)
+    def segmentOf(self, slot: Slot) -> ProposalSegment:
+        """The segment of a slot of the open case; made if it is not there.
 
-    def mask(self) -> Mask:
-        """A copy of what is on the screen."""
-        if self._proposal is None:
+        Raises:
+            NoImage: no case is open.
+        """
+        if slot not in self._proposals:
+            if self.proposal is None:
+                raise NoImage(tr("No case is open."))
+            node = self.proposal.node
+            self._proposals[slot] = ProposalSegment(node, self.volume, segmentId(slot), isResting=True)
+        return self._proposals[slot]
+
+    def choose(self, slot: Slot) -> None:
+        """Have prompts, and the Segment Editor if it is open, change this slot's segment from now on."""
+        left, chosen = self.proposal, self.segmentOf(slot)
+        self.chosen = slot
+        chosen.wake(left.rest() if left is not None and left is not chosen else None)
+        self._dress()
+        editors = self._scene.GetNodesByClass("vtkMRMLSegmentEditorNode")
+        editors.UnRegister(None)
+        for editor in map(editors.GetItemAsObject, range(editors.GetNumberOfItems())):
+            if editor.GetSegmentationNode() is chosen.node:
+                editor.SetSelectedSegmentID(chosen.segmentId)
+
+    def keepOnly(self, slots: Collection[Slot]) -> None:
+        """Take the segments of other slots than these out."""
+        for slot in [s for s in self._proposals if s not in slots and s != self.chosen]:
+            self._proposals.pop(slot).remove()
+
+    def dress(self, looks: Mapping[Slot, SegmentLook], confirmed: Collection[Slot]) -> None:
+        """Give every segment its look; those that are ``confirmed`` are outlines while another is chosen."""
+        self._looks, self._confirmed = looks, confirmed
+        self._dress()
+
+    def _dress(self) -> None:
+        for slot, proposal in self._proposals.items():
+            look = self._looks.get(slot)
+            if look is not None and slot == self.chosen:
+                proposal.setLook(replace(look, fill=self.opacity))
+            elif look is not None:
+                proposal.setLook(look.beside(isConfirmed=slot in self._confirmed))
+
+    def write(self, mask: Mask, changed: BoundsKji | None, slot: Slot) -> None:
+        """Show the changed box of a slot's proposal."""
+        if self._proposals:
+            proposal = self.segmentOf(slot)
+            proposal.write(mask, changed)
+            if slot != self.chosen:
+                proposal.rest()
+
+    def show(self, mask: Mask, box: BoundsKji | None, slot: Slot) -> None:
+        """Have exactly this mask on the screen of a slot; raises `GeometryError` if it is on another grid."""
+        if self._proposals:
+            segment = self.segmentOf(slot)
+            segment.requireGrid(mask)
+            segment.show(None if box is None else (mask[box_slices(box)], box))
+
+    def mask(self, slot: Slot | None = None) -> Mask:
+        """A copy of what is on the screen of a slot; of the chosen one unless one is named."""
+        if not self._proposals:
             raise NoImage(tr("No case is open."))
-        return self._proposal.mask()
+        return self.segmentOf(self.chosen if slot is None else slot).mask()
 
     def setOpacity(self, opacity: float) -> None:
-        """How strongly the proposal covers the image, 0 to 1."""
+        """How strongly the chosen slot's proposal covers the image, 0 to 1."""
         self.opacity = opacity
-        if self._proposal is not None:
-            self._proposal.setOpacity(opacity)
-
-    def nameSegment(self, name: str) -> None:
-        """Rename the proposal's segment."""
-        if self._proposal is not None:
-            self._proposal.setName(name)
+        self._dress()
 
     def moveTo(self, segmentation: Any) -> None:
         """Write into another segmentation from now on; the proposal moves along.
@@ -143,27 +198,35 @@ class CaseScene:
         Raises:
             GeometryError: it cannot hold the proposal.
         """
-        if self._proposal is None or self.grid is None or segmentation is self._proposal.node:
+        old, chosen = self._proposals, self.chosen
+        node = self.proposal.node if self.proposal is not None else None
+        if node is None or self.grid is None or segmentation is node:
             return
-        mask, old = self._proposal.mask(), self._proposal
-        image = Image(np.empty(0), self.grid.geometry)
-        self.begin(self.volume, image, segmentation)
-        self.write(mask, tuple((0, n) for n in mask.shape))
-        old.remove()
-        self.removeIfOwned(old.node)
+        self.begin(self.volume, Image(np.empty(0), self.grid.geometry), segmentation)
+        for slot, proposal in old.items():
+            self.segmentOf(slot).show(proposal.crop())
+        self.choose(chosen)
+        for proposal in old.values():
+            proposal.remove()
+        self.removeIfOwned(node)
 
     def end(self) -> None:
         """Take the case out of the scene: what this module brought in, and nothing else."""
         self._unobserve()
-        volume, proposal = self._state.volume, self._proposal
-        self._proposal = self.grid = None
+        volume, proposals = self._state.volume, self._proposals
+        self._forgetSegments()
         self.markers.clear()
         self._spacing.reset()
         self._state.volume = self._state.segmentation = None
-        if proposal is not None and proposal.node.GetScene() is not None:
-            proposal.remove()
-            self.removeIfOwned(proposal.node)
+        for proposal in proposals.values():
+            if proposal.node.GetScene() is not None:
+                proposal.remove()
+                self.removeIfOwned(proposal.node)
         self.removeIfOwned(volume)
+
+    def _forgetSegments(self) -> None:
+        self._proposals, self.chosen, self.grid = {}, FIRST, None
+        self._looks, self._confirmed = {}, ()
 
     def removeIfOwned(self, node: Any) -> None:
         """Take a node out of the scene if this module brought it in."""
@@ -173,7 +236,7 @@ class CaseScene:
     def forget(self) -> None:
         """The scene was closed: the nodes are gone already."""
         self._unobserve()
-        self._proposal = self.grid = None
+        self._forgetSegments()
         self._spacing.reset()
         self.markers.forget()
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from clopa_annotator.errors import ConfigError
+from clopa_annotator.types import Slot
+from clopa_annotator.types.targets import FIRST
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
 VOLUME, SEGMENTATION, CASE_VOLUME = "Volume", "Segmentation", "Case."
@@ -35,6 +38,19 @@ class ParameterState:
     @caseId.setter
     def caseId(self, caseId: str) -> None:
         self._set("CaseId", caseId)
+
+    @property
+    def slot(self) -> Slot:
+        """The chosen target of the open case, and which of several of a kind; the first if none was."""
+        key, _, instance = self._text("Slot").partition(" ")
+        try:
+            return Slot(key, int(instance or 1))
+        except (ConfigError, ValueError):
+            return FIRST  # written by something else than this module
+
+    @slot.setter
+    def slot(self, slot: Slot) -> None:
+        self._set("Slot", f"{slot.target} {slot.instance}")
 
     @property
     def tool(self) -> str:

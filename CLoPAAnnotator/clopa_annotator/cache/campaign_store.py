@@ -7,31 +7,27 @@ place, read back and compared, and entered into the index.
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from clopa_annotator.cache import drafts
+from clopa_annotator.cache.changing import CaseChanges
 from clopa_annotator.cache.confirming import Prepared, check_confirmation, checked_mask
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.format import names
-from clopa_annotator.cache.format.disk import Disk, explained
+from clopa_annotator.cache.format.disk import Disk
 from clopa_annotator.cache.format.images import image_record, prepare, require_same
 from clopa_annotator.cache.format.layout import utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
-from clopa_annotator.cache.opening import Opened, create_campaign, open_campaign, renew_index, write_manifest
+from clopa_annotator.cache.opening import create_campaign, open_campaign, renew_index, write_manifest
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.rebuild import RebuildReport
 from clopa_annotator.cache.repair import check_campaign
-from clopa_annotator.cache.summaries import CaseSummary, VersionSummary
+from clopa_annotator.cache.summaries import CaseSummary, SlotSummary, VersionSummary
+from clopa_annotator.cache.target_rules import check_change, refuse_overlap
 from clopa_annotator.cache.verify import Finding, VerifyReport
-from clopa_annotator.cache.writing import Writer
-from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign, UnknownCase
-from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image
+from clopa_annotator.errors import UnknownCase
+from clopa_annotator.types import CaseRef, Confirmation, Image, Targets
 
 __all__ = [
     "CampaignManifest",
@@ -44,26 +40,20 @@ __all__ = [
     "Finding",
     "Mark",
     "RebuildReport",
+    "SlotSummary",
     "VerifyReport",
     "VersionSummary",
     "rebuild_index",
 ]
 
-logger = logging.getLogger(__name__)
 
-
-class CampaignStore(CampaignReader):
+class CampaignStore(CaseChanges):
     """An open campaign folder, for reading or for writing; safe to use from several threads.
 
     Use as a context manager, or call `close`. Besides what `CampaignReader` raises, every method that changes
     something raises `ReadOnlyCampaign` (opened for reading, or the folder cannot be written), `StorageFull`,
     or another `CacheError`; then nothing was changed, and the store goes on working.
     """
-
-    def __init__(self, folder: Path, opened: Opened) -> None:
-        """Use `create` or `open`."""
-        super().__init__(folder, opened)
-        self._lock = threading.RLock()
 
     @classmethod
     def create(cls, folder: Path, manifest: CampaignManifest, disk: Disk | None = None) -> CampaignStore:
@@ -81,22 +71,31 @@ class CampaignStore(CampaignReader):
         """
         return cls(folder, open_campaign(folder, writer, disk or Disk()))
 
-    @contextmanager
-    def _change(self, what: str) -> Iterator[Writer]:
-        """One change at a time, with errors in words; settles first what a failed change had left."""
-        if not self.writable:
-            raise ReadOnlyCampaign(f"Could not {what}: the campaign is open for reading only.")
-        with self._lock, explained(what):
-            writer = Writer(self._layout, self._index)
-            writer.recover()
-            yield writer
-
     def update_manifest(self, manifest: CampaignManifest) -> None:
-        """Replace the campaign's settings; the instant of its creation stays."""
+        """Replace the campaign's settings; its targets and the instant of its creation stay."""
         with self._change("change the campaign's settings"):
-            manifest = replace(manifest, created=self.manifest.created)
-            write_manifest(self._layout, self._index, manifest)
-            self._opened.manifest = manifest
+            self._write_manifest(replace(manifest, created=self.manifest.created).with_targets(self.targets))
+
+    def set_targets(self, targets: Targets) -> None:
+        """Name, colour, order and add targets, or remove one of which nothing is kept.
+
+        A target is the one with its key, whatever its name; records keep the name that it had. One that is
+        added leaves every case open again. Masks that overlap already stay as they are.
+
+        Raises:
+            ConfigError: the first target is to be removed.
+            InputError: one with confirmed versions, decisions or drafts is to be removed; or several of a
+                kind are to be one while there are several.
+        """
+        with self._change("change the campaign's targets"):
+            check_change(self._index, self._opened.drafts, self.targets, targets)
+            self._write_manifest(self.manifest.with_targets(targets))
+
+    def _write_manifest(self, manifest: CampaignManifest) -> None:
+        version = max(manifest.format_version, self.manifest.format_version)
+        manifest = replace(manifest, format_version=version)
+        write_manifest(self._layout, self._index, manifest)
+        self._opened.manifest = manifest
 
     # -- cases ---------------------------------------------------------------------------------------------
 
@@ -140,7 +139,7 @@ class CampaignStore(CampaignReader):
         """Make a confirmation durable; when this returns, it is.
 
         The same confirmation id with the same content gives the same answer again and changes nothing. The
-        case's draft is dropped.
+        slot's draft is dropped.
 
         Args:
             confirmation: what the annotator decided; its case must be in the campaign.
@@ -152,13 +151,15 @@ class CampaignStore(CampaignReader):
             The new version; ``record_hash`` is the client's receipt.
 
         Raises:
-            InputError: an empty id, a mask that is not binary, a number out of its range.
+            InputError: an empty id, a mask that is not binary, a number out of its range; or voxels of a
+                confirmed mask of another target that excludes this one.
+            ConfigError: the campaign has no such target.
             GeometryError: the mask is not on the image's grid.
             ConfirmationConflict: the confirmation id was used for something else.
             UnknownCase: the case was not added.
         """
         check_confirmation(confirmation)
-        case_id = confirmation.case_id
+        case_id, slot = confirmation.case_id, self._meant(confirmation.slot)
         digest = self.image_hash(case_id)
         values, geometry = image_record(self._layout, digest)
         mask = checked_mask(confirmation.mask, geometry.shape_kji)
@@ -166,106 +167,11 @@ class CampaignStore(CampaignReader):
         with self._change(f"confirm the case {case_id!r}") as writer:
             ref = writer.earlier(prepared)
             if ref is None:
+                refuse_overlap(self, case_id, slot, mask)
                 record = prepared.record(self.manifest, digest, values["dtype"])
-                ref = writer.confirm(prepared, record, based_on_version)
-                self._forget_draft(case_id)
+                ref = writer.confirm(prepared, record, self.targets, based_on_version)
+                self._forget_draft(case_id, slot)
         return ref
-
-    def withdraw(self, case_id: str, annotator: str, reason: str) -> None:
-        """Mark the current version as withdrawn: it stays on disk and trains no more.
-
-        Versions before it were replaced by it and do not come back. The case needs another look.
-
-        Raises:
-            CacheError: the case has no current version.
-        """
-        with self._change(f"withdraw the case {case_id!r}"):
-            current = self.case(case_id).sequence
-            if current is None:
-                raise CacheError(f"The case {case_id!r} has no confirmed version that could be withdrawn.")
-            number = self.version(current).ref.case_version
-            self._mark(case_id, "withdraw", CaseState.NEEDS_REVIEW, annotator, reason, number)
-
-    def reopen(self, case_id: str, annotator: str, reason: str = "") -> None:
-        """Put a case back to work; a confirmed version stays current until it is corrected or withdrawn."""
-        self._mark(case_id, "reopen", CaseState.IN_PROGRESS, annotator, reason)
-
-    def skip(self, case_id: str, annotator: str, reason: str) -> None:
-        """Leave a case out.
-
-        Raises:
-            CacheError: the case is confirmed; it would have to be withdrawn first.
-        """
-        if self.case(case_id).sequence is not None:
-            raise CacheError(
-                f"The case {case_id!r} is confirmed. Withdraw it first if it should be left out."
-            )
-        self._mark(case_id, "skip", CaseState.SKIPPED, annotator, reason)
-
-    def set_state(self, case_id: str, state: CaseState, annotator: str = "", reason: str = "") -> None:
-        """Put a case in a state, for instance `CaseState.NEEDS_REVIEW` to flag it.
-
-        Raises:
-            CacheError: `CaseState.CONFIRMED` for a case without a current version.
-        """
-        if state is CaseState.SKIPPED:
-            self.skip(case_id, annotator, reason)
-            return
-        if state is CaseState.CONFIRMED and self.case(case_id).sequence is None:
-            raise CacheError(f"The case {case_id!r} has no confirmed version.")
-        self._mark(case_id, "state", state, annotator, reason)
-
-    def _mark(
-        self,
-        case_id: str,
-        action: str,
-        state: CaseState,
-        annotator: str,
-        reason: str,
-        case_version: int | None = None,
-    ) -> None:
-        with self._change(f"mark the case {case_id!r}") as writer:
-            self._case_row(case_id)
-            writer.mark(Mark(0, case_id, action, state, case_version, annotator, reason))
-
-    # -- drafts --------------------------------------------------------------------------------------------
-
-    def save_draft(self, draft: CaseDraft) -> None:
-        """Keep unconfirmed work; replaces the case's draft. Never trains, and is no confirmation.
-
-        Raises:
-            GeometryError: the mask is not on the image's grid.
-            InputError: the mask is not binary.
-        """
-        shape = self.geometry(self.image_hash(draft.case_id)).shape_kji
-        with self._change(f"save the draft of {draft.case_id!r}"):
-            drafts.save(self._layout, draft, shape)
-
-    def load_draft(self, case_id: str) -> CaseDraft | None:
-        """The unconfirmed work on a case; None if there is none.
-
-        A damaged draft is moved to quarantine and reported once, as `CorruptRecord`.
-        """
-        try:
-            return super().load_draft(case_id)
-        except CorruptRecord as error:
-            if self.writable:
-                with self._change(f"move the damaged draft of {case_id!r}"):
-                    self._layout.quarantine(drafts.draft_path(case_id), str(error))
-            raise
-
-    def discard_draft(self, case_id: str) -> None:
-        """Drop the unconfirmed work on a case; nothing happens if there is none."""
-        self._case_row(case_id)
-        with self._change(f"drop the draft of {case_id!r}"):
-            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id)))
-
-    def _forget_draft(self, case_id: str) -> None:
-        """After a confirmation: a draft that cannot be removed must not make the confirmation fail."""
-        try:
-            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id)))
-        except OSError as error:
-            logger.warning("The draft of %s could not be removed: %s", case_id, error)
 
     # -- care ----------------------------------------------------------------------------------------------
 

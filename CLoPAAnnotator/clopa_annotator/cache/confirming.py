@@ -15,10 +15,11 @@ from clopa_annotator.cache.format.layout import sha256, utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.format.prompt_json import prompts_to_json
 from clopa_annotator.cache.format.record import CaseRecord, imported_to_json
-from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd
+from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd, segment_of
 from clopa_annotator.errors import GeometryError, InputError
 from clopa_annotator.geometry import Geometry, Kji
 from clopa_annotator.types import Confirmation, Mask
+from clopa_annotator.types.targets import FIRST, Targets
 
 
 def checked_mask(mask: np.ndarray[tuple[int, ...], np.dtype[np.generic]], shape_kji: Kji) -> Mask:
@@ -79,6 +80,8 @@ class Prepared:
             "note": sent.note,
             **imported_to_json(sent.imported),
         }
+        if sent.slot != FIRST:
+            values |= {"target": sent.slot.target, "instance": sent.slot.instance}
         return sha256(json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
 
     def record(self, manifest: CampaignManifest, image_hash: str, image_dtype: str) -> CaseRecord:
@@ -105,16 +108,21 @@ class Prepared:
             weights_version=int(sent.weights_version),
             model_hash=manifest.model_hash,
             note=sent.note,
-            label=manifest.label,
+            label=manifest.targets.by_key(sent.slot.target).name,
             confirmed_at=utc_now(),
             imported=sent.imported,
+            slot=sent.slot,
         )
 
 
-def version_files(prepared: Prepared, record: CaseRecord) -> tuple[CaseRecord, dict[str, bytes]]:
+def version_files(
+    prepared: Prepared, record: CaseRecord, targets: Targets
+) -> tuple[CaseRecord, dict[str, bytes]]:
     """The files of a version's folder, and the record with their hashes."""
+    target = targets.by_key(record.slot.target)
+    segment = segment_of(target, targets.name_of(record.slot))
     files = {
-        names.MASK: encode_seg_nrrd(prepared.mask, prepared.geometry, record.label),
+        names.MASK: encode_seg_nrrd(prepared.mask, prepared.geometry, segment),
         names.MASK_CHUNKS: encode_chunked(prepared.mask, binary=True),
     }
     record = replace(record, files={name: sha256(data) for name, data in files.items()})

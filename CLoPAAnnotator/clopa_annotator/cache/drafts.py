@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from clopa_annotator.cache.confirming import checked_mask
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.layout import Layout, utc_now
 from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
-from clopa_annotator.cache.format.record import imported_from_json, imported_to_json, open_document
+from clopa_annotator.cache.format.record import (
+    imported_from_json,
+    imported_to_json,
+    open_document,
+    slot_from_json,
+    slot_to_json,
+)
 from clopa_annotator.cache.format.regions import mask_from_json, mask_to_json
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Kji
-from clopa_annotator.types import Imported, Mask, TimedPrompt
+from clopa_annotator.types import Imported, Mask, Slot, TimedPrompt
+from clopa_annotator.types.targets import FIRST
 
 DRAFT = "clopa-draft"
-FORMAT_VERSION = 1
+_TAIL = 16_384
+_SUGGESTION = re.compile(rb'^ "imported": \{', re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +44,7 @@ class CaseDraft:
         based_on_version: confirmed version that the work started from; 0 for none.
         saved_at: ISO 8601 instant; filled in when it is saved.
         imported: where the mask came from, if nobody has touched it since: it is a suggestion then.
+        slot: what of the case it is of.
     """
 
     case_id: str
@@ -46,16 +57,18 @@ class CaseDraft:
     based_on_version: int = 0
     saved_at: str = ""
     imported: Imported | None = None
+    slot: Slot = FIRST
 
 
-def draft_path(case_id: str) -> str:
+def draft_path(case_id: str, slot: Slot = FIRST) -> str:
     """A draft's file, relative to the campaign."""
-    return f"{names.DRAFTS}/{names.case_folder(case_id)}.json"
+    return f"{names.DRAFTS}/{names.draft_file(case_id, slot)}"
 
 
 def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     """Write a draft over the one before."""
-    layout.publish_document(draft_path(draft.case_id), document(draft, shape_kji), overwrite=True)
+    relative = draft_path(draft.case_id, draft.slot)
+    layout.publish_document(relative, document(draft, shape_kji), overwrite=True)
 
 
 def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
@@ -63,13 +76,13 @@ def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
     mask = checked_mask(draft.mask, shape_kji)
     values = {
         "format": DRAFT,
-        "format_version": FORMAT_VERSION,
+        **slot_to_json(draft.slot),
         **vars(draft),
         "mask": mask_to_json(mask),
         "prompts": prompts_to_json(draft.prompts),
         "saved_at": utc_now(),
     }
-    del values["imported"]
+    del values["imported"], values["slot"]
     values |= imported_to_json(draft.imported)
     return seal(values)
 
@@ -78,10 +91,61 @@ def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:
     """Read a draft; raises `CorruptRecord`."""
     values = open_document(layout.read(relative), DRAFT, relative)
     try:
-        plain = {key: values[key] for key in CaseDraft.__dataclass_fields__ if key != "imported"}
-        imported = imported_from_json(values)
+        plain = {k: values[k] for k in CaseDraft.__dataclass_fields__ if k not in ("imported", "slot")}
+        given = {"imported": imported_from_json(values), "slot": slot_from_json(values, relative)}
         mask = mask_from_json(values["mask"], shape_kji)
         prompts = prompts_from_json(values["prompts"], shape_kji)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{relative} cannot be read: {error}.") from error
-    return CaseDraft(**{**plain, "mask": mask, "prompts": prompts, "imported": imported})
+    draft = CaseDraft(**{**plain, "mask": mask, "prompts": prompts, **given})
+    if relative != draft_path(draft.case_id, draft.slot):
+        raise CorruptRecord(f"{relative} belongs to another case.")
+    return draft
+
+
+@dataclass
+class DraftList:
+    """Which drafts there are, and which of them nobody has touched; remembers what it has looked into.
+
+    A suggestion's key ``imported`` is the document's last, so that the end of the file tells.
+    """
+
+    layout: Layout
+    _known: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+
+    def of_cases(self) -> dict[str, dict[Slot, bool]]:
+        """By case folder and slot: whether the draft is a suggestion."""
+        found: dict[str, dict[Slot, bool]] = {}
+        for folder, slot, name in self._named(""):
+            found.setdefault(folder, {})[slot] = self._is_suggestion(name)
+        return found
+
+    def of_case(self, case_id: str) -> dict[Slot, bool]:
+        """The same for one case."""
+        return {slot: self._is_suggestion(name) for _, slot, name in self._named(names.case_folder(case_id))}
+
+    def slots_with_work(self) -> Iterator[Slot]:
+        """The slot of every draft."""
+        return (slot for _, slot, _ in self._named(""))
+
+    def _named(self, beginning: str) -> Iterator[tuple[str, Slot, str]]:
+        """(case folder, slot, file name) of the drafts whose names begin so."""
+        for name in self.layout.entries(names.DRAFTS):
+            of = names.draft_slot(name) if name.startswith(beginning) else None
+            if of is not None:
+                yield *of, name
+
+    def _is_suggestion(self, name: str) -> bool:
+        path = self.layout.path(f"{names.DRAFTS}/{name}")
+        try:
+            status = path.stat()
+            known = self._known.get(name)
+            if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
+                with path.open("rb") as file:
+                    file.seek(max(0, status.st_size - _TAIL))
+                    known = (status.st_mtime_ns, status.st_size, bool(_SUGGESTION.search(file.read())))
+                self._known[name] = known
+        except FileNotFoundError:
+            # Confirmed or dropped since the folder was listed.
+            return False
+        return known[2]

@@ -14,12 +14,13 @@ from clopa_annotator.cache.format.layout import STAGED, Layout
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.lock import read_owner
+from clopa_annotator.cache.older_index import kept_by_an_older_index
 from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord
 
 _INSIDE = {
     names.IMAGES: names.IMAGE_FOLDER,
     names.CASES: names.CASE_FOLDER,
-    names.DRAFTS: re.compile(names.CASE_FOLDER.pattern + r"\.json"),
+    names.DRAFTS: names.DRAFT_FILE,
     names.STAGING: STAGED,
     names.QUARANTINE: re.compile(r"\d+"),
 }
@@ -67,6 +68,8 @@ def _is_an_index(layout: Layout) -> bool:
     path = layout.path(names.INDEX)
     if not path.is_file():
         return False
+    if kept_by_an_older_index(path):
+        return True
     try:
         Index(path, layout.disk, writer=False).close()
     except (CacheError, OSError):

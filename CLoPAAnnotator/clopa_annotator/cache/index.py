@@ -19,26 +19,34 @@ from clopa_annotator.cache.format.disk import Disk, translate
 from clopa_annotator.cache.format.names import case_folder
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.errors import CacheError, CorruptRecord
-from clopa_annotator.types import CaseState
+from clopa_annotator.types import CaseState, Slot
+from clopa_annotator.types.targets import FIRST
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
 CREATE TABLE images (image_hash TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE cases (
     case_id TEXT PRIMARY KEY, number INTEGER NOT NULL, folder TEXT NOT NULL UNIQUE, image_hash TEXT NOT NULL,
-    source TEXT NOT NULL, state TEXT NOT NULL, note TEXT NOT NULL, versions INTEGER NOT NULL,
-    last_version INTEGER NOT NULL, current INTEGER) WITHOUT ROWID;
+    source TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE slots (
+    case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL, state TEXT NOT NULL,
+    note TEXT NOT NULL, versions INTEGER NOT NULL, last_version INTEGER NOT NULL, current INTEGER,
+    is_absent INTEGER NOT NULL, marks INTEGER NOT NULL,
+    PRIMARY KEY (case_id, target, instance)) WITHOUT ROWID;
 CREATE TABLE versions (
-    sequence INTEGER PRIMARY KEY, case_id TEXT NOT NULL, case_version INTEGER NOT NULL,
+    sequence INTEGER PRIMARY KEY, case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL,
+    case_version INTEGER NOT NULL,
     confirmation_id TEXT NOT NULL UNIQUE, confirmation_hash TEXT NOT NULL, image_hash TEXT NOT NULL,
     mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
     based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
     prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, UNIQUE (case_id, case_version));
+    confirmed_at TEXT NOT NULL, UNIQUE (case_id, target, instance, case_version));
 CREATE INDEX cases_by_number ON cases (number);
 """
+
+_SLOT = "case_id = ? AND target = ? AND instance = ?"
 
 _ERRNO_BY_TEXT = {
     "disk is full": errno.ENOSPC,
@@ -56,6 +64,11 @@ class BrokenIndex(CorruptRecord):
         super().__init__(
             f'The index is damaged ({reason}). "clopa cache rebuild" makes it again from the files.'
         )
+
+
+def _key(case_id: str, slot: Slot) -> tuple[str, str, int]:
+    """What names a slot's row; goes with the condition `_SLOT`."""
+    return case_id, slot.target, slot.instance
 
 
 def _as_os_error(error: sqlite3.Error) -> OSError:
@@ -112,7 +125,7 @@ class Index:
                 self._connection.executescript(
                     f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )
-            elif found != SCHEMA_VERSION or len(self._tables()) != 5:
+            elif found != SCHEMA_VERSION or len(self._tables()) != 6:
                 raise BrokenIndex(f"schema version {found}, not {SCHEMA_VERSION}")
         except sqlite3.DatabaseError as error:
             raise self._broken_or_os_error(error) from error
@@ -176,9 +189,9 @@ class Index:
         """The highest sequence number that was ever used up."""
         return int(self.meta("last_sequence") or 0)
 
-    def last_version(self, case_id: str) -> int:
-        """The highest version number that a case ever had; 0 if none."""
-        found = self.rows("SELECT last_version FROM cases WHERE case_id = ?", case_id)
+    def last_version(self, case_id: str, slot: Slot = FIRST) -> int:
+        """The highest version number that a slot of a case ever had; 0 if none."""
+        found = self.rows(f"SELECT last_version FROM slots WHERE {_SLOT}", *_key(case_id, slot))
         return int(found[0][0]) if found else 0
 
     # -- inside a transaction ------------------------------------------------------------------------------
@@ -204,7 +217,7 @@ class Index:
 
     def clear(self) -> None:
         """Forget every image, case and version; sequence numbers and the manifest's copy stay."""
-        for table in ("pending", "images", "versions", "cases"):
+        for table in ("pending", "images", "versions", "slots", "cases"):
             self._run(f"DELETE FROM {table}")
 
     def add_image(self, image_hash: str) -> None:
@@ -216,47 +229,62 @@ class Index:
         self._run("DELETE FROM images WHERE image_hash = ?", image_hash)
 
     def add_case(self, entry: CaseEntry) -> None:
-        """A case without versions."""
+        """A case with nothing decided."""
         self._run(
-            "INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?, '', 0, 0, NULL)",
+            "INSERT INTO cases VALUES (?, ?, ?, ?, ?)",
             *(entry.case_id, entry.number, case_folder(entry.case_id), entry.image_hash, entry.source),
-            CaseState.TODO.name,
+        )
+
+    def _begin_slot(self, case_id: str, slot: Slot) -> None:
+        """A row for a slot that has none yet; slots that nobody touched have none."""
+        self._run(
+            "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?, '', 0, 0, NULL, 0, 0)",
+            *(*_key(case_id, slot), CaseState.TODO.name),
         )
 
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
-        """A confirmed version, which becomes its case's current one."""
+        """A confirmed version, which becomes its slot's current one."""
         self._run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
-            *(record.sequence, record.case_id, record.case_version, record.confirmation_id),
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+            *(record.sequence, *_key(record.case_id, record.slot)),
+            *(record.case_version, record.confirmation_id),
             *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
             *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
             *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
         )
+        self._begin_slot(record.case_id, record.slot)
         state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED
         note = (
             "Two people confirmed this case independently; look at both versions." if record.conflict else ""
         )
         self._run(
-            "UPDATE cases SET state = ?, note = ?, versions = versions + 1, current = ?,"
-            " last_version = max(last_version, ?) WHERE case_id = ?",
-            *(state.name, note, record.sequence, record.case_version, record.case_id),
+            f"UPDATE slots SET state = ?, note = ?, versions = versions + 1, current = ?, is_absent = ?,"
+            f" last_version = max(last_version, ?) WHERE {_SLOT}",
+            *(state.name, note, record.sequence, record.mask_voxels == 0, record.case_version),
+            *_key(record.case_id, record.slot),
         )
 
-    def raise_version(self, folder: str, case_version: int) -> None:
+    def raise_version(self, folder: str, slot: Slot, case_version: int) -> None:
         """A version with this number was there once; the next one gets a higher number."""
-        self._run(
-            "UPDATE cases SET last_version = max(last_version, ?) WHERE folder = ?", case_version, folder
-        )
+        for row in self.rows("SELECT case_id FROM cases WHERE folder = ?", folder):
+            self._begin_slot(row["case_id"], slot)
+            self._run(
+                f"UPDATE slots SET last_version = max(last_version, ?) WHERE {_SLOT}",
+                *(case_version, *_key(row["case_id"], slot)),
+            )
 
     def add_mark(self, mark: Mark) -> None:
-        """A decision about a case."""
+        """A decision about a slot of a case."""
+        key = _key(mark.case_id, mark.slot)
+        self._begin_slot(mark.case_id, mark.slot)
         if mark.case_version is not None:
             self._run(
-                "UPDATE versions SET withdrawn = 1 WHERE case_id = ? AND case_version = ?",
-                *(mark.case_id, mark.case_version),
+                f"UPDATE versions SET withdrawn = 1 WHERE {_SLOT} AND case_version = ?",
+                *(*key, mark.case_version),
             )
-            self._run("UPDATE cases SET current = NULL WHERE case_id = ?", mark.case_id)
+            self._run(f"UPDATE slots SET current = NULL, is_absent = 0 WHERE {_SLOT}", *key)
         note = "" if mark.state in (CaseState.TODO, CaseState.CONFIRMED) else mark.reason
         self._run(
-            "UPDATE cases SET state = ?, note = ? WHERE case_id = ?", mark.state.name, note, mark.case_id
+            f"UPDATE slots SET state = ?, note = ?, marks = marks + 1 WHERE {_SLOT}",
+            *(mark.state.name, note, *key),
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from clopa_annotator.cache.drafts import DraftList
 from clopa_annotator.cache.foreign import refuse_foreign_files, require_campaign
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.disk import Disk, explained
@@ -14,6 +16,7 @@ from clopa_annotator.cache.format.layout import Layout, utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.index import BrokenIndex, Index
 from clopa_annotator.cache.lock import WriterLock
+from clopa_annotator.cache.older_index import kept_by_an_older_index
 from clopa_annotator.cache.rebuild import RebuildReport, fill_index
 from clopa_annotator.cache.writing import Writer
 from clopa_annotator.durable import make_folder
@@ -24,12 +27,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Opened:
-    """An open campaign's parts; ``lock`` is None for readers."""
+    """An open campaign's parts, shared by every view of it; ``lock`` is None for readers."""
 
     layout: Layout
     index: Index
     manifest: CampaignManifest
     lock: WriterLock | None
+    drafts: DraftList = field(init=False)
+    changing: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.drafts = DraftList(self.layout)
 
 
 def create_campaign(folder: Path, manifest: CampaignManifest, disk: Disk) -> Opened:
@@ -128,17 +136,26 @@ def _writers_index(layout: Layout) -> Index:
             return index
         index.close()
     except BrokenIndex as error:
-        logger.warning("The index is made again: %s", error)
+        logger.log(_level(path), "The index is made again: %s", error)
     return renew_index(layout)[0]
+
+
+def _level(path: Path) -> int:
+    """How loud to be about an index that cannot be used: one of an earlier version is nobody's fault."""
+    return logging.INFO if kept_by_an_older_index(path) else logging.WARNING
 
 
 def renew_index(layout: Layout) -> tuple[Index, RebuildReport]:
     """Remove the index file and make it again; the caller holds the writer's lock and has closed it."""
     path = layout.path(names.INDEX)
+    kept = kept_by_an_older_index(path)
     for part in (path, path.with_name(path.name + "-journal")):
         layout.disk.remove(part)
     index = Index(path, layout.disk)
     try:
+        with index.transaction():
+            for key, value in kept.items():
+                index.set_meta(key, value)
         report = fill_index(layout, index)
     except BaseException:
         index.close()
@@ -148,13 +165,14 @@ def renew_index(layout: Layout) -> tuple[Index, RebuildReport]:
 
 def _readers_index(layout: Layout) -> Index:
     """The index file for reading; where it cannot be read, one in memory made from the files."""
+    path = layout.path(names.INDEX)
     try:
-        index = Index(layout.path(names.INDEX), layout.disk, writer=False)
+        index = Index(path, layout.disk, writer=False)
         if index.meta("complete"):
             return index
         index.close()
     except (CacheError, OSError) as error:
-        logger.warning("Reading the campaign without its index: %s", error)
+        logger.log(_level(path), "Reading the campaign without its index: %s", error)
     index = Index(None, layout.disk)
     fill_index(layout, index)
     return index

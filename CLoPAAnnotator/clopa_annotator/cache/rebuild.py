@@ -11,6 +11,7 @@ from clopa_annotator.cache.format.layout import Layout
 from clopa_annotator.cache.format.record import CaseRecord, Mark
 from clopa_annotator.cache.index import Index
 from clopa_annotator.errors import ConfigError, CorruptRecord
+from clopa_annotator.types import Slot
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,8 @@ def fill_index(layout: Layout, index: Index) -> RebuildReport:
         cases = sum(_read_case(layout, index, folder, found) for folder in layout.entries(names.CASES))
         versions, marks = _replay(index, found)
         index.set_meta("last_sequence", max(last_sequence(layout), index.last_sequence()))
-        for folder, number in quarantined_versions(layout):
-            index.raise_version(folder, number)
+        for folder, slot, number in quarantined_versions(layout):
+            index.raise_version(folder, slot, number)
         index.set_meta("complete", 1)
     for problem in found.skipped:
         logger.warning("Not in the index: %s", problem)
@@ -73,22 +74,27 @@ def _read_case(layout: Layout, index: Index, folder: str, found: _Found) -> bool
     except (CorruptRecord, ConfigError) as error:
         found.skipped.append(f"{base}: {error}")
         return False
-    for name in layout.entries(base):
-        try:
-            if names.VERSION_FOLDER.fullmatch(name):
-                found.versions.append((*layout.case_record(f"{base}/{name}"), f"{base}/{name}"))
-            elif names.MARK_FILE.fullmatch(name):
-                found.marks.append(layout.mark(f"{base}/{name}"))
-        except (CorruptRecord, ConfigError) as error:
-            found.skipped.append(f"{base}/{name}: {error}")
+    for _, inside in layout.slot_folders(base):
+        for name in layout.entries(inside):
+            _read_item(layout, f"{inside}/{name}", name, found)
     return True
+
+
+def _read_item(layout: Layout, relative: str, name: str, found: _Found) -> None:
+    try:
+        if names.VERSION_FOLDER.fullmatch(name):
+            found.versions.append((*layout.case_record(relative), relative))
+        elif names.MARK_FILE.fullmatch(name):
+            found.marks.append(layout.mark(relative))
+    except (CorruptRecord, ConfigError) as error:
+        found.skipped.append(f"{relative}: {error}")
 
 
 def _replay(index: Index, found: _Found) -> tuple[int, int]:
     """Apply versions and marks in order; a number or id that comes twice is left out the second time."""
     sequences: set[int] = set()
     ids: set[str] = set()
-    numbers: set[tuple[str, int]] = set()
+    numbers: set[tuple[str, Slot, int]] = set()
     versions = marks = 0
     steps: list[tuple[int, tuple[CaseRecord, str, str] | Mark]] = [(v[0].sequence, v) for v in found.versions]
     steps += [(m.sequence, m) for m in found.marks]
@@ -102,7 +108,7 @@ def _replay(index: Index, found: _Found) -> tuple[int, int]:
             marks += 1
             continue
         record, record_hash, folder = step
-        number = (record.case_id, record.case_version)
+        number = (record.case_id, record.slot, record.case_version)
         if record.confirmation_id in ids or number in numbers:
             found.skipped.append(f"{folder}: this confirmation is there a second time")
             continue
@@ -113,33 +119,37 @@ def _replay(index: Index, found: _Found) -> tuple[int, int]:
     return versions, marks
 
 
-def _names_with_numbers(layout: Layout) -> Iterator[tuple[str, str]]:
-    """(case folder, name) of everything that carries a sequence number, in quarantine as well."""
+def _names_with_numbers(layout: Layout) -> Iterator[str]:
+    """The name of everything that carries a sequence number, in quarantine as well."""
     for folder in layout.entries(names.CASES):
-        for name in layout.entries(f"{names.CASES}/{folder}"):
-            yield folder, name
-    yield from _quarantined(layout)
+        for _, inside in layout.slot_folders(f"{names.CASES}/{folder}"):
+            yield from layout.entries(inside)
+    yield from (name for _, _, name in _quarantined(layout))
 
 
-def _quarantined(layout: Layout) -> Iterator[tuple[str, str]]:
+def _quarantined(layout: Layout) -> Iterator[tuple[str, Slot, str]]:
+    """(case folder, slot, name) of everything that lies in quarantine as it lay in a case's folder."""
     for place in layout.entries(names.QUARANTINE):
         cases = f"{names.QUARANTINE}/{place}/{names.CASES}"
         for folder in layout.entries(cases):
-            for name in layout.entries(f"{cases}/{folder}"):
-                yield folder, name
+            for slot, inside in layout.slot_folders(f"{cases}/{folder}"):
+                for name in layout.entries(inside):
+                    yield folder, slot, name
 
 
 def last_sequence(layout: Layout) -> int:
     """The highest sequence number that any file's name carries, so that none is used twice."""
     highest = 0
-    for _, name in _names_with_numbers(layout):
+    for name in _names_with_numbers(layout):
         version, mark = names.VERSION_FOLDER.fullmatch(name), names.MARK_FILE.fullmatch(name)
         if version or mark:
             highest = max(highest, int(version.group(2) if version else mark.group(1) if mark else 0))
     return highest
 
 
-def quarantined_versions(layout: Layout) -> list[tuple[str, int]]:
-    """(case folder, version) of every version in quarantine: its number is not given again."""
-    matches = ((folder, names.VERSION_FOLDER.fullmatch(name)) for folder, name in _quarantined(layout))
-    return [(folder, int(match.group(1))) for folder, match in matches if match]
+def quarantined_versions(layout: Layout) -> list[tuple[str, Slot, int]]:
+    """(case folder, slot, version) of every version in quarantine: its number is not given again."""
+    found = (
+        (folder, slot, names.VERSION_FOLDER.fullmatch(name)) for folder, slot, name in _quarantined(layout)
+    )
+    return [(folder, slot, int(match.group(1))) for folder, slot, match in found if match]

@@ -10,9 +10,11 @@ from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.rebuild import fill_index
 from clopa_annotator.cache.verify import Inspection, VerifyReport
 from clopa_annotator.errors import CacheError, ClopaError
+from clopa_annotator.types import Targets
 
 _TABLES = (
     "SELECT * FROM cases ORDER BY case_id",
+    "SELECT * FROM slots ORDER BY case_id, target, instance",
     "SELECT * FROM versions ORDER BY sequence",
     "SELECT * FROM images ORDER BY image_hash",
 )
@@ -35,7 +37,7 @@ def check_campaign(layout: Layout, index: Index, repair: bool) -> VerifyReport:
         repair: move what is damaged to quarantine; needs the writer's lock.
     """
     inspection = Inspection(layout, repair)
-    _check_manifest(layout, inspection)
+    inspection.targets = _check_manifest(layout, inspection)
     before = _content(index)
     if before is None:
         inspection.add(names.INDEX, "index.sqlite is damaged; it is made again from the files.", move=False)
@@ -52,11 +54,13 @@ def check_campaign(layout: Layout, index: Index, repair: bool) -> VerifyReport:
     return inspection.report()
 
 
-def _check_manifest(layout: Layout, inspection: Inspection) -> None:
+def _check_manifest(layout: Layout, inspection: Inspection) -> Targets | None:
+    """The targets that campaign.json names; None if it cannot be read."""
     try:
-        CampaignManifest.from_document(layout.read(names.MANIFEST))
+        return CampaignManifest.from_document(layout.read(names.MANIFEST)).targets
     except ClopaError as error:
         inspection.add(names.MANIFEST, str(error))
+        return None
 
 
 def _name_missing(layout: Layout, index: Index, inspection: Inspection) -> None:

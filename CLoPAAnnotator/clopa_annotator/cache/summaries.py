@@ -3,9 +3,46 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from clopa_annotator.types import CaseRef, CaseState
+from clopa_annotator.types import CaseRef, CaseState, Slot, Target, sum_of_states
+from clopa_annotator.types.targets import FIRST
+
+slot_of = lru_cache(4096)(Slot)
+"""Slots by target and instance; lists of many cases are made of few of them."""
+_STATES = {state.name: state for state in CaseState}
+
+
+@dataclass(frozen=True)
+class SlotSummary:
+    """One target of a case, or one of several of a kind.
+
+    Attributes:
+        slot: which target, and which instance.
+        state: where it stands; `CaseState.CONFIRMED` with ``is_absent`` is "not present in this image".
+        versions: number of confirmed versions, withdrawn ones included.
+        sequence: number of the current confirmation; None if there is none.
+        has_draft: whether unconfirmed work is kept.
+        is_suggestion: the draft is an imported mask that nobody has worked on yet.
+        is_absent: the current confirmed mask is empty.
+        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
+    """
+
+    slot: Slot = FIRST
+    state: CaseState = CaseState.TODO
+    versions: int = 0
+    sequence: int | None = None
+    has_draft: bool = False
+    is_suggestion: bool = False
+    is_absent: bool = False
+    note: str = ""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in (CaseState.CONFIRMED, CaseState.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -15,13 +52,16 @@ class CaseSummary:
     Attributes:
         case_id: name of the case.
         number: position in the list, counting from 1.
-        state: where it stands.
+        state: where it stands; of several targets see `sum_of_states`.
         versions: number of confirmed versions, withdrawn ones included.
         image_hash: its image.
         source: where the image came from.
-        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
-        sequence: number of the current confirmation; None if there is none.
+        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise. Of several targets the
+            first that has one.
+        sequence: number of the current confirmation, of several targets the newest; None if there is none.
         has_draft: whether unconfirmed work is kept.
+        slots: its targets in the campaign's order, several of a kind in theirs; a target of several of a
+            kind has at least its first.
     """
 
     case_id: str
@@ -33,6 +73,16 @@ class CaseSummary:
     note: str
     sequence: int | None
     has_draft: bool
+    slots: tuple[SlotSummary, ...] = (SlotSummary(),)
+
+    @property
+    def decided(self) -> int:
+        """Number of slots with nothing left to do."""
+        return sum(slot.is_decided for slot in self.slots)
+
+    def slot(self, slot: Slot) -> SlotSummary:
+        """How far a slot is; one that nobody has begun is still to do."""
+        return next((s for s in self.slots if s.slot == slot), SlotSummary(slot))
 
 
 @dataclass(frozen=True)
@@ -66,21 +116,88 @@ class VersionSummary:
     weights_version: int
 
 
-def case_from_row(row: sqlite3.Row, has_draft: bool) -> CaseSummary:
-    """A row of the index's table of cases; a draft puts a case that waits in progress."""
-    state = CaseState[row["state"]]
-    if has_draft and state is CaseState.TODO:
+def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
+    """A row of the index's table of slots; a draft puts one that waits in progress.
+
+    Args:
+        row: the row.
+        draft: whether the draft is a suggestion; None if there is no draft.
+    """
+    state = _STATES[row["state"]]
+    if draft is not None and state is CaseState.TODO:
         state = CaseState.IN_PROGRESS
-    return CaseSummary(
-        row["case_id"],
-        row["number"],
+    return SlotSummary(
+        slot_of(row["target"], row["instance"]),
         state,
         row["versions"],
+        row["current"],
+        draft is not None,
+        bool(draft),
+        bool(row["is_absent"]),
+        row["note"],
+    )
+
+
+@lru_cache(4096)
+def _untouched(slot: Slot, draft: bool | None) -> SlotSummary:
+    """A slot without a row in the index."""
+    if draft is None:
+        return SlotSummary(slot)
+    return SlotSummary(slot, CaseState.IN_PROGRESS, has_draft=True, is_suggestion=draft)
+
+
+def case_slots(
+    targets: Iterable[Target], rows: Iterable[sqlite3.Row], drafts: Mapping[Slot, bool]
+) -> tuple[SlotSummary, ...]:
+    """A case's slots in the order in which they are shown.
+
+    Args:
+        targets: what is asked for, in order.
+        rows: the case's rows of the index's table of slots.
+        drafts: whether each slot's draft is a suggestion; without those that have none.
+    """
+    found = {(row["target"], row["instance"]): row for row in rows}
+    shown: list[SlotSummary] = []
+    for target in targets:
+        for number in _instances(target.key, found, drafts) if target.instances else (1,):
+            row, slot = found.get((target.key, number)), slot_of(target.key, number)
+            draft = drafts.get(slot) if drafts else None
+            shown.append(_untouched(slot, draft) if row is None else slot_from_row(row, draft))
+    return tuple(shown)
+
+
+def _instances(
+    key: str, rows: Mapping[tuple[str, int], sqlite3.Row], drafts: Mapping[Slot, bool]
+) -> Sequence[int]:
+    """The first, and every one that was begun."""
+    begun = {number for (of, number), row in rows.items() if of == key and (row["versions"] or row["marks"])}
+    return sorted({1, *begun, *(slot.instance for slot in drafts if slot.target == key)})
+
+
+def case_from_row(row: sqlite3.Row, slots: tuple[SlotSummary, ...]) -> CaseSummary:
+    """A row of the index's table of cases, with its slots."""
+    only = slots[0]
+    summary = CaseSummary(
+        row["case_id"],
+        row["number"],
+        only.state,
+        only.versions,
         row["image_hash"],
         row["source"],
-        row["note"],
-        row["current"],
-        has_draft,
+        only.note,
+        only.sequence,
+        only.has_draft,
+        slots,
+    )
+    if len(slots) == 1:
+        return summary
+    return replace(
+        summary,
+        state=sum_of_states(s.state for s in slots),
+        versions=sum(s.versions for s in slots),
+        note=next((s.note for s in slots if s.note), ""),
+        sequence=max((s.sequence for s in slots if s.sequence), default=None),
+        has_draft=any(s.has_draft for s in slots),
     )
 
 
@@ -94,11 +211,12 @@ def ref_from_row(row: sqlite3.Row) -> CaseRef:
         row["mask_hash"],
         row["record_hash"],
         row["folder"],
+        slot_of(row["target"], row["instance"]),
     )
 
 
 def version_from_row(row: sqlite3.Row) -> VersionSummary:
-    """A row of the index's table of versions, with its case's column ``current``."""
+    """A row of the index's table of versions, with its slot's column ``current``."""
     return VersionSummary(
         ref=ref_from_row(row),
         annotator=row["annotator"],

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from clopa_annotator.cache import drafts
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.confirming import Prepared, check_confirmation, checked_mask, version_files
@@ -23,8 +25,9 @@ from clopa_annotator.cache.format.layout import sha256, version_path
 from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.format.several import publish_folders, replace_files
 from clopa_annotator.cache.summaries import ref_from_row
+from clopa_annotator.cache.target_rules import overlap_refused, refuse_overlap
 from clopa_annotator.errors import CacheError, InputError
-from clopa_annotator.types import CaseRef, Confirmation
+from clopa_annotator.types import CaseRef, Confirmation, Slot
 
 Version = tuple[str, CaseRecord, dict[str, bytes]]
 """A version's folder, its record and its files."""
@@ -51,32 +54,51 @@ def confirm_together(store: CampaignStore, confirmations: Sequence[Confirmation]
     with store._change(f"confirm {len(ready)} cases") as writer:
         known = [writer.earlier(prepared) for prepared, _ in ready]
         fresh = [pair for pair, ref in zip(ready, known, strict=True) if ref is None]
+        _refuse_overlaps(store, [prepared for prepared, _ in fresh])
         if fresh:
             _make_durable(store, _versions(store, fresh))
         for prepared, _ in fresh:
-            store._forget_draft(prepared.confirmation.case_id)
+            store._forget_draft(prepared.confirmation.case_id, prepared.confirmation.slot)
         return [ref or _ref(store, p) for (p, _), ref in zip(ready, known, strict=True)]
 
 
 def _prepared(store: CampaignStore, confirmation: Confirmation) -> tuple[Prepared, CaseRecord]:
     """A confirmation that was checked, and its record without numbers."""
     check_confirmation(confirmation)
+    store.targets.of(confirmation.slot)
     digest = store.image_hash(confirmation.case_id)
     values, geometry = image_record(store._layout, digest)
     prepared = Prepared(confirmation, checked_mask(confirmation.mask, geometry.shape_kji), geometry)
     return prepared, prepared.record(store.manifest, digest, values["dtype"])
 
 
+def _refuse_overlaps(store: CampaignStore, fresh: Sequence[Prepared]) -> None:
+    """Compare the masks with the confirmed ones, and with each other; raises `InputError`."""
+    of_case: dict[str, list[Prepared]] = {}
+    for prepared in fresh:
+        sent = prepared.confirmation
+        refuse_overlap(store, sent.case_id, sent.slot, prepared.mask)
+        for other in of_case.setdefault(sent.case_id, []):
+            if not store.targets.exclude(sent.slot, other.confirmation.slot):
+                continue
+            shared = int(np.count_nonzero(prepared.mask & other.mask))
+            if shared:
+                raise overlap_refused(store.targets, sent.slot, other.confirmation.slot, shared)
+        of_case[sent.case_id].append(prepared)
+
+
 def _versions(store: CampaignStore, ready: Sequence[tuple[Prepared, CaseRecord]]) -> list[Version]:
     """Numbers for all, and their files."""
-    sequence, before = store._index.last_sequence(), Counter[str]()
+    sequence, before = store._index.last_sequence(), Counter[tuple[str, Slot]]()
     versions = []
     for number, (prepared, record) in enumerate(ready, sequence + 1):
-        before[record.case_id] += 1
-        case_version = store._index.last_version(record.case_id) + before[record.case_id]
+        before[record.case_id, record.slot] += 1
+        last = store._index.last_version(record.case_id, record.slot)
+        case_version = last + before[record.case_id, record.slot]
         numbered = replace(record, case_version=case_version, sequence=number)
-        complete, files = version_files(prepared, numbered)
-        versions.append((version_path(record.case_id, case_version, number), complete, files))
+        complete, files = version_files(prepared, numbered, store.targets)
+        relative = version_path(record.case_id, case_version, number, record.slot)
+        versions.append((relative, complete, files))
     return versions
 
 
@@ -87,6 +109,8 @@ def _make_durable(store: CampaignStore, versions: Sequence[Version]) -> None:
     with index.transaction():
         for relative, record, _ in versions:
             index.announce(relative, record.sequence)
+    for _, record, _ in versions:
+        layout.make_slot_folders(record.case_id, record.slot)
     publish_folders(layout.disk, folders)
     try:
         with index.transaction():
@@ -107,17 +131,18 @@ def _ref(store: CampaignStore, prepared: Prepared) -> CaseRef:
 
 
 def save_drafts_together(store: CampaignStore, several: Sequence[CaseDraft]) -> None:
-    """`CampaignStore.save_draft` for drafts of different cases.
+    """`CampaignStore.save_draft` for drafts of different slots.
 
-    When it raises, each case has its old draft or the new one.
+    When it raises, each slot has its old draft or the new one.
 
     Raises:
         What `CampaignStore.save_draft` raises, for any of them.
     """
     documents = []
     for draft in several:
+        store.targets.of(draft.slot)
         shape = store.geometry(store.image_hash(draft.case_id)).shape_kji
-        documents.append((drafts.draft_path(draft.case_id), drafts.document(draft, shape)))
+        documents.append((drafts.draft_path(draft.case_id, draft.slot), drafts.document(draft, shape)))
     with store._change(f"save {len(documents)} drafts"):
         layout = store._layout
         replace_files(layout.disk, [(layout.staged(), layout.path(to), data) for to, data in documents])

@@ -14,6 +14,7 @@ from clopa_annotator.cache.format.layout import Layout, sha256
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.format.segnrrd import decode_seg_nrrd
 from clopa_annotator.errors import ClopaError, CorruptRecord
+from clopa_annotator.types import Targets
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Inspection:
         self.images = self.cases = self.versions = 0
         self._shapes: dict[str, tuple[int, int, int]] = {}
         self._case_images: dict[str, str] = {}
+        self.targets: Targets | None = None
 
     def report(self) -> VerifyReport:
         """What was found so far."""
@@ -165,7 +167,29 @@ class Inspection:
                 move=False,
             )
         for item in self._entries(relative):
-            self._item(relative, item)
+            if item == names.TARGETS and self._layout.path(f"{relative}/{item}").is_dir():
+                self._targets(f"{relative}/{item}")
+            elif item != names.CASE_RECORD:
+                self._item(relative, item)
+
+    def _targets(self, relative: str) -> None:
+        """The folder of a case's other slots."""
+        for key in self._entries(relative):
+            inside = f"{relative}/{key}"
+            if not names.TARGET_FOLDER.fullmatch(key) or not self._layout.path(inside).is_dir():
+                self.add(inside, f"{inside} does not belong to the campaign.")
+                continue
+            if not self._is_target(names.slot_named(key).target) and self._entries(inside):
+                self.add(inside, f"The campaign has no target that {inside} could be of.", move=False)
+            for item in self._entries(inside):
+                if names.INSTANCE_FOLDER.fullmatch(item):
+                    for one in self._entries(f"{inside}/{item}"):
+                        self._item(f"{inside}/{item}", one)
+                else:
+                    self._item(inside, item)
+
+    def _is_target(self, key: str) -> bool:
+        return self.targets is None or any(t.key == key for t in self.targets)
 
     def _entry(self, name: str) -> CaseEntry | None:
         """The case's entry; a damaged one is written again from the records beside it."""
@@ -184,20 +208,19 @@ class Inspection:
         return entry
 
     def _entry_from_versions(self, relative: str) -> CaseEntry | None:
-        for item in self._entries(relative):
-            if names.VERSION_FOLDER.fullmatch(item):
-                try:
-                    record, _ = self._layout.case_record(f"{relative}/{item}")
-                except ClopaError:
-                    logger.info("%s/%s cannot tell which case it belongs to", relative, item)
-                    continue
-                return CaseEntry(record.case_id, record.sequence, record.image_hash)
+        for _, inside in self._layout.slot_folders(relative):
+            for item in self._entries(inside):
+                if names.VERSION_FOLDER.fullmatch(item):
+                    try:
+                        record, _ = self._layout.case_record(f"{inside}/{item}")
+                    except ClopaError:
+                        logger.info("%s/%s cannot tell which case it belongs to", inside, item)
+                        continue
+                    return CaseEntry(record.case_id, record.sequence, record.image_hash)
         return None
 
     def _item(self, relative: str, name: str) -> None:
         path = f"{relative}/{name}"
-        if name == names.CASE_RECORD:
-            return
         if names.MARK_FILE.fullmatch(name):
             self._checked(path, lambda: self._layout.mark(path))
         elif names.VERSION_FOLDER.fullmatch(name):
@@ -208,8 +231,11 @@ class Inspection:
 
     def _draft(self, name: str) -> None:
         relative = f"{names.DRAFTS}/{name}"
-        digest = self._case_images.get(name.removesuffix(".json"))
-        if digest is None or not name.endswith(".json"):
+        of = names.draft_slot(name)
+        digest = None if of is None else self._case_images.get(of[0])
+        if of is None or digest is None:
             self.add(relative, f"{relative} belongs to no case.")
+        elif not self._is_target(of[1].target):
+            self.add(relative, f"The campaign has no target that {relative} could be of.", move=False)
         elif digest in self._shapes:
             self._checked(relative, lambda: load_draft(self._layout, relative, self._shapes[digest]))

@@ -23,7 +23,7 @@ from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.verify import check_version
 from clopa_annotator.errors import CacheError, ConfirmationConflict, CorruptRecord
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseRef
+from clopa_annotator.types import CaseRef, Targets
 
 logger = logging.getLogger(__name__)
 
@@ -112,24 +112,30 @@ class Writer:
             )
         return ref_from_row(found[0])
 
-    def confirm(self, prepared: Prepared, record: CaseRecord, based_on_version: int | None) -> CaseRef:
+    def confirm(
+        self, prepared: Prepared, record: CaseRecord, targets: Targets, based_on_version: int | None
+    ) -> CaseRef:
         """Make a confirmation durable; returns only when it is."""
         record = replace(
             record,
             based_on_version=based_on_version,
-            case_version=self._index.last_version(record.case_id) + 1,
+            case_version=self._index.last_version(record.case_id, record.slot) + 1,
             sequence=self._index.last_sequence() + 1,
             conflict=self._conflicts(record, based_on_version),
         )
-        record, files = version_files(prepared, record)
-        relative = version_path(record.case_id, record.case_version, record.sequence)
+        record, files = version_files(prepared, record, targets)
+        relative = version_path(record.case_id, record.case_version, record.sequence, record.slot)
         with self._index.transaction():
             self._index.announce(relative, record.sequence)
+
+        def publish() -> None:
+            self._layout.make_slot_folders(record.case_id, record.slot)
+            self._layout.publish(relative, files)
 
         def enter() -> None:
             self._index.add_version(record, sha256(files[names.RECORD]), relative)
 
-        self._undo_unless_entered(relative, lambda: self._layout.publish(relative, files), enter)
+        self._undo_unless_entered(relative, publish, enter)
         row = self._index.rows("SELECT * FROM versions WHERE sequence = ?", record.sequence)[0]
         return ref_from_row(row)
 
@@ -137,20 +143,22 @@ class Writer:
         if based_on_version is None:
             return False
         others = self._index.rows(
-            "SELECT 1 FROM versions WHERE case_id = ? AND case_version > ? AND annotator <> ?"
-            " AND withdrawn = 0",
-            *(record.case_id, based_on_version, record.annotator),
+            "SELECT 1 FROM versions WHERE case_id = ? AND target = ? AND instance = ?"
+            " AND case_version > ? AND annotator <> ? AND withdrawn = 0",
+            *(record.case_id, record.slot.target, record.slot.instance),
+            *(based_on_version, record.annotator),
         )
         return bool(others)
 
     def mark(self, mark: Mark) -> None:
         """Make a decision about a case durable."""
         mark = replace(mark, sequence=self._index.last_sequence() + 1, at=utc_now())
-        relative = mark_path(mark.case_id, mark.sequence)
+        relative = mark_path(mark.case_id, mark.sequence, mark.slot)
         with self._index.transaction():
             self._index.announce(relative, mark.sequence)
-        self._undo_unless_entered(
-            relative,
-            lambda: self._layout.publish_document(relative, mark.to_document()),
-            lambda: self._index.add_mark(mark),
-        )
+
+        def publish() -> None:
+            self._layout.make_slot_folders(mark.case_id, mark.slot)
+            self._layout.publish_document(relative, mark.to_document())
+
+        self._undo_unless_entered(relative, publish, lambda: self._index.add_mark(mark))

@@ -2,50 +2,57 @@
 
     session -> Confirm -> cache -> scheduler -> episode -> registry (gate) -> swap -> session
 
-`Campaign` is what simulations, the engine and the command line work with. The trainer is a process of its
-own: `trainer.run_episode_job` turns a job folder into a finished one, and scores the held-out cases before
-and after through a real session, so that neither training nor checking stands in the way of a click.
+`Campaign` is what simulations, the engine and the command line work with: the store, the live network, and
+for each target the line on which it learns (`campaign.lines`). The trainer is a process of its own:
+`trainer.run_episode_job` turns a job folder into a finished one, and scores the held-out cases before and
+after through a real session, so that neither training nor checking stands in the way of a click.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from clopa_annotator import models
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.format.manifest import CampaignManifest
+from clopa_annotator.campaign.lines import EPISODES, LearningLine
+from clopa_annotator.campaign.live_line import WEIGHTS
 from clopa_annotator.config import CampaignConfig
-from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.episode.folder import read_job, read_result, write_job
-from clopa_annotator.errors import EpisodeError, RegistryError
+from clopa_annotator.episode.folder import read_job
+from clopa_annotator.errors import RegistryError
 from clopa_annotator.events import EventLog
-from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.registry.weights_registry import WeightsRegistry
-from clopa_annotator.scheduler import SchedulerSettings, due, final
+from clopa_annotator.scheduler import whose_turn
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
-from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
-from clopa_annotator.training import job_index as job_files
-from clopa_annotator.training.roles import ROLES, CaseRoles
-from clopa_annotator.types import CaseRef, Confirmation, EpisodeRequest, Mask, Split, WeightsVersion
+from clopa_annotator.training.roles import AllTargets, ConfirmedCases
+from clopa_annotator.types import (
+    CaseRef,
+    Confirmation,
+    EpisodeRequest,
+    Target,
+    Targets,
+    WeightsVersion,
+)
 
+__all__ = ["EPISODES", "WEIGHTS", "Campaign"]
+ONE_TARGET = Targets([Target("target")])
 logger = logging.getLogger(__name__)
-
-EPISODES, WEIGHTS = "episodes", "weights"
 
 
 class Campaign:
     """One campaign folder, its weights and, once it is needed, the live network.
 
     Used from one thread at a time; `LoadedModel.lock` is what makes swaps and predictions exclude each other.
+    What speaks of learning without naming a target speaks of the first.
     """
 
     def __init__(
@@ -53,21 +60,29 @@ class Campaign:
         folder: Path,
         config: CampaignConfig,
         store: CampaignStore,
-        registry: WeightsRegistry,
         device: str = "auto",
         writer: bool = True,
     ) -> None:
         self.folder = folder
         self.config = config
         self.store = store
-        self.registry = registry
-        self.scheduler = SchedulerSettings(size=config.size)
         self.events = EventLog()
         self._device, self._writer = device, writer
+        self._mutex = threading.RLock()
+        self._lines: dict[str, LearningLine] = {}
+        self._passed_over: dict[str, int] = {}
+        self._others_due: set[str] = set()
 
     @classmethod
-    def create(cls, folder: Path, config: CampaignConfig, *, device: str = "auto") -> Campaign:
-        """Make a campaign folder; raises `ModelError` (base model) or `CacheError` (folder)."""
+    def create(
+        cls, folder: Path, config: CampaignConfig, targets: Targets = ONE_TARGET, *, device: str = "auto"
+    ) -> Campaign:
+        """Make a campaign folder for these targets.
+
+        Raises:
+            ModelError: the base model is not there or cannot be loaded.
+            CacheError: the folder cannot be made.
+        """
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,
@@ -77,11 +92,12 @@ class Campaign:
             licence=model.licence,
             strategy=config.strategy,
             settings=config.to_dict(),
+            targets=targets,
         )
         store = CampaignStore.create(folder, manifest)
-        registry = WeightsRegistry(folder / WEIGHTS)
-        registry.create(model.model_hash, model.licence)
-        campaign = cls(folder, config, store, registry, device)
+        WeightsRegistry(folder / WEIGHTS).create(model.model_hash, model.licence)
+        campaign = cls(folder, config, store, device)
+        _ = campaign.lines  # every target has its folder of weights from the start
         watch(model.network)
         campaign.__dict__["model"] = model
         return campaign
@@ -95,7 +111,7 @@ class Campaign:
         """
         store = CampaignStore.open(folder, writer=writer)
         config = CampaignConfig.from_dict(store.manifest.settings)
-        return cls(folder, config, store, WeightsRegistry(folder / WEIGHTS), device, writer)
+        return cls(folder, config, store, device, writer)
 
     def close(self) -> None:
         """Let go of the folder; idempotent."""
@@ -107,11 +123,87 @@ class Campaign:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    # -- targets -------------------------------------------------------------------------------------------
+
+    @property
+    def targets(self) -> Targets:
+        """What the campaign segments, in order."""
+        return self.store.targets
+
+    def set_targets(self, targets: Targets) -> None:
+        """Rename, recolour, reorder or add targets, or remove one that has no records.
+
+        Raises:
+            ConfigError: a target that is gone has records, or the first one is gone.
+            CacheError: the change could not be written.
+        """
+        self.store.set_targets(targets)
+        _ = self.lines
+
+    @property
+    def lines(self) -> Mapping[str, LearningLine]:
+        """How each target learns, by the target's key, in the targets' order; made when first asked for."""
+        return {target.key: self.line(target.key) for target in self.targets}
+
+    def line(self, target: str = "") -> LearningLine:
+        """How a target learns; with a joint strategy all targets learn on one line.
+
+        Raises:
+            ConfigError: the campaign has no such target.
+        """
+        key = self.targets.by_key(target).key
+        key = "" if self.strategy.joint else key
+        with self._mutex:  # two lines of one target would write over each other's book of roles
+            if key not in self._lines:
+                self._lines[key] = self._new_line(key)
+            return self._lines[key]
+
+    def _new_line(self, key: str) -> LearningLine:
+        if self.strategy.joint:
+            cases = AllTargets(lambda: [self._cases(target.key) for target in self.targets])
+            return LearningLine(self, key, cases, self._writer, lambda: len(self.targets))
+        line = LearningLine(self, key, self._cases(key), self._writer)
+        if key and self._writer:  # a target that was added later begins with the base
+            base = self.registry.base
+            line.registry.create(base.model_hash, base.licence)
+        return line
+
+    def _cases(self, key: str) -> ConfirmedCases:
+        """The confirmed masks of one target."""
+        return self.store.of_target(key)
+
+    def next_in_turn(
+        self, *, final_one: bool = False, but_not: Collection[str] = ()
+    ) -> tuple[LearningLine, EpisodeRequest] | None:
+        """The episode that comes next among all targets, with its line; None if none is due.
+
+        Args:
+            final_one: do not wait for the scheduler; train with whatever is there.
+            but_not: keys of lines that are left out, for instance because a person has paused them.
+        """
+        found = {}
+        for line in {line.key: line for line in self.lines.values()}.values():
+            request = None if line.key in but_not else line.next_episode(final_one=final_one)
+            if request is not None:
+                found[line.key] = (line, request, line.due(request, self._passed_over.get(line.key, 0)))
+        turn = whose_turn([due for _, _, due in found.values()])
+        if turn is None:
+            return None
+        line, request, _ = found[turn.target]
+        self._others_due = found.keys() - {turn.target}
+        return line, request
+
+    def step_aside(self) -> None:
+        """Let the line whose weights are in the network keep what it has learned: others come in."""
+        line = self._lines.get(self.model.lineage)
+        if line is not None:
+            line.step_aside()
+
     # -- the network ---------------------------------------------------------------------------------------
 
     @cached_property
     def model(self) -> LoadedModel:
-        """The live network with the campaign's current weights.
+        """The live network, at first with the first target's weights in use.
 
         Raises:
             ModelError: the base model is not there or cannot be loaded.
@@ -124,64 +216,20 @@ class Campaign:
                 "weights would not fit. Give the campaign its model back."
             )
         watch(model.network)
-        self._apply(model, self.registry.current().number)
+        current = self.registry.current().number
+        apply_version(model, model.base, self.registry.delta_tensors(current), current)
         return model
-
-    def _apply(self, model: LoadedModel, version: int) -> float:
-        return apply_version(model, model.base, self.registry.delta_tensors(version), version)
 
     def new_session(self) -> LocalSession:
         """A session on the live network; sessions share it."""
         return LocalSession(self.model, cpu_precision=best_cpu_precision())
 
-    @contextmanager
-    def annotating(self) -> Iterator[LocalSession | AdaptingSession]:
-        """A session for one case: it learns between clicks if the strategy does."""
-        session = self.new_session()
-        try:
-            yield session if self.online is None else AdaptingSession(session, self.online)
-        finally:
-            session.close()
-
-    @cached_property
-    def online(self) -> OnlineStrategy | None:
-        """What learns between clicks on the live network; None if nothing does."""
-        return self.strategy.start_online(self.model)
-
-    def activate(self, version: int) -> float:
-        """Put a version into the live network, without changing which one is current; seconds it took."""
-        seconds = self._apply(self.model, version)
-        self.events.publish("swapped", version=version)
-        return seconds
-
-    @contextmanager
-    def using(self, version: int) -> Iterator[None]:
-        """Work with another version for a while."""
-        live = self.model.version  # negative: learned between clicks since the last episode, not registered
-        before = live if live >= 0 else self.registry.current().number
-        self.activate(version)
-        try:
-            yield
-        finally:
-            self.activate(before)
-
-    def roll_back(self, version: int, by: str) -> WeightsVersion:
-        """Make an earlier version current, for good.
-
-        Raises:
-            UnknownVersion: the registry has no such version.
-        """
-        restored = self.registry.rollback(version, by)
-        self.activate(restored.number)
-        self.events.publish("rolled_back", version=restored.number)
-        return restored
-
-    # -- confirming and learning ---------------------------------------------------------------------------
-
     @property
     def strategy(self) -> StrategySpec:
         """How this campaign learns."""
         return get_strategy(self.config.strategy)
+
+    # -- confirming ----------------------------------------------------------------------------------------
 
     def confirm(self, confirmation: Confirmation) -> CaseRef:
         """Store a decision; returns once it is durable.
@@ -190,108 +238,49 @@ class Campaign:
             CacheError: it could not be stored; nothing was acknowledged.
         """
         ref = self.store.confirm(confirmation)
-        self.events.publish("confirmed", case_id=ref.case_id, record_hash=ref.record_hash)
+        named = {"target": ref.slot.target} if ref.slot.target else {}
+        self.events.publish("confirmed", case_id=ref.case_id, record_hash=ref.record_hash, **named)
         return ref
 
-    def jobs(self) -> tuple[Path, ...]:
-        """The campaign's job folders, oldest first."""
-        return job_files.job_folders(self.folder / EPISODES)
+    # -- the first target's learning -----------------------------------------------------------------------
 
-    def split(self) -> Split:
-        """Who trains, who validates, who waits: the last episode's sides, with what was confirmed since."""
-        return job_files.current_split(self.jobs(), self.store.confirmed())
+    @property
+    def registry(self) -> WeightsRegistry:
+        """The first target's weights versions."""
+        return self.line().registry
 
-    @cached_property
-    def roles(self) -> CaseRoles:
-        """Which cases train and which are held out; the one place that says so."""
-        path, past = self.folder / EPISODES / ROLES, lambda: job_files.roles_in(self.jobs())
-        return CaseRoles(path, self.scheduler, self.store, past, self._writer)
-
-    def learn_from(self, session: Session, case_id: str, confirmed: Mask) -> None:
-        """Let an online strategy learn from a confirmation or a correction, unless the case is held out."""
-        if isinstance(session, AdaptingSession) and self.roles.of(case_id) == "train":
-            session.after_confirm(confirmed)
+    @property
+    def online(self) -> OnlineStrategy | None:
+        """What learns the first target between clicks."""
+        return self.line().online
 
     def next_episode(self, *, final_one: bool = False) -> EpisodeRequest | None:
-        """The episode that is due, or None.
-
-        Args:
-            final_one: do not wait for the scheduler; train with whatever is there.
-        """
-        if not self.strategy.learns:
-            return None
-        split, held_out = self.split(), self.roles.held_out()
-        assigned = final(split, held_out) if final_one else due(self.scheduler, split, held_out)
-        if assigned is None:
-            return None
-        number = len(self.jobs()) + 1
-        return EpisodeRequest(
-            number=number,
-            at_case=len(self.store.confirmed()),
-            split=assigned,
-            parent_version=self.registry.current().number,
-            strategy=self.config.strategy,
-            seed=self.config.seed * 1000 + number,
-        )
+        """See `LearningLine.next_episode`."""
+        return self.line().next_episode(final_one=final_one)
 
     def prepare_job(self, request: EpisodeRequest) -> Path:
-        """Write an episode's job folder, ready for the trainer."""
-        past, train = job_files.past_episodes(self.jobs()), len(request.split.train)
-        settings = self.strategy.episode_settings(self.config.schedule, past, train, self.config.unprompted)
-        group = self.strategy.online_group
-        learned = b""
-        if self.online is not None:
-            parent = self.registry.delta_tensors(request.parent_version)
-            learned = job_files.pack_online(self.online, self.model, parent, request, group)
-        folder = write_job(
-            self.folder / EPISODES / f"{request.number:04d}",
-            request,
-            settings or EpisodeSettings(group=group),
-            self.store.confirmed(),
-            models.resolve(self.config.model),
-            self.registry.delta_path(request.parent_version),
-            campaign=self.folder,
-            start_delta=learned if settings and self.online and self.online.history else None,
-        )
-        if self.online is not None and settings is None:
-            job_files.write_online_result(folder, self.online, learned)
-        self.events.publish("episode_started", episode=request.number, at_case=request.at_case)
-        return folder
+        """See `LearningLine.prepare_job`; counts the targets that are due and were passed over."""
+        passed = {key: self._passed_over.get(key, 0) + 1 for key in self._others_due - {request.target}}
+        job = self.line(request.target).prepare_job(request)
+        self._passed_over, self._others_due = passed, set()
+        return job
 
     def adopt(self, job: Path) -> WeightsVersion | None:
-        """Register what an episode made and, if the gate promoted it, put it into use.
+        """See `LearningLine.adopt`."""
+        return self.line(read_job(job).request.target).adopt(job)
 
-        Returns:
-            The version, promoted or not; None if the episode failed, was cancelled or changed nothing.
 
-        Raises:
-            EpisodeError: the job has not ended.
-        """
-        ended = read_result(job)
-        if ended is None:
-            raise EpisodeError(f"The episode in {job} has not ended yet.")
-        result, decision = ended
-        if result.status == "finished" and decision is None:
-            raise EpisodeError(f"The candidate in {job} has not been checked yet; run the episode again.")
-        if result.status != "finished" or result.delta_path is None or decision is None:
-            self.events.publish("episode_failed", episode=result.number, reason=result.reason)
-            return None
-        order = read_job(job)
-        version = self.registry.add_candidate(
-            result,
-            parent=order.request.parent_version,
-            parameter_group=order.settings.group,
-            case_hashes=tuple(ref.record_hash for ref in order.train),
-            seed=order.request.seed,
-        )
-        if not decision.promoted:
-            if self.online is not None:
-                self.online.rollback()
-            self.events.publish("rejected", version=version.number, reason=decision.reason)
-            return self.registry.reject(version.number, decision)
-        promoted = self.registry.promote(version.number, decision)
-        self.activate(promoted.number)
-        if self.online is not None and self.strategy.group is None:
-            self.online.registered(promoted.number)
-        self.events.publish("promoted", version=promoted.number, reason=decision.reason)
-        return promoted
+def registry_of(folder: Path, target: str | None) -> WeightsRegistry:
+    """The weights versions of a campaign's target, for whoever needs no network; the folder is only read.
+
+    Args:
+        folder: the campaign's.
+        target: the target's name; None for the first.
+
+    Raises:
+        ConfigError: no campaign, or it has no such target.
+        CacheError: it cannot be read.
+    """
+    with Campaign.open(folder, device="cpu", writer=False) as campaign:
+        key = "" if target is None else campaign.targets.by_name(target).key
+        return campaign.line(key).registry

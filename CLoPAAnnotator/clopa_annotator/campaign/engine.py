@@ -8,24 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
 from clopa_annotator import __version__
 from clopa_annotator.campaign.cases import Cases
-from clopa_annotator.campaign.episode_controller import EpisodeController
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.campaign.journal import Journal
 from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.live_weights import VersionedWeights
-from clopa_annotator.campaign.prediction import PredictionThread
+from clopa_annotator.campaign.occupancy import Occupancy
+from clopa_annotator.campaign.prediction import PredictionThread, device_in_words, device_setter
+from clopa_annotator.campaign.slot_choice import SlotChoice
+from clopa_annotator.campaign.training_desk import TrainingDesk
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import Session
-from clopa_annotator.training.memory_room import with_room
 from clopa_annotator.training.supervisor import SupervisorSettings
-from clopa_annotator.types import Confirmation, Image, Proposal, WeightsVersion
+from clopa_annotator.types import Confirmation, Image, Slot, Targets, WeightsVersion
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
 from clopa_annotator.wire.session_messages import Row, model_row
 from clopa_annotator.wire.tokens import Identity
@@ -72,37 +72,41 @@ class Engine:
         model = campaign.model
         self.journal = Journal(campaign.folder / "logs" / "events.jsonl")
         self.events = self.journal.log
-        self.controller = EpisodeController(
+        self.desk = TrainingDesk(
             campaign, self.events, self.settings.supervisor, self._promoted, self._on_thread
         )
         self.weights = VersionedWeights(
-            model, campaign.registry.delta_tensors, lambda: campaign.registry.current().number
+            model,
+            lambda line, version: campaign.line(line).registry.delta_tensors(version),
+            lambda line: campaign.line(line).registry.current().number,
+            lambda line: campaign.line(line).bring_in(),
         )
-        self.online = campaign.online
+        self.learns_online = campaign.online is not None
         self.prediction = PredictionThread(
-            self.weights,
-            self.controller.supervisor,
-            _device_setter(model.device),
-            follow=self.online is not None,
+            self.weights, self.desk.supervisor, device_setter(model.device), follow=self.learns_online
         )
         self.sessions = SessionTable(
             self._new_session,
-            1 if self.online is not None else self.settings.max_sessions,
+            1 if self.learns_online else self.settings.max_sessions,
             self.settings.session_expiry_s,
         )
-        leases = CaseLeases(self.settings.lease_expiry_s)
-        self.cases = Cases(campaign.store, leases, self.events, self._confirming)
-        self.intake = LabelIntake(campaign.store, leases, self.events, self.controller.confirmed)
+        self._leases = CaseLeases(self.settings.lease_expiry_s)
+        self._occupancy = Occupancy(campaign.store)
+        self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
+        self.intake = LabelIntake(
+            campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
+        )
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
-        self._in_use = self.weights.current
+        self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
+        self._in_use: dict[str, int] = {}
         probe = campaign.new_session()
         self._supported, self._licence = probe.supported, probe.licence
         self._takes_3d_boxes = probe.takes_3d_boxes
-        self.controller.recover()
+        self.desk.recover()
 
     def let_go(self) -> None:
         """Begin to end, without waiting: the trainer ends (its job is resumed), waiting predictions go."""
-        self.controller.let_go()
+        self.desk.let_go()
         self.prediction.stop()
 
     def close(self, patience_s: float = 60.0) -> bool:
@@ -116,7 +120,7 @@ class Engine:
         """
         self.let_go()
         self.exports.close()
-        self.controller.close()
+        self.desk.close()
         ready = self.prediction.join(patience_s)
         self.journal.close()
         self.campaign.close()
@@ -126,47 +130,71 @@ class Engine:
 
     def describe_model(self) -> Row:
         """What a client is told about the model."""
-        return model_row(self._supported, self._licence, self.weights.current, self._takes_3d_boxes)
+        return model_row(self._supported, self._licence, self.weights.current(), self._takes_3d_boxes)
 
     def image_of(self, case_id: str) -> Image:
         """A case's image."""
         return self.cases.read_image(self.cases.image_hash_of(case_id))
 
     def open_session(
-        self, owner: str, image: Image, version: int | None, case_id: str | None
+        self,
+        owner: str,
+        image: Image,
+        version: int | None,
+        case_id: str | None,
+        slot: Slot = FIRST,
     ) -> HostedSession:
-        """Open a session; without a wish it works with the current version until its next case."""
+        """Open a session on a target; without a wish it works with the current versions until its next case.
+
+        Raises:
+            ConfigError: the campaign has no such target.
+        """
+        self.campaign.store.targets.of(slot)
+        line = self.campaign.line(slot.target).key
         if version is not None:
-            self._require_version(version)
-        stays = None if self.online is not None else self.weights.current if version is None else version
-        hosted = self.sessions.open(owner, image, stays, case_id, self._load)
-        if stays is not None and version is None and stays != self._in_use:
-            self._in_use = stays
-            self.events.publish("swapped", version=stays)
-            self.events.publish("learning")
+            self._require_version(version, line)
+        stays = None if self.learns_online else self.weights.current(line) if version is None else version
+        hosted = self.sessions.open(owner, image, stays, case_id, self.targets.load, slot, line)
+        with hosted.lock:
+            self.targets.opened(hosted)
+        if stays is not None and version is None:
+            self._tell_if_new(line, stays)
         return hosted
 
-    def step(self, hosted: HostedSession, action: Action, predicts: bool) -> Proposal:
-        """Carry a step out: on the prediction thread if it predicts, or if weights may change with it."""
-        if predicts or hosted.version is None:
-            return self.prediction.predict(hosted.version, lambda: action(hosted.session))
-        return action(hosted.session)
+    def choose(self, hosted: HostedSession, slot: Slot) -> bool:
+        """Have a session work on another target of its case; see `SlotChoice.choose`."""
+        kept = self.targets.choose(hosted, slot)
+        if hosted.line not in hosted.versions and not hosted.follows:
+            hosted.versions[hosted.line] = self.weights.current(hosted.line)
+            self._tell_if_new(hosted.line, hosted.versions[hosted.line])
+        return kept
 
-    def _load(self, hosted: HostedSession, image: Image) -> None:
-        if hosted.version is None:
-            self.prediction.predict(None, lambda: hosted.session.set_image(image))
+    def _tell_if_new(self, line: str, version: int) -> None:
+        """Promoted weights come into use with the first case that is opened after it."""
+        if version != self._in_use.setdefault(line, version):
+            self._in_use[line] = version
+            self.events.publish("swapped", version=version, target=line)
+            self.events.publish("learning", target=line)
+
+    def step(self, hosted: HostedSession, action: Action, predicts: bool) -> None:
+        """Carry a step out: on the prediction thread if it predicts, or if weights may change with it."""
+        self.targets.refresh(hosted)
+        if predicts or hosted.follows:
+            proposal = self.prediction.predict(hosted.wanted, lambda: action(hosted.session))
         else:
-            with_room(lambda: hosted.session.set_image(image), self.controller.supervisor.make_room)
+            proposal = action(hosted.session)
+        hosted.note(proposal)
 
     def _new_session(self) -> Session:
         session: Session = self.campaign.new_session()
-        return session if self.online is None else AdaptingSession(session, self.online)
+        online = self.campaign.online
+        return session if online is None else AdaptingSession(session, online)
 
     def _on_thread(self, work: Callable[[], T]) -> T:
         return self.prediction.predict(None, work)
 
-    def _require_version(self, version: int) -> None:
-        if version not in {v.number for v in self.campaign.registry.versions()}:
+    def _require_version(self, version: int, line: str) -> None:
+        if version not in {v.number for v in self.campaign.line(line).registry.versions()}:
             raise UnknownVersion(f"There is no weights version {version} in this campaign.")
 
     # -- learning ------------------------------------------------------------------------------------------
@@ -174,25 +202,28 @@ class Engine:
     def _confirming(self, confirmation: Confirmation) -> Callable[[], None]:
         """Who learns from a confirmation: the open session, unless the case is held out; then episodes."""
         hosted = self.sessions.of(confirmation.annotator, confirmation.case_id)
-        case_id, mask = confirmation.case_id, confirmation.mask
+        case_id, mask, slot = confirmation.case_id, confirmation.mask, confirmation.slot
 
         def afterwards() -> None:
-            if hosted is not None and self.online is not None:
-                session = hosted.session
+            if hosted is not None and self.learns_online:
                 with hosted.lock:
-                    self._on_thread(lambda: self.campaign.learn_from(session, case_id, mask))
-            self.controller.confirmed()
+                    if hosted.slot == slot:
+                        line = self.campaign.line(slot.target)
+                        self.prediction.predict(
+                            hosted.wanted, lambda: line.learn_from(hosted.session, case_id, mask)
+                        )
+            self.desk.confirmed(slot.target)
 
         return afterwards
 
-    def _promoted(self, version: int, at_once: bool = False) -> None:
+    def _promoted(self, line: str, version: int, at_once: bool = False) -> None:
         """Other weights come into use: at once, or where a case is open with the next one."""
-        at_once = at_once or self.controller.policy == "at once"
+        at_once = at_once or self.desk.controller(line).policy == "at once"
         if at_once:
-            self.sessions.follow(version)
+            self.sessions.follow(version, line)
         if not len(self.sessions) or at_once:
-            self._in_use = version
-            self.events.publish("swapped", version=version)
+            self._in_use[line] = version
+            self.events.publish("swapped", version=version, target=line)
 
     def info(self, who: Identity) -> EngineInfo:
         """Who answers."""
@@ -211,7 +242,13 @@ class Engine:
             annotator=who.name,
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
+            targets=tuple(campaign.store.targets),
         )
+
+    def set_targets(self, targets: Targets) -> None:
+        """Say what the campaign segments; see `Cases.set_targets`."""
+        self.cases.set_targets(targets)
+        self.desk.controllers()  # each new target has its versions from now on
 
     @property
     def last_event(self) -> int:
@@ -224,54 +261,39 @@ class Engine:
             f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()
         ).hexdigest()
 
-    def learning(self, who: Identity) -> LearningState:
-        """What is being learned, as this person sees it."""
+    def learning(self, who: Identity, target: str = "") -> LearningState:
+        """What is being learned of a target, as this person sees it."""
+        controller = self.desk.controller(target)
         hosted = self.sessions.of(who.name)
-        if hosted is None:
-            return self.controller.state(self.weights.current)
-        return self.controller.state(
-            hosted.session.weights_version if hosted.version is None else hosted.version
-        )
+        if hosted is not None and hosted.follows and hosted.line == controller.key:
+            return controller.state(hosted.session.weights_version)
+        known = hosted.versions if hosted is not None else {}
+        return controller.state(known.get(controller.key, self.weights.current(controller.key)))
 
-    def episodes(self) -> tuple[EpisodeRow, ...]:
-        """Every episode."""
-        return self.controller.episodes()
+    def episodes(self, target: str = "") -> tuple[EpisodeRow, ...]:
+        """Every episode of a target."""
+        return self.desk.controller(target).episodes()
 
-    def weights_versions(self) -> tuple[WeightsVersion, ...]:
-        """Every weights version."""
-        return tuple(self.campaign.registry.versions())
+    def weights_versions(self, target: str = "") -> tuple[WeightsVersion, ...]:
+        """Every weights version of a target."""
+        return tuple(self.campaign.line(target).registry.versions())
 
-    def steer(self, action: str, value: bool | int | str | None, who: Identity) -> None:
+    def steer(self, action: str, value: bool | int | str | None, who: Identity, target: str = "") -> None:
         """Train now, pause, cancel, choose a version, or say when promoted weights come into use."""
+        controller = self.desk.controller(target)
         if action == "train":
-            self.controller.train_now()
+            controller.train_now()
         elif action == "pause":
-            self.controller.pause(bool(value))
+            controller.pause(bool(value))
         elif action == "cancel":
-            self.controller.cancel()
+            controller.cancel()
         elif action == "rollback" and isinstance(value, int):
-            self.controller.roll_back(value, who.name)
-            self.sessions.follow(value)
+            controller.roll_back(value, who.name)
+            self.sessions.follow(value, controller.key)
         elif action == "policy" and value in ("between cases", "at once"):
-            self.controller.policy = "at once" if value == "at once" else "between cases"
+            controller.policy = "at once" if value == "at once" else "between cases"
             if value == "at once":
-                self._promoted(self.weights.current)
-            self.events.publish("learning")
+                self._promoted(controller.key, self.weights.current(controller.key))
+            self.events.publish("learning", target=controller.key)
         else:
             raise InputError(f"The engine cannot {action!r} with {value!r}.")
-
-
-def device_in_words(device: torch.device) -> str:
-    """For instance "CPU, 8 threads" or "NVIDIA RTX A5000"."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    if device.type == "mps":
-        return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _device_setter(device: torch.device) -> Callable[[], None] | None:
-    """The current CUDA device belongs to a thread; the prediction thread needs the model's."""
-    if device.type == "cuda" and device.index is not None:
-        return lambda: torch.cuda.set_device(device)
-    return None

@@ -17,7 +17,7 @@ from clopa_annotator.types import GateDecision, WeightsVersion
 from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState
 
 if TYPE_CHECKING:
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.lines import LearningLine
 
 
 def job_number(job: Path) -> int:
@@ -72,6 +72,7 @@ def episode_row(job: Path, version: WeightsVersion | None) -> EpisodeRow:
         verdict=version.verdict.reason if version is not None and version.verdict is not None else "",
         train_loss=tuple(losses[epoch] for epoch in sorted(losses)),
         val_score=tuple(scores[epoch] for epoch in sorted(scores)),
+        target=order.request.target,
     )
 
 
@@ -94,7 +95,7 @@ def progress_in_words(number: int, row: Mapping[str, Any]) -> str:
 
 
 def learning_state(
-    campaign: Campaign,
+    line: LearningLine,
     job: Path | None,
     phase: LearningPhase,
     row: Mapping[str, Any],
@@ -104,29 +105,29 @@ def learning_state(
     """What the learning panel shows.
 
     Args:
-        campaign: whose learning it is.
-        job: what the supervisor is at.
+        line: whose learning it is.
+        job: what the supervisor is at of it.
         phase: what happened last.
         row: newest line of ``progress.jsonl``.
         in_words: the sentence for a phase, the number of waiting cases and how many start an episode.
         known: the version in use for whoever asks, and the person's choices.
     """
-    split, jobs = campaign.split(), campaign.jobs()
-    needed = threshold(campaign.scheduler)
-    confirmed = len(split.train) + len(split.val) + len(split.unassigned)
+    split, jobs = line.split(), line.jobs()
+    needed, gathered = threshold(line.scheduler), line.cases_in(split.unassigned)
+    confirmed = line.cases_in()
     if phase in ("idle", "waiting", "paused"):
         phase = "paused" if known.paused else "waiting" if confirmed else "idle"
     if job is not None and has_result(job) and not is_replay(job):
         # Training is over; what the trainer still does is to compare on the held-out cases.
         phase = "checking"
-    current = campaign.registry.current().number
+    current = line.registry.current().number
     return replace(
         known,
         phase=phase,
-        sentence=in_words(phase, len(split.unassigned), needed),
+        sentence=in_words(phase, gathered, needed),
         waiting_version=current if current != known.weights_version else None,
         confirmed=confirmed,
-        gathered=len(split.unassigned),
+        gathered=gathered,
         needed=needed,
         episode=job_number(jobs[-1]) if jobs else 0,
         epoch=int(row.get("epoch") or 0),

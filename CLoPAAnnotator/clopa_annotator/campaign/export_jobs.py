@@ -99,13 +99,15 @@ class ExportJobs:
 
         # Here, since they bring SimpleITK and highdicom along, which an engine starts without.
         from clopa_annotator.campaign.exporting import export
-        from clopa_annotator.exporters import chosen_cases
+        from clopa_annotator.exporters import ExportTargets, chosen_cases
 
         try:
             cases = order.cases or None
+            asked = ExportTargets(order.targets, order.priority, order.instances)
             if cases is None and order.format in CASE_FORMATS:
-                cases = chosen_cases(self._campaign.store, order.choice)
-            report = export(self._campaign, order.format, target, cases, on_case, job.stop.is_set)
+                cases = chosen_cases(self._campaign.store, order.choice, asked)
+            stop = job.stop.is_set
+            report = export(self._campaign, order.format, target, cases, on_case, stop, asked)
             job.result = Exported(str(target), report.written, report.left_out)
         except ClopaError as error:
             job.error = error

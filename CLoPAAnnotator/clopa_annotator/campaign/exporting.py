@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clopa_annotator import exporters
 from clopa_annotator.errors import ConfigError
-from clopa_annotator.exporters import ExportReport, OnCase
+from clopa_annotator.exporters import ExportReport, ExportTargets, OnCase
 from clopa_annotator.models.packing import write_model_folder
 from clopa_annotator.types.exports import CASE_FORMATS, EXPORT_FORMATS
 
@@ -26,6 +26,7 @@ def export(
     cases: Sequence[str] | None = None,
     on_case: OnCase | None = None,
     stop: Callable[[], bool] | None = None,
+    targets: ExportTargets | None = None,
 ) -> ExportReport:
     """Write confirmed cases, the weights in use as a model, or every version's delta, into a new folder.
 
@@ -36,6 +37,7 @@ def export(
         cases: which cases; None for all that are confirmed.
         on_case: told (done, total) after each case.
         stop: asked before each case whether to stop.
+        targets: which targets of the cases; all if left out.
 
     Returns:
         Which cases were written, and why others were not.
@@ -46,7 +48,7 @@ def export(
         ExportStopped: it was stopped; nothing is left of it.
     """
     if format in CASE_FORMATS:
-        return exporters.export(campaign.store, format, target, cases, on_case, stop)
+        return exporters.export(campaign.store, format, target, cases, on_case, stop, targets)
     if format == WEIGHTS:
         _weights(campaign, target)
     elif format == MODEL:
@@ -56,15 +58,21 @@ def export(
     return ExportReport(format, ())
 
 
-def export_model(campaign: Campaign, target: Path, number: int) -> Path:
+def export_model(campaign: Campaign, target: Path, number: int, of: str = "") -> Path:
     """Write a weights version as a model folder; see `write_model_folder`. The live network is left alone.
+
+    Args:
+        campaign: whose.
+        target: the folder.
+        number: of the version.
+        of: key of the campaign's target that it segments; "" for the first.
 
     Raises:
         UnknownVersion: there is none of this number.
     """
-    version = campaign.registry.version(number)
-    delta = campaign.registry.delta_tensors(number)
-    confirmed = len(campaign.store.confirmed())
+    line = campaign.line(of)
+    version, delta = line.registry.version(number), line.registry.delta_tensors(number)
+    confirmed = line.cases_in()
     return write_model_folder(campaign.model, delta, version, target, campaign.config.name, confirmed)
 
 
@@ -73,7 +81,10 @@ def _weights(campaign: Campaign, target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"The folder {target} holds something already; name a new one.")
     target.mkdir(parents=True, exist_ok=True)
-    for version in campaign.registry.versions():
-        source = campaign.registry.delta_path(version.number)
-        if source is not None:
-            shutil.copyfile(source, target / f"version-{version.number:04d}{source.suffix}")
+    for line in {line.key: line for line in campaign.lines.values()}.values():
+        of_target = f"{line.key}-" if line.key else ""
+        for version in line.registry.versions():
+            source = line.registry.delta_path(version.number)
+            if source is not None:
+                name = f"{of_target}version-{version.number:04d}{source.suffix}"
+                shutil.copyfile(source, target / name)

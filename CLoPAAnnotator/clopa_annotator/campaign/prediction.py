@@ -15,7 +15,10 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+import torch
 
 from clopa_annotator.errors import ClopaError, EngineUnreachable
 from clopa_annotator.training.memory_room import with_room
@@ -26,16 +29,28 @@ T = TypeVar("T")
 ENDING = "The engine is ending; what was confirmed is safe."
 
 
+@dataclass(frozen=True)
+class LineVersion:
+    """Which weights a prediction needs.
+
+    Attributes:
+        line: key of the line of learning; "" for the first target's, or the one of all targets.
+        version: its version; None for the line's weights with what was learned between clicks since.
+    """
+
+    line: str = ""
+    version: int | None = None
+
+
 class LiveWeights(Protocol):
     """The network's weights, as the prediction thread needs them."""
 
-    @property
-    def current(self) -> int:
-        """Version that a case opened now works with."""
+    def current(self, line: str = "") -> int:
+        """Version of a line that a case opened now works with."""
         ...
 
-    def use(self, version: int) -> None:
-        """Bring a version into the live network; quick if it is there already."""
+    def use(self, wanted: LineVersion) -> None:
+        """Bring weights into the live network; quick if they are there already."""
         ...
 
     def held(self) -> AbstractContextManager[object]:
@@ -83,7 +98,7 @@ class PredictionThread(ThreadPoolExecutor):
             weights: of the live network.
             signal: who steps back while a click is answered.
             on_start: runs once on the thread, for instance to choose the CUDA device.
-            follow: stock sessions take whatever is in the network, because it learns between clicks.
+            follow: stock sessions take what the first target has learned between clicks, too.
         """
         super().__init__(max_workers=1, thread_name_prefix="prediction", initializer=on_start)
         self._weights, self._signal, self._follow = weights, signal, follow
@@ -91,6 +106,10 @@ class PredictionThread(ThreadPoolExecutor):
             weakref.WeakKeyDictionary()
         )
         self._stopped = threading.Event()
+
+    def make_room(self, measure: int) -> bool:
+        """Take the trainer's memory, as for a click; False if there is none to give."""
+        return self._signal.make_room(measure)
 
     def stop(self) -> None:
         """Take no more work and drop what waits; returns at once, while a prediction may be under way."""
@@ -104,11 +123,11 @@ class PredictionThread(ThreadPoolExecutor):
         waiting.join(patience_s)
         return not waiting.is_alive()
 
-    def predict(self, version: int | None, work: Callable[[], T]) -> T:
-        """Run ``work`` with a weights version in place and wait for it.
+    def predict(self, wanted: LineVersion | None, work: Callable[[], T]) -> T:
+        """Run ``work`` with weights in place and wait for it.
 
         Args:
-            version: which weights; None leaves whatever is in the network (online learning).
+            wanted: which weights; None leaves whatever is in the network, for work that changes it.
             work: must not wait for this thread.
 
         Raises:
@@ -117,8 +136,8 @@ class PredictionThread(ThreadPoolExecutor):
 
         def steps() -> T:
             with self._weights.held():
-                if version is not None:
-                    self._weights.use(version)
+                if wanted is not None:
+                    self._weights.use(wanted)
                 return work()
 
         try:
@@ -158,8 +177,7 @@ class PredictionThread(ThreadPoolExecutor):
     def _stock(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         with self._weights.held():
             version = self._version_of(args[0])
-            if not self._follow:
-                self._weights.use(version)
+            self._weights.use(LineVersion("", None if self._follow else version))
             try:
                 return fn(*args, **kwargs)
             except (ValueError, AssertionError, ClopaError):
@@ -181,5 +199,21 @@ class PredictionThread(ThreadPoolExecutor):
             raise ValueError(
                 "The image has voxels that are not numbers, or is constant: nothing can be found in it."
             )
-        self._pinned[session] = (weakref.ref(image), self._weights.current)
-        return self._weights.current
+        self._pinned[session] = (weakref.ref(image), self._weights.current())
+        return self._weights.current()
+
+
+def device_in_words(device: torch.device) -> str:
+    """For instance "CPU, 8 threads" or "NVIDIA RTX A5000"."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type == "mps":
+        return "Apple GPU"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def device_setter(device: torch.device) -> Callable[[], None] | None:
+    """The current CUDA device belongs to a thread; the prediction thread needs the model's."""
+    if device.type == "cuda" and device.index is not None:
+        return lambda: torch.cuda.set_device(device)
+    return None

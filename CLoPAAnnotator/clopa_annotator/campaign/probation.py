@@ -31,7 +31,7 @@ from clopa_annotator.training.replay import (
 from clopa_annotator.types import CaseRef, GateDecision, PairedCurves
 
 if TYPE_CHECKING:
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.lines import LearningLine
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +52,17 @@ class Verdict:
 
 
 class Probation:
-    """The probation of a campaign's version in use, if it is on one."""
+    """The probation of a target's version in use, if it is on one."""
 
-    def __init__(self, campaign: Campaign) -> None:
-        self._campaign = campaign
+    def __init__(self, line: LearningLine) -> None:
+        self._line = line
 
     def next_replay(self) -> Path | None:
         """The replay that is due: one that was interrupted, or of the cases confirmed since; else None."""
-        probation = self._campaign.registry.probation()
+        probation = self._line.registry.probation()
         if probation is None:
             return None
-        folders = replay_folders(self._campaign.folder)
+        folders = replay_folders(self._line.folder)
         for folder in folders:
             order = read_replay(folder)
             if (order.version, order.reference) == probation and read_replay_result(folder) is None:
@@ -72,9 +72,9 @@ class Probation:
         if not cases:
             return None
         number = 1 + max((int(folder.name) for folder in folders), default=0)
-        model = models.resolve(self._campaign.config.model)
-        order = ReplayOrder(*probation, cases, model, self._campaign.config.seed * 1000 + number)
-        return write_replay(self._campaign.folder / REPLAYS / f"{number:04d}", order)
+        model = models.resolve(self._line.config.model)
+        order = ReplayOrder(*probation, cases, model, self._line.config.seed * 1000 + number, self._line.key)
+        return write_replay(self._line.folder / REPLAYS / f"{number:04d}", order)
 
     def settle(self) -> Verdict | None:
         """Confirm the version in use or take it back, if its cases say so; None if that is open.
@@ -84,7 +84,7 @@ class Probation:
         Raises:
             CacheError: the verdict could not be written; nothing was changed.
         """
-        registry = self._campaign.registry
+        registry = self._line.registry
         probation = registry.probation()
         if probation is None:
             return None
@@ -93,39 +93,43 @@ class Probation:
         pairs, _ = self._seen(version, reference)
         if held_out is None:
             return None
-        decision = settle(held_out, pairs, gate_settings(self._campaign.config))
+        decision = settle(held_out, pairs, gate_settings(self._line.config))
         if decision is None:
             return None
         if decision.promoted:
             registry.confirm(version, decision)
-            self._campaign.events.publish("version_confirmed", version=version, reason=decision.reason)
+            self._line.events.publish(
+                "version_confirmed", version=version, reason=decision.reason, **self._line.named
+            )
             return Verdict(version, version, decision)
         registry.take_back(version, decision)
-        self._campaign.activate(reference)
-        self._campaign.events.publish("taken_back", version=version, in_use=reference, reason=decision.reason)
+        self._line.activate(reference)
+        self._line.events.publish(
+            "taken_back", version=version, in_use=reference, reason=decision.reason, **self._line.named
+        )
         return Verdict(version, reference, decision)
 
     def in_words(self) -> str:
         """Where it stands, as a sentence; empty if nothing is on probation."""
-        probation = self._campaign.registry.probation()
+        probation = self._line.registry.probation()
         if probation is None:
             return ""
-        total = gate_settings(self._campaign.config).rule.probation
+        total = gate_settings(self._line.config).rule.probation
         seen = len(self._seen(*probation)[0])
         return f"Version {probation[0]} is on probation: {seen} of {total} newly confirmed cases compared."
 
     def _seen(self, version: int, reference: int) -> tuple[tuple[PairedCurves, ...], frozenset[str]]:
-        return curves_so_far(self._campaign.folder, version, reference, self._campaign.store.confirmed())
+        return curves_so_far(self._line.folder, version, reference, self._line.cases.confirmed())
 
     def _unseen(self, version: int) -> list[CaseRef]:
         """Confirmed cases that the version and those before it have not learned from nor been judged by."""
-        episode = self._campaign.registry.version(version).episode
+        episode = self._line.registry.version(version).episode
         known: set[str] = set()
-        for job in self._campaign.jobs():
+        for job in self._line.jobs():
             if episode is not None and int(job.name) <= episode:
                 order = read_job(job)
                 known |= {
                     name for ref in (*order.train, *order.val) for name in (ref.case_id, ref.image_hash)
                 }
-        confirmed = sorted(self._campaign.store.confirmed(), key=lambda ref: ref.sequence)
+        confirmed = sorted(self._line.cases.confirmed(), key=lambda ref: ref.sequence)
         return [ref for ref in confirmed if known.isdisjoint((ref.case_id, ref.image_hash))]

@@ -4,24 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, Protocol
 
 from clopa_annotator.campaign.prediction import OnThread
 from clopa_annotator.campaign.probation import Probation
 from clopa_annotator.events import EventLog
 from clopa_annotator.training.replay import ReplayResult, is_replay, write_replay_result
 from clopa_annotator.training.supervisor import Outcome, Supervisor
+from clopa_annotator.types import EpisodeRequest
 from clopa_annotator.wire.messages import LearningPhase
 
 if TYPE_CHECKING:
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.lines import LearningLine
+
+
+class Desk(Protocol):
+    """Who decides what trains, as a line of learning needs it; `training_desk` has it.
+
+    Attributes:
+        mutex: held while somebody decides.
+        supervisor: of the training process.
+    """
+
+    mutex: RLock
+    supervisor: Supervisor
+
+    def job_of(self, line: LearningLine) -> Path | None:
+        """What runs now of a line."""
+        ...
+
+    def want(self, key: str) -> None:
+        """A person asked for an episode of this line; it is next."""
+        ...
+
+    def wants(self, key: str) -> bool:
+        """Whether an episode of this line was asked for and waits."""
+        ...
+
+    def cancel(self, line: LearningLine) -> None:
+        """Stop a line's episode, running or asked for. Raises `EpisodeError` if there is none."""
+        ...
+
+    def prepare(self, request: EpisodeRequest) -> Path:
+        """Write an episode's job folder."""
+        ...
+
+    def start_next(self) -> None:
+        """Start what comes next, unless something runs."""
+        ...
 
 
 class ProbationWatch:
-    """Runs the replays of one campaign on the supervisor that also runs its episodes.
+    """Runs the replays of one line of learning on the supervisor that also runs the episodes.
 
     Args:
-        campaign: whose versions prove themselves.
+        line: whose versions prove themselves.
         events: where to tell.
         on_thread: runs what changes the live weights, between two predictions.
         conclude: told the phase and the sentence that a verdict leaves.
@@ -30,13 +68,14 @@ class ProbationWatch:
 
     def __init__(
         self,
-        campaign: Campaign,
+        line: LearningLine,
         events: EventLog,
         on_thread: OnThread,
         conclude: Callable[[LearningPhase, str], None],
         on_promoted: Callable[[int, bool], None],
     ) -> None:
-        self._probation, self._events, self._on_thread = Probation(campaign), events, on_thread
+        self._probation, self._events, self._on_thread = Probation(line), events, on_thread
+        self._key = line.key
         self._conclude, self._on_promoted = conclude, on_promoted
 
     def in_words(self) -> str:
@@ -72,6 +111,7 @@ class ProbationWatch:
             version=verdict.version,
             in_use=verdict.in_use,
             reason=reason,
+            target=self._key,
         )
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from clopa_annotator.client.calls import Call
-from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, WeightsVersion
+from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import (
     Answer,
     CaseRow,
@@ -36,17 +37,20 @@ EventListener = Callable[[Event], object]
 class EngineClient(Protocol):
     """One annotator's line to one engine, which owns one campaign.
 
+    A case has a mask for each target (`Slot`); where nothing is said, the campaign's first target is meant,
+    the only one of most. Learning is told per target, by its key. An unknown target fails with `ConfigError`.
+
     Calls are carried out in the order in which they are made, except `learning`, `episodes`, `weights`,
     `statistics` and `cases`, which never wait behind a prediction, and `export` and `import_labels`, behind
     which nothing waits but each other. A call that cannot reach the engine is retried with back-off for a few
     seconds and then fails with `EngineUnreachable`.
 
-    Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id; also for one
-    delivered late), "learning" (the state changed: ask `learning`), "episode_progress"
-    (episode, epoch, epochs, loss, seconds_left), "promoted" / "rejected" (episode, version, reason),
-    "version_confirmed" / "taken_back" (version, in_use, reason),
+    Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id, target,
+    instance; also for one delivered late), "targets_changed" (ask `connect` for them), "learning" (the state
+    changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss, seconds_left), "promoted" /
+    "rejected" (episode, version, reason), "version_confirmed" / "taken_back" (version, in_use, reason),
     "episode_failed" (episode, reason), "swapped" (version), "rolled_back" (version), "connection" (up: bool,
-    sentence). Unknown names are to be ignored.
+    sentence). Those about learning hold the target's key as ``target``. Unknown names are to be ignored.
     """
 
     @property
@@ -73,6 +77,15 @@ class EngineClient(Protocol):
         """
         ...
 
+    def set_targets(self, targets: Targets) -> Call[EngineInfo]:
+        """Say what the campaign segments: rename, recolour, reorder, add, remove those without records.
+
+        Existing ones are known by their keys; a new one's key is made with `Targets.with_new`. Whoever
+        annotates goes on; the event "targets_changed" tells them. Fails with `NotPermitted` (the owner's
+        matter), `ConfigError`, `InputError` (one that has records cannot go).
+        """
+        ...
+
     # -- cases ---------------------------------------------------------------------------------------------
 
     def cases(self) -> Call[tuple[CaseRow, ...]]:
@@ -86,12 +99,30 @@ class EngineClient(Protocol):
         """
         ...
 
-    def open_case(self, case_id: str, image: Image, source: str = "") -> Call[OpenedCase]:
+    def open_case(
+        self, case_id: str, image: Image, source: str = "", slot: Slot | None = None
+    ) -> Call[OpenedCase]:
         """Take the case, add it if it is new, give its image to the session, restore the draft.
 
-        Whatever case was open before is given back. Promoted weights that wait for the next case come into
-        use now. The voxels must not change until the call is answered. Fails with `ImageError`,
-        `GeometryError` (another image was added under this name), `CaseTaken`.
+        ``slot`` is chosen (see `choose`); None is the first that is not decided and that nobody holds, or the
+        first of all if there is none. Whatever case was open before is given back. Promoted weights that wait
+        for the next case come into use now. The voxels must not change until the call is answered. Fails with
+        `ImageError`, `GeometryError` (another image was added under this name), `CaseTaken`, `ConfigError`.
+        """
+        ...
+
+    def choose(self, slot: Slot) -> Call[OpenedCase]:
+        """Have prompts, undo, redo, reset and drafts of the open case go to this target from now on.
+
+        The target before is given back to others, and its steps are kept: choosing it again while the case
+        is open brings its prompts, undo and redo back, unless somebody else worked on it meanwhile. A target
+        that is chosen for the first time begins with its draft or confirmed mask, as in `open_case`. Choosing
+        the one that is chosen already brings the others' masks up to date. "Another one" of several of a kind
+        is the instance after the last. The next prediction uses the weights of the target. Fails with
+        `ConfigError` (no such target, or there is only one of it), `CaseTaken`, `NoImage`.
+
+        A proposal never holds voxels that belong to another target, confirmed or drafted, unless one of the
+        two may overlap.
         """
         ...
 
@@ -99,20 +130,20 @@ class EngineClient(Protocol):
         """Give the open case back; its draft stays."""
         ...
 
-    def skip(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as skipped. Fails with `UnknownCase`."""
+    def skip(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as skipped. Fails with `UnknownCase`."""
         ...
 
-    def reopen(self, case_id: str) -> Call[CaseRow]:
-        """Put a confirmed or skipped case back to work; its versions stay. Fails with `UnknownCase`."""
+    def reopen(self, case_id: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Put a confirmed or skipped target back to work; its versions stay. Fails with `UnknownCase`."""
         ...
 
-    def withdraw(self, case_id: str, reason: str) -> Call[CaseRow]:
+    def withdraw(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
         """Mark the newest confirmed version as withdrawn: it will train no more. Fails with `UnknownCase`."""
         ...
 
-    def flag(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as needing another look. Fails with `UnknownCase`."""
+    def flag(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as needing another look. Fails with `UnknownCase`."""
         ...
 
     # -- the open case -------------------------------------------------------------------------------------
@@ -137,55 +168,60 @@ class EngineClient(Protocol):
         """Forget all prompts; can be undone."""
         ...
 
-    def save_draft(self, draft: Draft) -> Call[None]:
-        """Keep the open case's unconfirmed work. A newer draft replaces one still waiting to be sent."""
+    def save_draft(self, draft: Draft, slot: Slot | None = None) -> Call[None]:
+        """Keep the open case's unconfirmed work on a target, the chosen one (at this moment) if None.
+
+        A newer draft of a target replaces one still waiting to be sent.
+        """
         ...
 
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
-        """Store a decision; answered only after the record is durable, with its hash.
+        """Store a decision on ``confirmation.slot``; answered once the record is durable, with its hash.
 
+        An empty mask says that the image holds no such target.
         The client first writes it to its undelivered. If the engine cannot be reached the call fails with
         `EngineUnreachable`, whose text says that it is kept; it is delivered once the engine is back, and the
-        event "confirmed" tells. Fails with `GeometryError`, `StorageFull`, `ReadOnlyCampaign`, `CaseTaken`.
+        event "confirmed" tells. Fails with `GeometryError`, `StorageFull`, `ReadOnlyCampaign`, `CaseTaken`,
+        `InputError` (voxels that another exclusive target has by now).
         """
         ...
 
     # -- learning ------------------------------------------------------------------------------------------
 
-    def learning(self) -> Call[LearningState]:
-        """What is being learned now."""
+    def learning(self, target: str = "") -> Call[LearningState]:
+        """What is being learned now of a target."""
         ...
 
-    def episodes(self) -> Call[tuple[EpisodeRow, ...]]:
-        """Every episode, oldest first."""
+    def episodes(self, target: str = "") -> Call[tuple[EpisodeRow, ...]]:
+        """Every episode of a target, oldest first."""
         ...
 
-    def weights(self) -> Call[tuple[WeightsVersion, ...]]:
-        """Every weights version, the base first."""
+    def weights(self, target: str = "") -> Call[tuple[WeightsVersion, ...]]:
+        """Every weights version of a target, the base first."""
         ...
 
-    def statistics(self) -> Call[tuple[CaseStatistics, ...]]:
-        """Every confirmation that is not withdrawn, in order of arrival."""
+    def statistics(self, target: str = "") -> Call[tuple[CaseStatistics, ...]]:
+        """Every confirmation of a target (all its instances) that is not withdrawn, in order of arrival."""
         ...
 
-    def train_now(self) -> Call[LearningState]:
+    def train_now(self, target: str = "") -> Call[LearningState]:
         """Start an episode with what is there. Fails with `EpisodeError` (too few cases, one runs)."""
         ...
 
-    def pause(self, paused: bool) -> Call[LearningState]:
-        """Start no episode by itself (True), or again (False); a running one goes on."""
+    def pause(self, paused: bool, target: str = "") -> Call[LearningState]:
+        """Start no episode of a target by itself (True), or again (False); a running one goes on."""
         ...
 
-    def cancel_episode(self) -> Call[LearningState]:
-        """Stop the running episode; the weights stay. Fails with `EpisodeError` if none runs."""
+    def cancel_episode(self, target: str = "") -> Call[LearningState]:
+        """Stop the target's running episode; the weights stay. Fails with `EpisodeError` if none runs."""
         ...
 
-    def roll_back(self, version: int) -> Call[LearningState]:
+    def roll_back(self, version: int, target: str = "") -> Call[LearningState]:
         """Use an earlier version from now on. Fails with `UnknownVersion`, `NotPermitted`."""
         ...
 
-    def set_swap_policy(self, policy: SwapPolicy) -> Call[LearningState]:
-        """Say when promoted weights come into use."""
+    def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
+        """Say when promoted weights of a target come into use."""
         ...
 
     # -- data in and out -----------------------------------------------------------------------------------

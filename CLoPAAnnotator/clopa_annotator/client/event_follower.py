@@ -11,7 +11,9 @@ from typing import Protocol
 from clopa_annotator.client.remote_session import RemoteSession
 from clopa_annotator.client.transport import Transport
 from clopa_annotator.errors import ClopaError, EngineUnreachable
-from clopa_annotator.types import Event
+from clopa_annotator.types import Event, Slot
+from clopa_annotator.types.targets import FIRST
+from clopa_annotator.wire.codec import slot_to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +112,12 @@ class Heartbeat:
 
     PERIOD_S = 30.0
 
-    def __init__(self, transport: Transport, session: RemoteSession | None, case_id: str) -> None:
+    def __init__(
+        self, transport: Transport, session: RemoteSession | None, case_id: str, slot: Slot = FIRST
+    ) -> None:
         """Begin at once."""
-        self._transport, self._session, self._case_id = transport, session, case_id
+        self._transport, self._session = transport, session
+        self._place = {"case_id": case_id, "slot": slot_to_wire(slot)}
         self._stopped = threading.Event()
         threading.Thread(target=self._beat, name="engine-heartbeat", daemon=True).start()
 
@@ -123,7 +128,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stopped.wait(self.PERIOD_S):
             try:
-                self._transport.exchange("cases/take", {"case_id": self._case_id, "brief": True})
+                self._transport.exchange("cases/take", {**self._place, "brief": True})
                 if self._session is not None:
                     self._session.beat()
             except ClopaError as error:

@@ -18,29 +18,25 @@ from clopa_annotator.client.call_workers import CallWorker
 from clopa_annotator.client.calls import Call, CallQueue
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.client.event_follower import EventFollower
+from clopa_annotator.client.learning_calls import LearningCalls
 from clopa_annotator.client.operations import ClientOperations
-from clopa_annotator.client.transfers import TransferCalls, Transfers
+from clopa_annotator.client.transfers import Transfers
 from clopa_annotator.client.transport import Transport, TransportSettings
-from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, WeightsVersion
+from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
-from clopa_annotator.wire.messages import (
-    Answer,
-    CaseRow,
-    CaseStatistics,
-    Draft,
-    EngineInfo,
-    EpisodeRow,
-    LearningState,
-    OpenedCase,
-    SwapPolicy,
-)
+from clopa_annotator.wire.messages import Answer, CaseRow, Draft, EngineInfo, OpenedCase
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class HttpEngineClient(TransferCalls):
+_DraftPlace = tuple[int, Slot | None]
+"""Which target a draft is of: a slot, or the one that is chosen after so many choices."""
+
+
+class HttpEngineClient(LearningCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
@@ -61,9 +57,12 @@ class HttpEngineClient(TransferCalls):
         self._engine = ClientOperations(self._transport, kept_folder)
         self._transfers = Transfers(self._transport, self._calls)
         self._listeners: list[EventListener] = []
-        self._watcher = EventFollower(self._transport, self._tell, self._back, lambda: self._engine.owes)
+        self._watcher = EventFollower(
+            self._transport, self._tell, self._back, lambda: self._engine.deliveries.owes
+        )
         self._draft_mutex = threading.Lock()
-        self._waiting_draft: tuple[Draft, list[Call[None]]] | None = None
+        self._waiting_drafts: dict[_DraftPlace, tuple[Draft, list[Call[None]]]] = {}
+        self._choices = 0
         self._closed = False
 
     @property
@@ -109,39 +108,51 @@ class HttpEngineClient(TransferCalls):
 
         return self._ordered.do("connect", work)
 
+    def set_targets(self, targets: Targets) -> Call[EngineInfo]:
+        """Say what the campaign segments."""
+        return self._do("change the targets", lambda: self._engine.set_targets(targets))
+
     # -- cases ---------------------------------------------------------------------------------------------
 
     def cases(self) -> Call[tuple[CaseRow, ...]]:
         """Every case that the campaign knows."""
-        return self._ask("list the cases", "cases", "cases", codec.case_row_from_wire)
+        return self._ask("list the cases", "cases", codec.case_row_from_wire)
 
     def prefetch_case(self, case_id: str, image: Image, source: str = "") -> Call[CaseRow]:
         """Add a case without opening it."""
         return self._do("prepare the case", lambda: self._engine.add(case_id, image, source))
 
-    def open_case(self, case_id: str, image: Image, source: str = "") -> Call[OpenedCase]:
+    def open_case(
+        self, case_id: str, image: Image, source: str = "", slot: Slot | None = None
+    ) -> Call[OpenedCase]:
         """Take the case, add it if it is new, give its image to the session, restore the draft."""
-        return self._do("open the case", lambda: self._engine.open(case_id, image, source))
+        self._choices += 1
+        return self._do("open the case", lambda: self._engine.open(case_id, image, source, slot))
+
+    def choose(self, slot: Slot) -> Call[OpenedCase]:
+        """Have prompts and drafts of the open case go to this target from now on."""
+        self._choices += 1
+        return self._do("choose the target", lambda: self._engine.choose(slot))
 
     def leave_case(self) -> Call[None]:
         """Give the open case back; its draft stays."""
         return self._do("leave the case", self._engine.leave)
 
-    def skip(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as skipped."""
-        return self._do("skip the case", lambda: self._engine.mark("skip", case_id, reason))
+    def skip(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as skipped."""
+        return self._do("skip the case", lambda: self._engine.mark("skip", case_id, reason, slot))
 
-    def reopen(self, case_id: str) -> Call[CaseRow]:
-        """Put a confirmed or skipped case back to work."""
-        return self._do("reopen the case", lambda: self._engine.mark("reopen", case_id, ""))
+    def reopen(self, case_id: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Put a confirmed or skipped target back to work."""
+        return self._do("reopen the case", lambda: self._engine.mark("reopen", case_id, "", slot))
 
-    def withdraw(self, case_id: str, reason: str) -> Call[CaseRow]:
+    def withdraw(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
         """Mark the newest confirmed version as withdrawn."""
-        return self._do("withdraw the case", lambda: self._engine.mark("withdraw", case_id, reason))
+        return self._do("withdraw the case", lambda: self._engine.mark("withdraw", case_id, reason, slot))
 
-    def flag(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as needing another look."""
-        return self._do("flag the case", lambda: self._engine.mark("flag", case_id, reason))
+    def flag(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as needing another look."""
+        return self._do("flag the case", lambda: self._engine.mark("flag", case_id, reason, slot))
 
     # -- the open case -------------------------------------------------------------------------------------
 
@@ -162,62 +173,23 @@ class HttpEngineClient(TransferCalls):
         """Forget all prompts; can be undone."""
         return self._step("reset", self._engine.reset)
 
-    def save_draft(self, draft: Draft) -> Call[None]:
+    def save_draft(self, draft: Draft, slot: Slot | None = None) -> Call[None]:
         """Keep the open case's unconfirmed work; a newer draft replaces one still waiting to be sent."""
         kept = replace(draft, mask=codec.own_mask(draft.mask))
         call: Call[None] = self._calls.start("keep the draft")
         with self._draft_mutex:
-            waiting = self._waiting_draft
-            self._waiting_draft = (kept, [*(waiting[1] if waiting else []), call])
+            place = (self._choices, slot)
+            waiting = self._waiting_drafts.get(place)
+            self._waiting_drafts[place] = (kept, [*(waiting[1] if waiting else []), call])
         if waiting is None:
             self._begin()
-            self._ordered.put(self._send_draft)
+            self._ordered.put(lambda: self._send_draft(place))
         return call
 
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision; answered only after the record is durable, with its hash."""
         kept = replace(confirmation, mask=codec.own_mask(confirmation.mask))
         return self._do("confirm the case", lambda: self._engine.confirm(kept))
-
-    # -- learning ------------------------------------------------------------------------------------------
-
-    def learning(self) -> Call[LearningState]:
-        """What is being learned now."""
-        return self._quick.do("say what is being learned", lambda: self._engine.steer("state", {}))
-
-    def episodes(self) -> Call[tuple[EpisodeRow, ...]]:
-        """Every episode, oldest first."""
-        return self._ask("list the episodes", "episodes", "episodes", codec.episode_from_wire)
-
-    def weights(self) -> Call[tuple[WeightsVersion, ...]]:
-        """Every weights version, the base first."""
-        return self._ask("list the weights", "weights", "weights", codec.version_from_wire)
-
-    def statistics(self) -> Call[tuple[CaseStatistics, ...]]:
-        """Every confirmation that is not withdrawn, in order of arrival."""
-        return self._ask("list the statistics", "statistics", "statistics", codec.statistics_from_wire)
-
-    def train_now(self) -> Call[LearningState]:
-        """Start an episode with what is there."""
-        return self._do("start an episode", lambda: self._engine.steer("episodes/start", {}))
-
-    def pause(self, paused: bool) -> Call[LearningState]:
-        """Start no episode by itself (True), or again (False)."""
-        return self._do("pause learning", lambda: self._engine.steer("episodes/pause", {"paused": paused}))
-
-    def cancel_episode(self) -> Call[LearningState]:
-        """Stop the running episode; the weights stay."""
-        return self._do("cancel the episode", lambda: self._engine.steer("episodes/cancel", {}))
-
-    def roll_back(self, version: int) -> Call[LearningState]:
-        """Use an earlier version from now on."""
-        return self._do("roll back", lambda: self._engine.steer("weights/rollback", {"version": version}))
-
-    def set_swap_policy(self, policy: SwapPolicy) -> Call[LearningState]:
-        """Say when promoted weights come into use."""
-        return self._do(
-            "change the setting", lambda: self._engine.steer("weights/policy", {"policy": policy})
-        )
 
     def _begin(self) -> None:
         """Say hello before anything else, once, so that events are heard from the first call on."""
@@ -235,9 +207,6 @@ class HttpEngineClient(TransferCalls):
         self._begin()
         return self._ordered.do(name, work)
 
-    def _ask(self, name: str, path: str, key: str, read: Callable[[object], T]) -> Call[tuple[T, ...]]:
-        return self._quick.do(name, lambda: self._engine.table(path, key, read))
-
     def _step(self, name: str, work: Callable[[], Answer]) -> Call[Answer]:
         """A step is carried out even if its call was cancelled: only its answer is dropped."""
         self._begin()
@@ -254,14 +223,11 @@ class HttpEngineClient(TransferCalls):
         self._ordered.put(carry_out)
         return call
 
-    def _send_draft(self) -> None:
+    def _send_draft(self, place: _DraftPlace) -> None:
         with self._draft_mutex:
-            waiting, self._waiting_draft = self._waiting_draft, None
-        if waiting is None:
-            return
-        draft, calls = waiting
+            draft, calls = self._waiting_drafts.pop(place)
         try:
-            self._engine.save_draft(draft)
+            self._engine.save_draft(draft, place[1])
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
             for call in calls:
                 call.fail(error)
@@ -277,7 +243,7 @@ class HttpEngineClient(TransferCalls):
             logger.info("The engine could not be greeted: %s", error)
 
     def _deliver_kept(self) -> None:
-        for event in self._engine.deliver_kept():
+        for event in self._engine.deliveries.deliver_kept():
             self._tell(event)
 
     def _back(self) -> None:

@@ -9,21 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clopa_annotator.cache.format.images import prepare
+from clopa_annotator.client.deliveries import Deliveries
 from clopa_annotator.client.event_follower import Heartbeat
 from clopa_annotator.client.remote_session import RemoteSession
 from clopa_annotator.client.transport import Transport
-from clopa_annotator.client.undelivered import (
-    UndeliveredConfirmation,
-    UndeliveredConfirmations,
-    confirmation_message,
-    put_aside,
-)
 from clopa_annotator.errors import (
     ClopaError,
-    ConfirmationConflict,
-    EngineUnreachable,
     GeometryError,
-    InputError,
     NoImage,
     NotAnEngine,
     UnknownCase,
@@ -34,14 +26,16 @@ from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import (
     CaseRef,
     Confirmation,
-    Event,
     Image,
     Mask,
     MaskPrompt,
     Prompt,
     PromptKind,
     Proposal,
+    Slot,
+    Targets,
 )
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.messages import (
     API_VERSION,
@@ -58,29 +52,22 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FOR_GOOD = (InputError, UnknownCase, ConfirmationConflict)
-"""Answers to a confirmation that no repetition will change."""
-KEPT = (
-    "The engine does not answer. The confirmation is kept on this computer and will be delivered, once, when "
-    "the engine is back."
-)
-
 
 class ClientOperations:
     """Synchronous; used from one thread, except `table` and `steer`, which only read."""
 
     def __init__(self, transport: Transport, kept_folder: Path) -> None:
         """Nothing is sent yet."""
-        self._transport, self._kept_folder = transport, kept_folder
+        self._transport = transport
+        self.deliveries = Deliveries(transport, kept_folder, lambda: self._known().campaign_id)
         self._info: EngineInfo | None = None
         self._session: RemoteSession | None = None
         self._case: str | None = None
-        self._based_on: dict[str, int] = {}
+        self._slot = FIRST
+        self._based_on: dict[tuple[str, Slot], int] = {}
         self._missed: BoundsKji | None = None
         self._beat: Heartbeat | None = None
         self.last_event = 0
-        self.owes = False
-        """Whether a kept confirmation waits for delivery, as far as is known."""
 
     # -- greeting ------------------------------------------------------------------------------------------
 
@@ -101,6 +88,11 @@ class ClientOperations:
         self._info = info
         return info
 
+    def set_targets(self, targets: Targets) -> EngineInfo:
+        """Say what the campaign segments."""
+        self._transport.exchange("targets/set", {"targets": codec.targets_to_wire(targets)})
+        return self.hello()
+
     def _known(self) -> EngineInfo:
         return self._info or self.hello()
 
@@ -114,46 +106,81 @@ class ClientOperations:
         row, _ = self._transport.exchange("cases/add", meta, {"image": voxels})
         return codec.case_row_from_wire(row["case"])
 
-    def open(self, case_id: str, image: Image, source: str) -> OpenedCase:
-        """Take a case, open a session on its image, restore what was there."""
+    def open(self, case_id: str, image: Image, source: str, slot: Slot | None = None) -> OpenedCase:
+        """Take a target of a case, open a session on its image, restore what was there."""
         usable_voxels(image)
+        if slot is not None:
+            Targets(self._known().targets).of(slot)
         if self._case is not None and self._case != case_id:
-            self._give_back(self._case)
-        self._case = None
-        taken, arrays = self._take(case_id, image, source)
+            self._give_back(self._case, self._slot)
+        before, self._case = self._case, None
+        taken, arrays = self._take(case_id, image, source, slot)
+        chosen = codec.slot_from_wire(taken.get("slot"))
+        if before == case_id and chosen != self._slot:
+            self._give_back(case_id, self._slot)
         if self._session is None:
             self._session = RemoteSession(self._transport)
-        session = self._session
-        session.open_case(case_id, image.geometry.shape_kji)
-        self._case = case_id
+        self._session.open_case(case_id, image.geometry.shape_kji, chosen)
+        self._case, self._slot = case_id, chosen
+        return self._opened_case(taken, arrays, kept=False)
+
+    def choose(self, slot: Slot) -> OpenedCase:
+        """Go on with another target of the open case."""
+        session, case_id, before = self._opened(), str(self._case), self._slot
+        taken, arrays = self._exchange_take({"case_id": case_id, "slot": codec.slot_to_wire(slot)})
+        try:
+            kept = session.choose(slot)
+        except BaseException:
+            if slot != before:
+                self._give_back(case_id, slot)
+            raise
+        self._slot = slot
+        if slot != before:
+            self._give_back(case_id, before)
+        return self._opened_case(taken, arrays, kept)
+
+    def _opened_case(self, taken: Mapping[str, Any], arrays: Mapping[str, Any], kept: bool) -> OpenedCase:
+        """What is known of the chosen target, with its work restored unless the session has ``kept`` it."""
+        session, case_id = self._opened(), str(self._case)
         self._keep_alive(case_id)
         draft = codec.draft_from_wire(taken["draft"], arrays) if taken.get("draft") else None
         confirmed = codec.ref_from_wire(taken["confirmed"]) if taken.get("confirmed") else None
-        self._based_on[case_id] = confirmed.case_version if confirmed else 0
-        proposal = self._restore(session, draft, arrays.get("confirmed"))
+        self._based_on[case_id, self._slot] = confirmed.case_version if confirmed else 0
+        proposal = session.proposal if kept else self._restore(session, draft, arrays.get("confirmed"))
         self._missed = None
+        shown = replace(proposal, changed_kji=bounding_box(proposal.mask))
         return OpenedCase(
-            codec.case_row_from_wire(taken["case"]), self._answer(session, proposal), draft, confirmed
+            codec.case_row_from_wire(taken["case"]),
+            self._answer(session, shown),
+            draft,
+            confirmed,
+            self._slot,
+            codec.others_from_wire(taken.get("others"), arrays),
         )
 
-    def _take(self, case_id: str, image: Image, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        meta = {"case_id": case_id, "image_hash": prepare(image)[1]}
+    def _take(
+        self, case_id: str, image: Image, source: str, slot: Slot | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        meta: dict[str, Any] = {"case_id": case_id, "image_hash": prepare(image)[1]}
+        meta["slot"] = None if slot is None else codec.slot_to_wire(slot)
         try:
-            return self._transport.exchange("cases/take", meta)
+            return self._exchange_take(meta)
         except UnknownCase:
             self.add(case_id, image, source)
-            return self._transport.exchange("cases/take", meta)
+            return self._exchange_take(meta)
         except GeometryError:
             # Another hash may be another reader's rounding of the same grid: the engine compares the images.
             self.add(case_id, image, source)
-            return self._transport.exchange("cases/take", {"case_id": case_id})
+            return self._exchange_take({"case_id": case_id, "slot": meta["slot"]})
+
+    def _exchange_take(self, meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._transport.exchange("cases/take", meta)
 
     def _restore(self, session: RemoteSession, draft: Draft | None, confirmed: Mask | None) -> Proposal:
         mask = draft.mask if draft is not None else confirmed
         if mask is None or not mask.any() or PromptKind.MASK not in session.supported:
             return session.proposal
-        proposal = session.add_prompt(MaskPrompt(mask))
-        return replace(proposal, changed_kji=bounding_box(proposal.mask))
+        return session.add_prompt(MaskPrompt(mask))
 
     def leave(self) -> None:
         """Give the open case back."""
@@ -164,7 +191,7 @@ class ClientOperations:
             self._session.close()
         case, self._case = self._case, None
         if case is not None:
-            self._transport.exchange("cases/leave", {"case_id": case})
+            self._give_back(case, self._slot)
 
     def leave_quietly(self) -> None:
         """Give the open case back, if the engine can be reached."""
@@ -173,17 +200,18 @@ class ClientOperations:
         except ClopaError as error:
             logger.info("The case could not be given back; its lease will run out: %s", error)
 
-    def _give_back(self, case_id: str) -> None:
-        self._transport.exchange("cases/leave", {"case_id": case_id})
+    def _give_back(self, case_id: str, slot: Slot) -> None:
+        self._transport.exchange("cases/leave", {"case_id": case_id, "slot": codec.slot_to_wire(slot)})
 
     def _keep_alive(self, case_id: str) -> None:
         if self._beat is not None:
             self._beat.stop()
-        self._beat = Heartbeat(self._transport, self._session, case_id)
+        self._beat = Heartbeat(self._transport, self._session, case_id, self._slot)
 
-    def mark(self, action: str, case_id: str, reason: str) -> CaseRow:
+    def mark(self, action: str, case_id: str, reason: str, slot: Slot = FIRST) -> CaseRow:
         """Skip, reopen, withdraw or flag."""
-        row, _ = self._transport.exchange(f"cases/{action}", {"case_id": case_id, "reason": reason})
+        meta = {"case_id": case_id, "reason": reason, "slot": codec.slot_to_wire(slot)}
+        row, _ = self._transport.exchange(f"cases/{action}", meta)
         return codec.case_row_from_wire(row["case"])
 
     # -- the open case -------------------------------------------------------------------------------------
@@ -222,78 +250,33 @@ class ClientOperations:
     def _answer(self, session: RemoteSession, proposal: Proposal) -> Answer:
         return Answer(proposal, session.can_undo, session.can_redo, len(session.prompts))
 
-    def save_draft(self, draft: Draft) -> None:
-        """Keep unconfirmed work."""
+    def save_draft(self, draft: Draft, slot: Slot | None = None) -> None:
+        """Keep unconfirmed work on a target, the chosen one if None."""
         if self._case is None:
             raise NoImage("Open a case first; there is nothing to keep a draft of.")
         meta, arrays = codec.draft_to_wire(draft)
-        self._transport.exchange("drafts/save", {**meta, "case_id": self._case}, arrays)
+        place = {"case_id": self._case, "slot": codec.slot_to_wire(self._slot if slot is None else slot)}
+        self._transport.exchange("drafts/save", {**meta, **place}, arrays)
 
     # -- confirming ----------------------------------------------------------------------------------------
 
     def confirm(self, confirmation: Confirmation) -> CaseRef:
-        """Keep on disk, deliver, forget.
-
-        Raises:
-            EngineUnreachable: kept; it will be delivered later.
-        """
-        undelivered = UndeliveredConfirmations(self._kept_folder, self._known().campaign_id)
-        based_on = self._based_on.get(confirmation.case_id)
-        message = confirmation_message(confirmation, based_on)
-        path = undelivered.put(confirmation.confirmation_id, message)
-        try:
-            ref = self._send(message)
-        except (EngineUnreachable, VersionMismatch) as error:
-            # Nobody answers, or no engine does: it has not been looked at.
-            self.owes = True
-            raise EngineUnreachable(KEPT) from error
-        except ClopaError:
-            # The engine has looked at it and refused: the person is told and decides.
-            undelivered.remove(path)
-            raise
-        undelivered.remove(path)
-        self._based_on[confirmation.case_id] = ref.case_version
+        """Keep on disk, deliver, forget; see `Deliveries.confirm`."""
+        place = (confirmation.case_id, confirmation.slot)
+        ref = self.deliveries.confirm(confirmation, self._based_on.get(place))
+        self._based_on[place] = ref.case_version
         return ref
 
-    def deliver_kept(self) -> list[Event]:
-        """Deliver what was kept; what the engine refuses for good is put aside with its reason logged.
+    # -- learning ------------------------------------------------------------------------------------------
 
-        A full disk, a changed token or an engine that is busy is not for good: then all of it waits on.
-        """
-        told: list[Event] = []
-        undelivered = UndeliveredConfirmations(self._kept_folder, self._known().campaign_id)
-        self.owes = False
-        for kept in undelivered.waiting():
-            try:
-                self._send(kept.body())
-            except FOR_GOOD as error:
-                told.append(self._refused(kept, error))
-                continue
-            except ClopaError as error:
-                self.owes = True
-                logger.info("A kept confirmation waits on: %s", error)
-                break
-            undelivered.remove(kept.path)
-            logger.info("A kept confirmation was delivered")
-        return told
-
-    def _refused(self, kept: UndeliveredConfirmation, error: ClopaError) -> Event:
-        logger.error("A kept confirmation was refused and is put aside: %s", error)
-        put_aside(kept.path, ".refused")
-        return Event(0, "confirmation_refused", {"case_id": kept.case_id, "reason": str(error)})
-
-    def _send(self, message: bytes) -> CaseRef:
-        row, _ = self._transport.send("confirm", message, "application/octet-stream")
-        return codec.ref_from_wire(row["ref"])
-
-    def table(self, path: str, key: str, read: Callable[[Any], T]) -> tuple[T, ...]:
+    def table(self, path: str, key: str, read: Callable[[Any], T], target: str = "") -> tuple[T, ...]:
         """A list that the engine keeps."""
-        row, _ = self._transport.exchange(path, {})
+        row, _ = self._transport.exchange(path, {"target": target})
         if not isinstance(row[key], list):
             raise NotAnEngine(f"The answer's {key!r} is no list: is it a CLoPA engine that answers there?")
         return tuple(read(item) for item in row[key])
 
-    def steer(self, path: str, meta: Mapping[str, Any]) -> LearningState:
-        """Something about learning; answered with its state."""
-        row, _ = self._transport.exchange(path, meta)
+    def steer(self, path: str, meta: Mapping[str, Any], target: str = "") -> LearningState:
+        """Something about a target's learning; answered with its state."""
+        row, _ = self._transport.exchange(path, {**meta, "target": target})
         return codec.learning_from_wire(row["learning"])

@@ -19,8 +19,10 @@ import numpy.typing as npt
 from clopa_annotator.errors import NoImage, SessionExpired, UnknownVersion
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
 from clopa_annotator.session.checks import check_prompts, usable_voxels
-from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
+from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal, Slot
 from clopa_annotator.types.prompts import counting_after
+from clopa_annotator.types.targets import FIRST
+from clopa_annotator.wire.codec import slot_to_wire
 from clopa_annotator.wire.session_messages import (
     Arrays,
     Row,
@@ -48,6 +50,9 @@ class Line(Protocol):
         ...
 
 
+_Steps = list[tuple[Prompt, ...]]
+
+
 class RemoteSession:
     """Interactive segmentation over a `Line`; fulfils `Session`. One thread at a time."""
 
@@ -66,8 +71,10 @@ class RemoteSession:
         self._key = ""
         self._source: tuple[Row, Arrays] | None = None
         self._shape: Kji = (0, 0, 0)
-        self._steps: list[tuple[Prompt, ...]] = []
-        self._undone: list[tuple[Prompt, ...]] = []
+        self._steps: _Steps = []
+        self._undone: _Steps = []
+        self._slot = FIRST
+        self._aside: dict[Slot, tuple[_Steps, _Steps]] = {}
         self._answer: Row = {}
         self._mask: Mask | None = None
         self._proposal: Proposal | None = None
@@ -129,13 +136,43 @@ class RemoteSession:
         meta = {"geometry": geometry_to_wire(image.geometry)}
         self._start(meta, {"image": voxels}, image.geometry.shape_kji)
 
-    def open_case(self, case_id: str, shape_kji: Kji) -> None:
-        """Work on an image that the engine has already; nothing is uploaded.
+    def open_case(self, case_id: str, shape_kji: Kji, slot: Slot = FIRST) -> None:
+        """Work on a target in an image that the engine has already; nothing is uploaded.
 
         Raises:
             UnknownCase: the campaign has no such case.
         """
-        self._start({"case_id": case_id}, {}, shape_kji)
+        self._start({"case_id": case_id, "slot": slot_to_wire(slot)}, {}, shape_kji)
+        self._slot = slot
+
+    def choose(self, slot: Slot) -> bool:
+        """Go on with another target of the open case.
+
+        Returns:
+            Whether its earlier steps are there again; if not, it begins with an empty proposal.
+
+        Raises:
+            NoImage: no case is open.
+            ConfigError: the campaign has no such target.
+        """
+        if self._source is None:
+            raise NoImage(_NO_IMAGE)
+        source = {**self._source[0], "slot": slot_to_wire(slot)}
+        request = {"session": self._key, "slot": slot_to_wire(slot)}
+        try:
+            answer, arrays = self._line.exchange("session/choose", request)
+        except SessionExpired:
+            logger.warning("The engine lost the session; it begins anew")
+            answer, arrays = self._line.exchange("session/open", {**source, "version": None}, {})
+            self._key, self._aside = str(answer["session"]), {}
+        kept = bool(answer.get("kept", False))
+        self._aside[self._slot] = (self._steps, self._undone)
+        mine = self._aside.pop(slot, None)
+        self._steps, self._undone = mine if kept and mine is not None else ([], [])
+        self._source, self._slot = (source, {}), slot
+        self._mask = np.zeros(self._shape, np.uint8)
+        self._take(answer, arrays)
+        return kept
 
     def add_prompt(self, prompt: Prompt) -> Proposal:
         """Add one prompt and predict: ``add_prompts((prompt,))``."""
@@ -180,14 +217,14 @@ class RemoteSession:
         """Give the session's place back; the session can be given another image."""
         key, self._key = self._key, ""
         self._source = self._proposal = self._mask = None
-        self._steps, self._undone, self._answer = [], [], {}
+        self._steps, self._undone, self._answer, self._aside = [], [], {}, {}
         if key:
             self._line.exchange("session/close", {"session": key})
 
     def _start(self, source: Row, arrays: Arrays, shape: Kji) -> None:
         answer, _ = self._line.exchange("session/open", {**source, "replaces": self._key}, arrays)
         self._key, self._source, self._shape = str(answer["session"]), (source, arrays), shape
-        self._steps, self._undone = [], []
+        self._steps, self._undone, self._aside = [], [], {}
         self._mask, self._proposal = np.zeros(shape, np.uint8), None
         self._take(answer, {})
 
@@ -221,7 +258,7 @@ class RemoteSession:
             answer, _ = self._line.exchange("session/open", {**source, "version": self._next_version}, arrays)
         except UnknownVersion:
             answer, _ = self._line.exchange("session/open", source, arrays)
-        self._key, self._answer = str(answer["session"]), answer
+        self._key, self._answer, self._aside = str(answer["session"]), answer, {}
         self._mask = np.zeros(self._shape, np.uint8)
         undone = self._undone[::-1]
         for step in [*self._steps, *undone]:

@@ -55,6 +55,7 @@ def confirmation_message(confirmation: Confirmation, based_on_version: int | Non
         "first_shown_dice": confirmation.first_shown_dice,
         "note": confirmation.note,
         "based_on_version": based_on_version,
+        "slot": {"target": confirmation.slot.target, "instance": confirmation.slot.instance},
     }
     return pack_bundle(meta, {**arrays, "mask": confirmation.mask})
 

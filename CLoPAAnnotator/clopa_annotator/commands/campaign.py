@@ -1,21 +1,21 @@
-"""``clopa demo``, ``campaign create``, ``simulate``, ``evaluate``, ``compare``: run and measure campaigns."""
+"""``clopa demo``, ``campaign create`` and ``simulate``: make and run campaigns."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.measuring import compare, show, target_labels
 from clopa_annotator.commands.options import (
     CampaignStrategy,
     Clicks,
     Cluster,
-    Corrected,
     Dataset,
     Device,
     ExpertDice,
-    ExpertDiceOf,
     Json,
     Label,
     Limit,
@@ -27,16 +27,18 @@ from clopa_annotator.commands.options import (
     Runs,
     Schedule,
     Seed,
+    Several,
     Strategy,
     StreamClicks,
     Suggestions,
+    TargetLabels,
     Test,
     TestLimit,
     Tolerance,
     Unprompted,
     Workers,
 )
-from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
+from clopa_annotator.commands.output import Steps, console, remark
 from clopa_annotator.config import CAMPAIGN_SCHEDULE, DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
@@ -44,46 +46,13 @@ if TYPE_CHECKING:
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-SHOWN: tuple[tuple[str, str, dict[str, str]], ...] = (
-    (
-        "Episodes",
-        "episodes",
-        {
-            "version": "version",
-            "at_case": "at case",
-            "train": "train",
-            "val": "held out",
-            "seconds": "seconds",
-            "val_before": "before",
-            "val_after": "after",
-            "promoted": "promoted",
-        },
-    ),
-    (
-        "Unseen cases, per weights version",
-        "test",
-        {
-            "version": "version",
-            "n": "cases",
-            "dice_zero": "no click",
-            "dice_init": "first Dice",
-            "dice_final": "last Dice",
-            "dice_nauc": "Dice area",
-            "nsd_init": "NSD first",
-            "nsd_final": "NSD last",
-            "noi": "NoI",
-        },
-    ),
-)
-"""What the tables show of ``summary.json``: title, key, columns with headings; fits 80 characters."""
-
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     group = typer.Typer(no_args_is_help=True, help="Campaign folders.")
     group.command("create")(create)
     app.add_typer(group, name="campaign")
-    for command in (demo, simulate, evaluate, compare):
+    for command in (demo, simulate):
         app.command()(command)
 
 
@@ -95,40 +64,60 @@ def create(
     strategy: CampaignStrategy = None,
     schedule: Schedule = CAMPAIGN_SCHEDULE,
     seed: Seed = 0,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
+    ] = None,
+    several: Several = None,
 ) -> None:
     """Make an empty campaign folder."""
-    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
     from clopa_annotator.config import CampaignConfig, default_strategy
+    from clopa_annotator.types import Targets
 
+    targets = Targets.named(target) if target else ONE_TARGET
+    kinds = {targets.by_name(name).key for name in several or ()}
+    targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
-    with Campaign.create(folder, config):
+    with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
+        if target:
+            console.print(f"Targets: {targets.in_words}.", markup=False)
 
 
 def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
-    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 12,
-    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 8,
+    cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 6,
+    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 6,
     clicks: Clicks = 6,
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run a whole campaign on generated volumes, minutes on two CPU cores; replaces an earlier demo only."""
-    from clopa_annotator.datasets import PhantomSpec, phantom_files, write_phantom_dataset
+    """Run a campaign with two targets on generated volumes, minutes on two cores; replaces a demo only."""
+    from clopa_annotator.datasets.three_structures import (
+        StructureSpec,
+        structure_files,
+        structure_names,
+        write_structure_dataset,
+    )
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.run_folder import RunFolder
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
+    from clopa_annotator.experiments.target_labels import TargetLabel
 
     folder = RunFolder(out, "demo")
     folder.refuse_unless_mine()
     folder.begin(True, "dataset")
-    remark(f"Generating {cases + test_cases} volumes with a target that the base model does not know ...")
-    with folder.making(*(f"dataset/{name}" for name in phantom_files(cases + test_cases))):
-        dataset = write_phantom_dataset(out / "dataset", cases + test_cases, PhantomSpec(), seed)
-    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed)
+    total = cases + test_cases
+    remark(f"Generating {total} volumes with two targets that the base model does not know ...")
+    with folder.making(*(f"dataset/{name}" for name in structure_files(total))):
+        spec = StructureSpec(kinds=2)
+        dataset = write_structure_dataset(out / "dataset", total, spec, seed)
+    targets = tuple(TargetLabel(name, value) for value, name in structure_names(2).items())
+    plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed, targets=targets)
     settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
     _simulate(plan, settings, folder, json)
 
@@ -149,6 +138,8 @@ def simulate(
     limit: Limit = None,
     test_limit: TestLimit = None,
     label: Label = None,
+    target: TargetLabels = None,
+    several: Several = None,
     tolerance_mm: Tolerance = 1.0,
     expert_dice: ExpertDice = 0.9,
     device: Device = "auto",
@@ -163,33 +154,22 @@ def simulate(
     from clopa_annotator.experiments.permutations import StreamPlan
     from clopa_annotator.experiments.simulation_settings import SimulationSettings
 
-    tested = str(test) if test else None
-    plan = StreamPlan(str(dataset), tested, label, limit, test_limit, str(out / "volumes"), seed)
+    drawn = (str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed)
+    plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
-        model, strategy, schedule, clicks, stream_clicks, seed, runs,
-        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        order=order, threshold=expert_dice, overwrite=overwrite,  # type: ignore[arg-type]  # its check names the choices
+        model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
+        suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
+        threshold=expert_dice, order=order,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
-    _simulate_plan(plan, settings, out, permutations, workers, cluster, json)
+    _permute(plan, settings, out, permutations, workers, cluster, json)
 
 
-def _simulate_plan(
-    plan: StreamPlan,
-    settings: SimulationSettings,
-    out: Path,
-    permutations: int,
-    workers: int,
-    cluster: bool,
-    json: bool,
-) -> None:
-    """One campaign in a folder of the user's, or several side by side."""
+def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:
+    """One campaign, in one folder."""
     from clopa_annotator.experiments.run_folder import RunFolder
 
     for sentence in plan.remarks():
         remark(sentence)
-    if permutations > 1 or cluster or workers > 1:
-        _permute(plan, settings, out, permutations, workers, cluster, json)
-        return
     folder = RunFolder(out, "simulate")
     folder.begin(settings.overwrite)
     _simulate(plan, settings, folder, json)
@@ -201,8 +181,8 @@ def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder,
 
     stream, held_out = plan.draw()
     with Steps(quiet=json) as steps:
-        summary = run_simulation(stream, held_out, settings, folder, steps)
-    _show(summary, folder.out, json)
+        summary = run_simulation(stream, held_out, settings, folder, steps, targets=plan.targets)
+    show(summary, folder.out, json)
 
 
 def _permute(
@@ -214,9 +194,14 @@ def _permute(
     cluster: bool,
     json: bool,
 ) -> None:
-    """A campaign per order of the stream, each in a folder of its own, and the mean over them."""
+    """One campaign; or one per order of the stream, each in a folder of its own, and the mean over them."""
+    if permutations == 1 and workers == 1 and not cluster:
+        _alone(plan, settings, out, json)
+        return
     from clopa_annotator.experiments.permutations import Unit, run_units
 
+    for sentence in plan.remarks():
+        remark(sentence)
     recall = str(out / "recall")
     units = [
         Unit(plan, settings, number, str(out / f"permutation-{number}"), recall)
@@ -228,72 +213,4 @@ def _permute(
         folders = run_units(
             units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
         )
-    compare(folders, out, json)
-
-
-def evaluate(
-    dataset: Dataset,
-    out: Out,
-    model: Model = "bundled",
-    campaign: Annotated[
-        str | None, typer.Option("--campaign", help="DIR or DIR@VERSION: weights of a campaign.")
-    ] = None,
-    clicks: Clicks = 100,
-    runs: Runs = 3,
-    workers: Workers = 1,
-    cluster: Cluster = False,
-    limit: Limit = None,
-    label: Label = None,
-    tolerance_mm: Tolerance = 1.0,
-    expert_dice: ExpertDice = 0.9,
-    device: Device = "auto",
-    seed: Seed = 0,
-    overwrite: Overwrite = False,
-    json: Json = False,
-) -> None:
-    """Measure one weights version with the paper's protocol."""
-    from clopa_annotator.datasets import open_dataset
-    from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
-
-    opened = open_dataset(dataset, label, out / "volumes")
-    for sentence in opened.remarks:
-        remark(sentence)
-    cases = list(opened)[:limit]
-    settings = EvaluationSettings(
-        model=model, campaign=campaign, clicks=clicks, runs=runs, seed=seed, device=device,
-        tolerance_mm=tolerance_mm, threshold=expert_dice, overwrite=overwrite,
-    )  # fmt: skip
-    with Steps(quiet=json) as steps:
-        summary = run_evaluation(cases, settings, out, steps, workers=workers, cluster=cluster)
-    _show(summary, out, json)
-
-
-def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="OUT...", help="Results of simulate or evaluate.")],
-    out: Out,
-    json: Json = False,
-    expert_dice: ExpertDiceOf = None,
-    corrected: Corrected = False,
-) -> None:
-    """Rank runs by significance; write tables and the trajectory figure."""
-    from clopa_annotator.evaluation.compare import compare_runs, read_thresholds, result_files
-    from clopa_annotator.experiments.run_folder import RunFolder
-
-    with RunFolder(out, "compare").making(*result_files(len(runs))):
-        comparison = compare_runs(runs, out, read_thresholds(expert_dice or ()), corrected)
-    if json:
-        print_json(comparison.to_dict())
-        return
-    console.print(comparison.markdown, markup=False)
-    console.print(f"Tables and figures: {out}", markup=False)
-
-
-def _show(summary: dict[str, object], out: Path, json: bool) -> None:
-    if json:
-        print_json(summary)
-        return
-    for title, key, columns in SHOWN:
-        rows = summary.get(key)
-        if isinstance(rows, list) and rows:
-            print_table(title, list(columns.values()), ([row[name] for name in columns] for row in rows))
-    console.print(f"Report: {out / 'report.html'}", markup=False)
+    compare(folders, out, json=json)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.options import TargetName
 from clopa_annotator.commands.output import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def add(
     version: Annotated[
         int | None, typer.Option("--version", help="Weights version; default: the one in use.")
     ] = None,
+    target: TargetName = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -57,24 +60,25 @@ def add(
     from clopa_annotator.experts.advisor import ExpertAdvisor
 
     with Campaign.open(campaign, device=device, writer=False) as source:
-        number = source.registry.current().number if version is None else version
-        delta = source.registry.delta_tensors(number)
-        experts = _library_for(library, source.registry.base.model_hash)
-        confirmed = source.store.confirmed()
+        line = source.line(source.targets.by_name(target).key if target else "")
+        number = line.registry.current().number if version is None else version
+        delta = line.registry.delta_tensors(number)
+        experts = _library_for(library, line.registry.base.model_hash)
+        images = dict.fromkeys(ref.image_hash for ref in line.cases.confirmed())
         expert = ExpertAdvisor(experts, source.model).add(
             name,
             delta,
-            (source.store.read_image(ref.image_hash) for ref in confirmed),
-            licence=source.registry.base.licence,
+            (source.store.read_image(image_hash) for image_hash in images),
+            licence=line.registry.base.licence,
             description=description,
-            origin=f"{source.config.name}, version {number}",
+            origin=", ".join(filter(None, (source.config.name, target, f"version {number}"))),
         )
     if json:
-        print_json({**asdict(expert), "images": len(confirmed)})
+        print_json({**asdict(expert), "images": len(images)})
         return
     console.print(
         f'"{expert.name}" is in {library} as {expert.expert_id}; the router knows it by '
-        f"{len(confirmed)} images.",
+        f"{len(images)} images.",
         markup=False,
     )
 
@@ -123,20 +127,20 @@ def apply_expert(
     library: Library,
     expert: Annotated[str, typer.Option("--expert", help='Its id, as "clopa experts list" shows it.')],
     campaign: CampaignFolder,
+    target: TargetName = None,
     json: Json = False,
 ) -> None:
     """Put an expert's weights into use in a campaign, for instance a new one; nothing is deleted."""
     from clopa_annotator.cache.campaign_store import CampaignStore
-    from clopa_annotator.campaign.composition import WEIGHTS
+    from clopa_annotator.campaign.composition import registry_of
     from clopa_annotator.errors import DeltaMismatch
     from clopa_annotator.experts.library import ExpertLibrary
-    from clopa_annotator.registry.weights_registry import WeightsRegistry
 
     experts = ExpertLibrary.open(library)
     delta = experts.delta(expert)
     # Holding the writer's lock keeps a running engine from having its weights changed under it.
     with CampaignStore.open(campaign, writer=True):
-        registry = WeightsRegistry(campaign / WEIGHTS)
+        registry = registry_of(campaign, target)
         if registry.base.model_hash != experts.model_hash:
             raise DeltaMismatch("The expert was made for another base model than this campaign's.")
         group = f"expert {expert}"
@@ -148,6 +152,10 @@ def apply_expert(
         return
     console.print(
         f"The expert {expert} is in use as version {used.number}. To go back: "
-        f"clopa weights rollback {campaign} --version {used.parent}",
+        f"clopa weights rollback {campaign} --version {used.parent}{_option(target)}",
         markup=False,
     )
+
+
+def _option(target: str | None) -> str:
+    return f" --target {shlex.quote(target)}" if target else ""

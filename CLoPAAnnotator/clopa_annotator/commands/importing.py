@@ -34,9 +34,12 @@ def import_labels(
         typer.Option("--as", help='"confirmed" trains; a "suggestion" does not until somebody confirms it.'),
     ] = SUGGESTION,
     target: Annotated[
-        str,
-        typer.Option("--target", help="NAME=VALUE: which value or segment is the target; VALUE may be any."),
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="NAME=VALUE: which value or segment is the target; VALUE may be any; can be repeated.",
+        ),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder with the images of cases that are not there yet.")
     ] = None,
@@ -56,7 +59,8 @@ def import_labels(
     if as_ not in (CONFIRMED, SUGGESTION):
         raise ConfigError(f"Labels are imported as confirmed or as suggestion, not as {as_!r}.")
     known = images_in(images) if images is not None else {}
-    order = ImportOrder(labels, as_ == CONFIRMED, target, format, known, resample, dry_run)
+    asked = tuple(target or ())
+    order = ImportOrder(labels, as_ == CONFIRMED, "", format, known, resample, dry_run, asked)
     report = _run(order, campaign, author or getpass.getuser(), quiet=json)
     _show(report, json)
     if not report.of("imported") and not report.of("already there"):
@@ -68,13 +72,14 @@ def _run(order: ImportOrder, campaign: Path, author: str, quiet: bool) -> Import
     from clopa_annotator.importers.receiver import StoreReceiver
 
     with _opened(campaign, writer=not order.dry_run) as store, Steps(quiet=quiet) as steps:
-        begun: list[int] = []
+        told: set[int] = set()
 
         def tell(number: int, total: int, outcome: Outcome) -> None:
-            if not begun:
-                begun.append(number)
+            if not told:
                 steps.begin("Labels", total)
-            steps.advance(outcome.case_id)
+            if number not in told:
+                steps.advance(outcome.case_id)
+            told.add(number)
 
         return run_import(order, StoreReceiver(store, author), tell)
 
@@ -103,9 +108,10 @@ def _show(report: ImportReport, json: bool) -> None:
     for sentence in report.remarks:
         remark(sentence)
     for outcome in report.outcomes:
+        what = f"{outcome.case_id}, {outcome.target}" if outcome.target else outcome.case_id
         if outcome.became == "imported" and report.dry_run:
             new = ", a new case" if outcome.is_new else ""
             grid = ", resampled" if outcome.resampled else ""
-            console.print(f"{outcome.case_id}: {outcome.voxels} voxels{new}{grid}", markup=False)
+            console.print(f"{what}: {outcome.voxels} voxels{new}{grid}", markup=False)
         elif outcome.became == "left out":
-            console.print(f"left out: {outcome.case_id}: {outcome.reason}", markup=False)
+            console.print(f"left out: {what}: {outcome.reason}", markup=False)

@@ -27,6 +27,21 @@ Schedule = Annotated[str, typer.Option("--schedule", help=f"One of {', '.join(SC
 Label = Annotated[
     int | None, typer.Option("--label", help="The target's label; default: every label above 0.")
 ]
+TargetLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="NAME=VALUE",
+        help="A target and its value in the label maps; repeat it for each, in the order of annotating.",
+    ),
+]
+Several = Annotated[
+    list[str] | None,
+    typer.Option("--several", metavar="NAME", help="A target of which there may be several in an image."),
+]
+TargetName = Annotated[
+    str | None, typer.Option("--target", metavar="NAME", help="Of which target; default: the first.")
+]
 Tolerance = Annotated[float, typer.Option("--tolerance-mm", help="Tolerance of the surface Dice in mm.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]

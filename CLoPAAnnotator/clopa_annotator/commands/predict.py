@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clopa_annotator.commands.options import Device, Json, Out
+from clopa_annotator.commands.options import Device, Json, Out, TargetName
 from clopa_annotator.commands.output import Steps, console, print_json, print_table, remark
 from clopa_annotator.errors import DatasetError
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.lines import LearningLine
     from clopa_annotator.datasets.image_list import ListedImage
-    from clopa_annotator.suggestions.batch import BatchRow
+    from clopa_annotator.suggestions.batch import BatchAbout, BatchRow
 
 SHOWN = 20
 """So many rows are printed; the table holds all."""
@@ -34,6 +35,7 @@ def predict(
     ],
     out: Out,
     format: Annotated[str, typer.Option("--format", help="Of the masks: nifti or segnrrd.")] = "nifti",
+    target: TargetName = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -47,7 +49,8 @@ def predict(
         raise no_images(images)
     folder, version = split_campaign(campaign)
     with Campaign.open(folder, device=device, writer=False) as opened, Steps(quiet=json) as steps:
-        rows = _predict(opened, version, listed, out, format, steps)
+        line = opened.line("" if target is None else opened.targets.by_name(target).key)
+        rows = _predict(opened, line, version, listed, out, format, steps)
     left_out = [row for row in rows if row.reason]
     if json:
         print_json(
@@ -61,6 +64,7 @@ def predict(
 
 def _predict(
     opened: Campaign,
+    line: LearningLine,
     version: int | None,
     listed: tuple[ListedImage, ...],
     out: Path,
@@ -73,17 +77,16 @@ def _predict(
     from clopa_annotator.suggestions.batch import BatchAbout, begun_with, predict_folder
     from clopa_annotator.suggestions.campaign_past import calibration_of
 
-    earlier = begun_with(out)
-    if version is None and earlier is not None:
-        version = earlier.version
-        if version != opened.registry.current().number:
-            steps.say(
-                f"The masks in {out} were begun with version {version}, which the others are made with."
-            )
+    version = _begun_version(begun_with(out), version, line, out, steps)
+    line.bring_in()
     if version is not None:
-        opened.activate(version)
-    model = opened.model
-    about = BatchAbout(opened.config.name, model.version, model.model_hash, model.licence, format)  # type: ignore[arg-type]
+        line.activate(version)
+    model, store = line.model, opened.store.of_target(line.key)
+    about = BatchAbout(
+        opened.config.name, model.version, model.model_hash, model.licence,
+        format,  # type: ignore[arg-type]  # its check names the choices
+        line.key,
+    )  # fmt: skip
     if model.version == 0:
         remark("Version 0 has not learned this campaign's target; its masks may be of anything.")
     steps.begin("Segmenting", len(listed))
@@ -94,8 +97,21 @@ def _predict(
         steps.advance(row.case)
 
     suggester = LocalSuggester(model, best_cpu_precision())
-    expecting = calibration_of(opened.folder, opened.store)
+    expecting = calibration_of(opened.folder, store, line.key)
     return predict_folder(listed, suggester, expecting, about, out, told)
+
+
+def _begun_version(
+    earlier: BatchAbout | None, version: int | None, line: LearningLine, out: Path, steps: Steps
+) -> int | None:
+    """The version that a folder's masks were begun with, unless another was asked for."""
+    if version is not None or earlier is None:
+        return version
+    if earlier.version != line.registry.current().number:
+        steps.say(
+            f"The masks in {out} were begun with version {earlier.version}, which the others are made with."
+        )
+    return earlier.version
 
 
 def _show(rows: tuple[BatchRow, ...], out: Path) -> None:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clopa_annotator.commands.options import TargetName
 from clopa_annotator.commands.output import Steps, console, print_json, print_table
+from clopa_annotator.types import CaseState
 from clopa_annotator.types.exports import CASE_FORMATS
 
 if TYPE_CHECKING:
+    from clopa_annotator.cache.campaign_store import CaseSummary, SlotSummary
+    from clopa_annotator.exporters import ExportReport, ExportTargets
     from clopa_annotator.registry.weights_registry import WeightsRegistry
+    from clopa_annotator.types import Targets
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -41,14 +46,27 @@ def list_cases(folder: Folder, json: Json = False) -> None:
     from clopa_annotator.cache.campaign_store import CampaignStore
 
     with CampaignStore.open(folder) as store:
-        cases = store.cases()
+        cases, targets = store.cases(), store.targets
     if json:
-        print_json([asdict(case) for case in cases])
+        print_json([{**asdict(case), "decided": case.decided} for case in cases])
         return
-    rows = [
-        (c.number, c.case_id, c.state.value, c.versions, "yes" if c.has_draft else "", c.note) for c in cases
-    ]
-    print_table(f"{len(cases)} cases", ("", "case", "state", "versions", "draft", "note"), rows)
+    columns = ("", "case", "state", "done", "versions", "draft", "note")
+    print_table(f"{len(cases)} cases", columns, [_case_row(case) for case in cases])
+    if len(targets) > 1 or targets[0].instances:
+        rows = [_slot_row(case.case_id, targets, slot) for case in cases for slot in case.slots]
+        print_table("Targets", ("case", "target", "state", "versions", "draft", "note"), rows)
+
+
+def _case_row(case: CaseSummary) -> tuple[object, ...]:
+    done = f"{case.decided}/{len(case.slots)}"
+    draft = "yes" if case.has_draft else ""
+    return (case.number, case.case_id, case.state.value, done, case.versions, draft, case.note)
+
+
+def _slot_row(case_id: str, targets: Targets, slot: SlotSummary) -> tuple[object, ...]:
+    state = "not present" if slot.is_absent and slot.state is CaseState.CONFIRMED else slot.state.value
+    draft = "suggestion" if slot.is_suggestion else ("yes" if slot.has_draft else "")
+    return (case_id, targets.name_of(slot.slot), state, slot.versions, draft, slot.note)
 
 
 def verify(
@@ -90,16 +108,16 @@ def rebuild(folder: Folder, json: Json = False) -> None:
         console.print(f"left out: {reason}", markup=False)
 
 
-def _registry(folder: Path) -> WeightsRegistry:
-    from clopa_annotator.campaign.composition import WEIGHTS
-    from clopa_annotator.registry.weights_registry import WeightsRegistry
+def _registry(folder: Path, target: str | None) -> WeightsRegistry:
+    """The versions of a target, by its name; raises `ConfigError` if the campaign has none of it."""
+    from clopa_annotator.campaign.composition import registry_of
 
-    return WeightsRegistry(folder / WEIGHTS)
+    return registry_of(folder, target)
 
 
-def list_versions(folder: Folder, json: Json = False) -> None:
+def list_versions(folder: Folder, target: TargetName = None, json: Json = False) -> None:
     """List the weights versions with the gate's numbers."""
-    registry = _registry(folder)
+    registry = _registry(folder, target)
     current = registry.current().number
     versions = registry.versions()
     if json:
@@ -123,9 +141,9 @@ def list_versions(folder: Folder, json: Json = False) -> None:
     print_table(f"Weights versions ({versions[0].licence})", columns, rows)
 
 
-def show(folder: Folder, version: Number, json: Json = False) -> None:
+def show(folder: Folder, version: Number, target: TargetName = None, json: Json = False) -> None:
     """Show one weights version with its lineage and the gate's decision."""
-    found = asdict(_registry(folder).version(version))
+    found = asdict(_registry(folder, target).version(version))
     if json:
         print_json(found)
         return
@@ -133,14 +151,15 @@ def show(folder: Folder, version: Number, json: Json = False) -> None:
         console.print(f"{name:16} {value}", markup=False)
 
 
-def rollback(folder: Folder, version: Number) -> None:
+def rollback(folder: Folder, version: Number, target: TargetName = None) -> None:
     """Make an earlier version the one in use; nothing is deleted."""
     from clopa_annotator.cache.campaign_store import CampaignStore
 
     # Holding the writer's lock keeps a running engine from having its weights changed under it.
     with CampaignStore.open(folder, writer=True):
-        restored = _registry(folder).rollback(version, by=getpass.getuser())
-    console.print(f"Version {restored.number} is in use.")
+        restored = _registry(folder, target).rollback(version, by=getpass.getuser())
+    of_target = f" of {target}" if target else ""
+    console.print(f"Version {restored.number}{of_target} is in use.", markup=False)
 
 
 def save(
@@ -151,9 +170,10 @@ def save(
     version: Annotated[
         int | None, typer.Option("--version", help="Number of the weights version; default: the one in use.")
     ] = None,
+    target: TargetName = None,
 ) -> None:
     """Write a version as a model folder that nnInteractive loads, with a model card; or only its delta."""
-    registry = _registry(folder)
+    registry = _registry(folder, target)
     number = registry.current().number if version is None else version
     if out.suffix == ".safetensors":
         _save_delta(registry, number, out)
@@ -162,7 +182,7 @@ def save(
     from clopa_annotator.campaign.exporting import export_model
 
     with Campaign.open(folder, device="cpu", writer=False) as campaign:
-        export_model(campaign, out, number)
+        export_model(campaign, out, number, campaign.targets.by_name(target).key if target else "")
     what = ", the untouched base," if number == 0 else ""
     console.print(f"Version {number}{what} is in {out}.", markup=False)
 
@@ -194,23 +214,51 @@ def export(
     case: Annotated[
         list[str] | None, typer.Option("--case", help="Only this case; may be given several times.")
     ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; may be given several times.")
+    ] = None,
+    priority: Annotated[
+        str,
+        typer.Option(
+            "--priority", help="Targets, with commas: in label volumes the first has what masks share."
+        ),
+    ] = "",
+    instances: Annotated[
+        bool, typer.Option("--instances", help="In nifti, a value of its own for each of several of a kind.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the confirmed cases in another program's format."""
-    from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.errors import ConfigError
-    from clopa_annotator.exporters import chosen_cases
-    from clopa_annotator.exporters import export as run_export
+    from clopa_annotator.exporters import ExportTargets
 
+    named = tuple(name.strip() for name in priority.split(",") if name.strip())
+    asked = ExportTargets(tuple(target or ()), named, instances)
     if cases not in ("all", "accepted"):
         raise ConfigError(f"--cases is all or accepted, not {cases!r}.")
-    with CampaignStore.open(folder) as store, Steps(quiet=json) as steps:
-        chosen = case or chosen_cases(store, "all" if cases == "all" else "accepted")
-        steps.begin("Cases", len(store.confirmed()) if chosen is None else len(chosen))
-        report = run_export(store, format, out, chosen, lambda *_: steps.advance())
+    report = _exported(folder, format, out, case, cases == "accepted", asked, json)
     if json:
         print_json(asdict(report))
         return
     console.print(f"{len(report.written)} cases are in {out}.", markup=False)
     for case_id, reason in report.left_out:
         console.print(f"left out: {case_id}: {reason}", markup=False)
+
+
+def _exported(
+    folder: Path,
+    format: str,
+    out: Path,
+    cases: list[str] | None,
+    accepted: bool,
+    asked: ExportTargets,
+    quiet: bool,
+) -> ExportReport:
+    from clopa_annotator.cache.campaign_store import CampaignStore
+    from clopa_annotator.exporters import chosen_cases
+    from clopa_annotator.exporters import export as run_export
+
+    with CampaignStore.open(folder) as store, Steps(quiet=quiet) as steps:
+        chosen = cases or chosen_cases(store, "accepted" if accepted else "all", asked)
+        steps.begin("Cases", len(store.cases()) if chosen is None else len(chosen))
+        return run_export(store, format, out, chosen, lambda *_: steps.advance(), targets=asked)

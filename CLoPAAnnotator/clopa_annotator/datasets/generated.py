@@ -1,4 +1,5 @@
-"""Generated tasks by name, for instance ``generated:vessels``; `TASKS` holds them.
+"""Generated tasks by name, for instance ``generated:vessels``; `TASKS` holds them. The label maps of
+``generated:structures`` have three targets: capsule=1, lens=2, tube=3.
 
 Each is a stream of cases of one task that no base model has been taught, as far from the base's own training
 volumes as a new clinical task is: whoever wants to see a strategy learn needs no data. A task's volumes are
@@ -15,6 +16,7 @@ from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
 from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, write_msd_dataset
 from clopa_annotator.datasets.organs import OrganSpec, make_organ
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
+from clopa_annotator.datasets.three_structures import StructureSpec, make_structures, structure_names
 from clopa_annotator.datasets.vessels import VesselSpec, make_vessels
 from clopa_annotator.errors import DatasetError
 from clopa_annotator.types import Image, Mask
@@ -26,6 +28,7 @@ TASKS: dict[str, Callable[[int], tuple[Image, Mask]]] = {
     "vessels": lambda seed: make_vessels(VesselSpec(), seed),
     "lesion": lambda seed: make_lesion(LesionSpec(), seed),
     "capsules": lambda seed: make_phantom(PhantomSpec(), seed),
+    "structures": lambda seed: make_structures(StructureSpec(), seed),
     "organ": lambda seed: make_organ(OrganSpec(), seed),
 }
 _SEEDS = {name: 1_000_003 * (number + 1) for number, name in enumerate(TASKS)}
@@ -41,7 +44,7 @@ def open_dataset(where: str | Path, label: int | None, volumes: Path) -> MsdData
 
     Args:
         where: a folder, ``generated:NAME`` or ``generated:NAME:COUNT``.
-        label: the target's label in a folder; None takes every label above 0.
+        label: the target's label; None takes every label above 0.
         volumes: folder that a generated task is kept in; one that is there already is used again.
 
     Raises:
@@ -55,11 +58,17 @@ def open_dataset(where: str | Path, label: int | None, volumes: Path) -> MsdData
             f"There is no generated dataset {str(where)!r}: give generated:NAME or generated:NAME:COUNT with "
             f"one of {', '.join(TASKS)}."
         )
-    return write_generated(volumes / f"generated-{name}", name, int(count or DEFAULT_COUNT))
+    return write_generated(volumes / f"generated-{name}", name, int(count or DEFAULT_COUNT), label)
 
 
-def write_generated(folder: Path, name: str, count: int) -> MsdDataset:
+def write_generated(folder: Path, name: str, count: int, label: int | None = None) -> MsdDataset:
     """Write ``count`` cases of a task; a folder that holds at least as many is left as it is.
+
+    Args:
+        folder: of the dataset.
+        name: of the task.
+        count: of cases.
+        label: the target's label; None takes every label above 0.
 
     Raises:
         DatasetError: the folder holds something else, which stays as it is.
@@ -67,8 +76,9 @@ def write_generated(folder: Path, name: str, count: int) -> MsdDataset:
     title = f"{name} (generated)"
     if _holds(folder) < count:
         _take(folder, title)
-        write_msd_dataset(folder, title, _cases(name, count))
-    return MsdDataset(folder)
+        names = structure_names() if name == "structures" else {1: "target"}
+        write_msd_dataset(folder, title, _cases(name, count), names)
+    return MsdDataset(folder, label)
 
 
 def _cases(name: str, count: int) -> Iterator[tuple[str, Image, Mask]]:

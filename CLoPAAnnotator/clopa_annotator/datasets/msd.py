@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import overload
 
 import numpy as np
@@ -18,8 +19,10 @@ from clopa_annotator.datasets.file_names import (
     is_image,
     stem,
 )
-from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
+from clopa_annotator.datasets.parts import part_of_mask, parts_before
+from clopa_annotator.datasets.volumes import read_image, read_labels, read_mask, write_volume
 from clopa_annotator.errors import DatasetError
+from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, Mask
 
 DESCRIPTION = "dataset.json"
@@ -34,12 +37,21 @@ class LabelledCase:
         image_path: scalar volume.
         label_path: label volume on the same grid.
         label: the label that is the target; None takes every label above 0.
+        others: labels of targets that are segmented already; a proposal takes none of their voxels.
+        part: which of several of a kind is meant, the largest first, from 1; None takes all as one mask.
     """
 
     case_id: str
     image_path: Path
     label_path: Path
     label: int | None = None
+    others: tuple[int, ...] = ()
+    part: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The case, with the number of the part from the second on."""
+        return self.case_id if self.part in (None, 1) else f"{self.case_id} ({self.part})"
 
     def read(self) -> tuple[Image, Mask]:
         """The image and its reference mask, both (k, j, i).
@@ -48,7 +60,23 @@ class LabelledCase:
             DatasetError, ImageError, GeometryError: a file is missing, damaged, or on another grid.
         """
         image = read_image(self.image_path)
-        return image, read_mask(self.label_path, self.label, image.geometry)
+        mask = read_mask(self.label_path, self.label, image.geometry)
+        return image, mask if self.part is None else part_of_mask(mask, self.part)
+
+    def read_others(self, like: Geometry) -> Mask | None:
+        """The (k, j, i) union of ``others`` and of the parts before; None if there are none.
+
+        Raises as `read` does.
+
+        Args:
+            like: the image's grid.
+        """
+        if not self.others and self.part in (None, 1):
+            return None
+        others = np.isin(read_labels(self.label_path, like), self.others).astype(np.uint8)
+        if self.part is not None:
+            others |= parts_before(read_mask(self.label_path, self.label, like), self.part)
+        return others
 
 
 class MsdDataset(Sequence[LabelledCase]):
@@ -170,13 +198,20 @@ def files_of(case_id: str) -> tuple[str, str]:
     return f"imagesTr/{case_id}.nii.gz", f"labelsTr/{case_id}.nii.gz"
 
 
-def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image, Mask]]) -> MsdDataset:
+def write_msd_dataset(
+    folder: Path,
+    name: str,
+    cases: Iterable[tuple[str, Image, Mask]],
+    labels: Mapping[int, str] = MappingProxyType({1: "target"}),
+) -> MsdDataset:
     """Write cases as a dataset folder; existing files of the same names are replaced.
 
     Args:
         folder: made if it is not there.
         name: goes into ``dataset.json``.
-        cases: (case id, image, mask) one at a time, so that a generator needs memory for one only.
+        cases: (case id, image, mask) one at a time, so that a generator needs memory for one only; with
+            several labels the mask is a label map.
+        labels: names of the values in the masks.
     """
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -190,7 +225,7 @@ def write_msd_dataset(folder: Path, name: str, cases: Iterable[tuple[str, Image,
     content = {
         "name": name,
         "tensorImageSize": "3D",
-        "labels": {"0": "background", "1": "target"},
+        "labels": {"0": "background", **{str(value): name for value, name in labels.items()}},
         "numTraining": len(ids),
         "training": training,
     }

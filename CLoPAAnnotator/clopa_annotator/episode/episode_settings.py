@@ -207,7 +207,6 @@ class EpisodeSettings:
             unprompted=UNPROMPTED,
             val_samples=4,
             val_foreground=1.0,
-            zoomed=0.75,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -109,10 +109,10 @@ def write_job(
         )
     content = {
         "format": FORMAT,
-        "request": asdict(request),
+        "request": _plain_request(request),
         "settings": settings.to_dict(),
-        "train": [asdict(by_sequence[n]) for n in request.split.train],
-        "val": [asdict(by_sequence[n]) for n in request.split.val],
+        "train": [by_sequence[n].to_dict() for n in request.split.train],
+        "val": [by_sequence[n].to_dict() for n in request.split.val],
         "campaign": _portable(campaign, folder),
         "model_folder": _portable(model_folder, folder),
         "has_parent": parent_delta is not None,
@@ -149,8 +149,8 @@ def read_job(folder: Path) -> EpisodeJob:
             folder,
             _request(content["request"]),
             EpisodeSettings.from_dict(content["settings"]),
-            tuple(CaseRef(**c) for c in content["train"]),
-            tuple(CaseRef(**c) for c in content["val"]),
+            tuple(CaseRef.from_dict(c) for c in content["train"]),
+            tuple(CaseRef.from_dict(c) for c in content["val"]),
             _resolve(content["campaign"], folder),
             _resolve(content["model_folder"], folder),
             bool(content["has_parent"]),
@@ -191,6 +191,12 @@ def read_result(folder: Path) -> tuple[EpisodeResult, GateDecision | None] | Non
         return EpisodeResult(**values), _decision(decision)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EpisodeError(f'The file {RESULT} in "{folder}" is damaged; run the episode again.') from error
+
+
+def _plain_request(request: EpisodeRequest) -> dict[str, Any]:
+    """The first target's is written as before there were several."""
+    values = asdict(request)
+    return values if request.target else {k: v for k, v in values.items() if k != "target"}
 
 
 def _request(values: Mapping[str, Any]) -> EpisodeRequest:

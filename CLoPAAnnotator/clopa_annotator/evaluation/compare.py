@@ -1,10 +1,11 @@
 """``clopa compare``: several runs against each other, as the papers' tables and the trajectory figure.
 
-Runs on the same dataset form one table (a task). Runs of one strategy with the same base model and clicks
-are permutations of the stream. Each run's numbers are computed first and then averaged, as in the paper; the
-tests pair the cases, each with its mean over the runs. A method's row is that of its newest version in use. A
-trajectory is computed per run for every metric and then averaged, case count by case count; its area is
-tested over the case counts. NoS is the first case count at which the mean final Dice reaches the threshold.
+Runs on the same dataset form one table (a task); a run with several targets belongs to a table of each. Runs
+of one strategy with the same base model and clicks are permutations of the stream. Each run's numbers are
+computed first and then averaged, as in the paper; the tests pair the cases, each with its mean over the runs.
+A method's row is that of its newest version in use. A trajectory is computed per run for every metric and
+then averaged, case count by case count; its area is tested over the case counts. NoS is the first case count
+at which the mean final Dice reaches the threshold.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 from clopa_annotator.errors import InputError
 from clopa_annotator.evaluation import comparison_page
+from clopa_annotator.evaluation.case_rows import curves_from_clicks
+from clopa_annotator.evaluation.comparison_page import METRICS, MethodRow, Task
 from clopa_annotator.evaluation.curves import (
     CaseCurve,
     interactions_to,
@@ -26,8 +29,7 @@ from clopa_annotator.evaluation.curves import (
     summarise,
     summarise_versions,
 )
-from clopa_annotator.evaluation.method_rows import METRICS, MethodRow, Task
-from clopa_annotator.evaluation.rows import RunSummary, curves_from_clicks, versions_in_use
+from clopa_annotator.evaluation.rows import RunSummary, versions_in_use
 from clopa_annotator.evaluation.statistics import ALPHA, Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
@@ -37,11 +39,21 @@ LOWER_IS_BETTER = frozenset({"noi", "nof"})
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One finished run as read from its folder."""
+    """One finished run as read from its folder, or one target of it.
+
+    Attributes:
+        folder: where it was read.
+        summary: of the target alone, where the run has several.
+        curves: of the test cases.
+        target: name of the target; empty where the run was given none.
+        targets: how many the campaign segmented.
+    """
 
     folder: Path
     summary: RunSummary
     curves: tuple[CaseCurve, ...]
+    target: str = ""
+    targets: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +88,7 @@ def _task_dict(task: Task) -> dict[str, Any]:
 def compare_runs(
     folders: Sequence[Path],
     out: Path,
+    target: str | None = None,
     expert_dice: Mapping[str, float] | None = None,
     corrected: bool = False,
 ) -> Comparison:
@@ -84,19 +97,24 @@ def compare_runs(
     Args:
         folders: outputs of simulate or evaluate.
         out: folder for the results; made if missing.
+        target: only this target of runs with several, in one table with runs that were given none; None
+            makes a table of each.
         expert_dice: threshold per dataset's name, for instance nnU-Net's mean on it; others keep their runs'.
         corrected: divide the level of significance by the number of pairs of methods (Bonferroni); the paper
             corrects nothing.
 
     Raises:
         DatasetError: a folder that holds no finished run.
-        InputError: no folder, or runs on one dataset that cannot be compared (other cases or clicks).
+        InputError: no folder, a run without that target, or runs on one dataset that cannot be compared
+            (other cases or clicks).
     """
     if not folders:
         raise InputError("Name at least one output folder of simulate or evaluate.")
     groups: dict[str, list[Run]] = defaultdict(list)
-    for run in map(_read, folders):
-        groups[run.summary.dataset or "unnamed dataset"].append(run)
+    for run in (run for folder in folders for run in _read(folder, target)):
+        of_target = target or run.target
+        name = run.summary.dataset or "unnamed dataset"
+        groups[f"{name} · {of_target}" if of_target else name].append(run)
     known = dict(expert_dice or {})
     if strange := sorted(known.keys() - groups.keys()):
         raise InputError(
@@ -115,36 +133,33 @@ def compare_runs(
     return Comparison(tasks, markdown)
 
 
-def read_thresholds(texts: Sequence[str]) -> dict[str, float]:
-    """Thresholds by dataset from ``NAME=DICE``.
+def result_files(folders: Sequence[Path]) -> tuple[str, ...]:
+    """What `compare_runs` writes at most: a figure per task, a task to each run and target.
 
     Raises:
-        InputError: a text is no such pair, or the Dice lies outside 0 to 1.
+        DatasetError: a folder that holds no finished run.
     """
-    found: dict[str, float] = {}
-    for text in texts:
-        name, sign, value = text.rpartition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            sign = ""
-        if not sign or not name or not 0 <= found[name] <= 1:
-            raise InputError(f"{text!r} is no threshold: give NAME=DICE, for instance Hippocampus=0.903.")
-    return found
-
-
-def result_files(n_runs: int) -> tuple[str, ...]:
-    """What `compare_runs` writes at most with so many runs: a figure per task, a run to each task."""
-    figures = (f"trajectory-{number}.svg" for number in range(1, n_runs + 1))
+    tasks = sum(max(1, len(read_summary(folder).targets)) for folder in folders)
+    figures = (f"trajectory-{number}.svg" for number in range(1, tasks + 1))
     return ("comparison.md", "comparison.csv", "comparison.html", *figures)
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path, target: str | None) -> list[Run]:
+    """A run, once for each of its targets."""
     summary = read_summary(folder)
     curves = curves_from_clicks(read_clicks(folder))
     if not curves:
         raise InputError(f"{folder} holds no test cases; run simulate with test cases, or evaluate, first.")
-    return Run(folder, summary, curves)
+    if not summary.targets:
+        return [Run(folder, summary, curves)]
+    if target is not None and target not in summary.targets:
+        raise InputError(f"{folder} has no target {target!r}; it has {', '.join(summary.targets)}.")
+    return [
+        Run(
+            folder, summary.of(name), tuple(c for c in curves if c.target == name), name, len(summary.targets)
+        )
+        for name in ([target] if target is not None else summary.targets)
+    ]
 
 
 def _task(name: str, runs: Sequence[Run], expert_dice: float | None, corrected: bool) -> Task:
@@ -179,6 +194,8 @@ def _method(run: Run, runs: Sequence[Run]) -> str:
     for attribute in ("model", "schedule", "command"):
         if len({getattr(other.summary, attribute) for other in runs}) > 1:
             parts.append(str(getattr(run.summary, attribute)))
+    if len({other.targets for other in runs}) > 1:
+        parts.append(f"{run.targets} targets" if run.targets > 1 else "alone")
     return " · ".join(filter(None, parts))
 
 

@@ -39,6 +39,7 @@ class CaseCurve:
         used: corrections actually given; after them the last value is repeated.
         prompts: what was given, with seconds of prediction time passed before.
         proposals: kept masks by number of corrections, for pictures and for confirming.
+        target: name of the target where a run has several; else empty.
         dice_zero: of the mask that the model gives without a prompt; NaN if none was asked for.
         nsd_zero: likewise.
     """
@@ -52,6 +53,7 @@ class CaseCurve:
     used: int
     prompts: tuple[TimedPrompt, ...] = ()
     proposals: Mapping[int, Mask] = field(default_factory=dict)
+    target: str = ""
     dice_zero: float = math.nan
     nsd_zero: float = math.nan
 

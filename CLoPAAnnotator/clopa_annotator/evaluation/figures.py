@@ -15,8 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clopa_annotator.evaluation.case_rows import CaseRow
 from clopa_annotator.evaluation.curves import CaseCurve
-from clopa_annotator.evaluation.rows import CaseRow, EpisodeSummary
+from clopa_annotator.evaluation.rows import EpisodeSummary
 from clopa_annotator.evaluation.trajectory import Trajectory
 
 INK, GRID, PAPER = "#0a0b0c", "#c0c1c2", "#fdfcfb"

@@ -17,6 +17,7 @@ from clopa_annotator.evaluation.curves import (
     summarise_versions,
 )
 from clopa_annotator.evaluation.metrics import dice, nsd
+from clopa_annotator.session.exclusion import Exclusion
 from clopa_annotator.types import Image, Mask, Prompt, Proposal, TimedPrompt
 
 __all__ = [
@@ -90,6 +91,7 @@ def run_case(
     case_id: str = "",
     run: int = 0,
     version: int | None = None,
+    others: Mask | None = None,
 ) -> CaseCurve:
     """Annotate one case from nothing and score each proposal.
 
@@ -102,6 +104,7 @@ def run_case(
         case_id: written into the result.
         run: written into the result.
         version: written into the result; None takes that of the first proposal.
+        others: (k, j, i) voxels that belong to other targets; none of them is proposed.
 
     Returns:
         Curves with ``settings.clicks + 1`` values. If the proposal became perfect or the stop rule held, the
@@ -115,10 +118,19 @@ def run_case(
     prompts = annotator.initial(reference)
     while prompts:
         started = time.perf_counter()
-        proposal = session.add_prompts(prompts)
+        proposal = _without(session.add_prompts(prompts), others)
         recorder.add(prompts, proposal, time.perf_counter() - started)
         prompts = () if recorder.stopped else annotator.correct(proposal.mask, reference)
     return recorder.curve(case_id, run, version)
+
+
+def _without(proposal: Proposal, others: Mask | None) -> Proposal:
+    """The proposal as the engine shows it beside other targets; see `session.exclusion`."""
+    if others is None:
+        return proposal
+    exclusion = Exclusion()
+    exclusion.set(others != 0)
+    return exclusion.cut(proposal)
 
 
 class _Recorder:

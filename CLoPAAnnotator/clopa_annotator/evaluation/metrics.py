@@ -1,4 +1,4 @@
-"""Dice and normalised surface Dice (NSD) of two masks.
+"""Dice and normalised surface Dice (NSD) of two masks, and detection figures of several of a kind.
 
 Edge cases, decided once for the whole project:
 
@@ -9,11 +9,17 @@ both empty         1: they agree on absence    NaN: there is no surface
 one empty          0                           0
 equal, not empty   1                           1
 =================  ==========================  ==========================
+
+Detection: a reference and a proposal are a pair if the intersection over union (IoU) of their voxels is at
+least the threshold; pairs are formed one to one, the best first. With TP pairs precision is TP / proposals,
+recall TP / references, and F1 = 2 TP / (proposals + references) over all cases together.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +32,9 @@ from clopa_annotator.geometry import bounding_box, box_slices, union_box
 AnyMask = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float64]
 Spacing = tuple[float, float, float]
+
+IOU = 0.5
+"""Threshold of the figures in reports."""
 
 _CORNER_WEIGHTS = ((128, 64), (32, 16)), ((8, 4), (2, 1))
 """Weight of each voxel of a 2x2x2 neighbourhood in its code; the order that the table of areas expects."""
@@ -156,3 +165,60 @@ def _within(
     close[found] = np.sqrt((steps * steps).sum(axis=1)) <= tolerance_mm
     near[~near] = close
     return near
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in some cases.
+
+    Attributes:
+        references: how many there are.
+        proposals: how many were proposed.
+        pairs: proposals that meet a reference of their own.
+    """
+
+    references: int = 0
+    proposals: int = 0
+    pairs: int = 0
+
+    def __add__(self, other: Detection) -> Detection:
+        return Detection(
+            self.references + other.references, self.proposals + other.proposals, self.pairs + other.pairs
+        )
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall; NaN where there is nothing on either side."""
+        total = self.references + self.proposals
+        return 2 * self.pairs / total if total else math.nan
+
+
+def iou(first: AnyMask, second: AnyMask) -> float:
+    """Intersection over union of two (k, j, i) masks; NaN if both are empty."""
+    one, other = first != 0, second != 0
+    union = int(np.count_nonzero(one | other))
+    return int(np.count_nonzero(one & other)) / union if union else math.nan
+
+
+def detect(references: Sequence[AnyMask], proposals: Sequence[AnyMask], threshold: float = IOU) -> Detection:
+    """Match proposals with references in one case.
+
+    Args:
+        references: (k, j, i) masks, one each; empty ones count as none.
+        proposals: likewise, on the same grid.
+        threshold: smallest IoU of a pair, in (0, 1].
+    """
+    there = [mask for mask in references if mask.any()]
+    found = [mask for mask in proposals if mask.any()]
+    rated = [(iou(a, b), n, m) for n, a in enumerate(there) for m, b in enumerate(found)]
+    taken: tuple[set[int], set[int]] = (set(), set())
+    for overlap, n, m in sorted(rated, key=lambda pair: -pair[0]):
+        if overlap >= threshold and n not in taken[0] and m not in taken[1]:
+            taken[0].add(n)
+            taken[1].add(m)
+    return Detection(len(there), len(found), len(taken[0]))
+
+
+def together(cases: Iterable[Detection]) -> Detection:
+    """The sum over cases."""
+    return sum(cases, start=Detection())

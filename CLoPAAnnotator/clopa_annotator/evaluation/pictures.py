@@ -8,6 +8,7 @@ different versions never write to one file. `load_all` puts the versions of a ca
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.errors import DatasetError
+from clopa_annotator.evaluation.case_rows import Part
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.orientation import view_across
-from clopa_annotator.evaluation.rows import Part
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box
 from clopa_annotator.types import Image, Mask
+from clopa_annotator.types.targets import key_of
 
 Pixels = npt.NDArray[np.float32]
 Flat = npt.NDArray[np.uint8]
@@ -63,12 +65,13 @@ class PlanePicture:
 
 @dataclass(frozen=True, eq=False)
 class CasePicture:
-    """The slices of one case, with the Dice of each proposal shown."""
+    """The slices of one case, with the Dice of each proposal shown; of which target, if there are several."""
 
     case_id: str
     planes: tuple[PlanePicture, ...]
     dice: Mapping[PictureKey, float]
     part: Part = "test"
+    target: str = ""
 
 
 def make_picture(
@@ -133,6 +136,7 @@ def save(out: Path, picture: CasePicture, number: int) -> Path:
     header = {
         "case": picture.case_id,
         "part": picture.part,
+        "target": picture.target,
         "planes": [
             {"axis": p.axis, "name": p.name, "index": p.index, "spacing_mm": p.spacing_mm}
             for p in picture.planes
@@ -141,15 +145,24 @@ def save(out: Path, picture: CasePicture, number: int) -> Path:
     }
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     version = min((key.version for key in keys), default=0)
-    path = out / file_name(picture.part, number, version)
+    path = out / file_name(picture.part, number, version, picture.target)
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path
 
 
-def file_name(part: Part, number: int, version: int) -> str:
-    """Where a case's picture with one version's proposals lies, relative to the run's folder."""
-    return f"pictures/{part}-{number:04d}-v{version:03d}.npz"
+def file_name(part: Part, number: int, version: int, target: str = "") -> str:
+    """Where a case's picture with one version's proposals lies, relative to the run's folder.
+
+    Args:
+        part: "test" or "stream".
+        number: of the case within its part.
+        version: of the weights.
+        target: name of the target; the file's name tells two apart whose names differ in signs alone.
+    """
+    digest = hashlib.sha256(target.encode()).hexdigest()[:6]
+    of_target = f"{key_of(target)}-{digest}-" if target else ""
+    return f"pictures/{of_target}{part}-{number:04d}-v{version:03d}.npz"
 
 
 def load(path: Path) -> CasePicture:
@@ -175,7 +188,7 @@ def load(path: Path) -> CasePicture:
                 for n, plane in enumerate(header["planes"])
             )
             scores = {key: float(p["dice"]) for key, p in zip(keys, header["proposals"], strict=True)}
-            return CasePicture(header["case"], planes, scores, header["part"])
+            return CasePicture(header["case"], planes, scores, header["part"], header.get("target", ""))
     except Exception as error:  # zip, zlib, JSON and key errors all mean one thing here
         raise DatasetError(
             f"{path} is not a picture of a case ({error}); run the evaluation again."
@@ -199,7 +212,8 @@ def record(
     if not proposals:
         return None
     dice = {key: curve.dice[key.click] for key in proposals}
-    return save(out, make_picture(curve.case_id, image, reference, proposals, dice, part), number)
+    picture = make_picture(curve.case_id, image, reference, proposals, dice, part)
+    return save(out, replace(picture, target=curve.target), number)
 
 
 def load_all(out: Path) -> tuple[CasePicture, ...]:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clopa_annotator.evaluation import figures, page, slices
+from clopa_annotator.evaluation.case_rows import CaseRow, curves_from_clicks
 from clopa_annotator.evaluation.curves import CaseCurve, TestSummary
 from clopa_annotator.evaluation.findings import find, newest_in_use, paired_initial
 from clopa_annotator.evaluation.page import number
 from clopa_annotator.evaluation.pictures import CasePicture, PictureKey, load_all
-from clopa_annotator.evaluation.rows import CaseRow, EpisodeSummary, RunSummary, curves_from_clicks
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary, TargetSummary
 from clopa_annotator.evaluation.suggestion_rows import SuggestionSummary
 from clopa_annotator.evaluation.tables import read_cases, read_clicks, read_summary, replace_text
 
@@ -39,6 +40,12 @@ EPISODE_HEADER = (
     *("weights", "after", "train", "held out", "before", "after training", "in use", "updates", "s", "why"),
 )
 
+DETECTION_HEADER = ("weights", "there", "F1 first", "F1 last")
+OVERVIEW_HEADER = (
+    *("target", "confirmed", "weights", "Dice first, base", "Dice first, now"),
+    *("Dice last, base", "Dice last, now"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class _Run:
@@ -47,6 +54,20 @@ class _Run:
     test: tuple[CaseRow, ...]
     curves: tuple[CaseCurve, ...]
     pictures: tuple[CasePicture, ...]
+    summary_of_target: TargetSummary = field(default_factory=TargetSummary)
+
+    def of(self, target: str) -> _Run:
+        """What is about one target; "" for all of a run that was given none."""
+        if not target:
+            return self
+        return _Run(
+            self.summary.of(target),
+            tuple(c for c in self.stream if c.target == target),
+            tuple(c for c in self.test if c.target == target),
+            tuple(c for c in self.curves if c.target == target),
+            tuple(p for p in self.pictures if p.target == target),
+            self.summary.targets[target],
+        )
 
 
 def write_report(out: Path) -> Path:
@@ -67,25 +88,65 @@ def write_report(out: Path) -> Path:
 
 
 def render(run: _Run) -> str:
-    """The page's text."""
-    summary = run.summary
-    finding = find(summary, run.curves)
+    """The page's text: one part per target, with a line about each above them where there are several."""
+    summary, names = run.summary, tuple(run.summary.targets) or ("",)
+    parts = [(name, run.of(name)) for name in names]
+    findings = [(name, find(part.summary, part.curves)) for name, part in parts]
+    several = len(names) > 1
+    finding = findings[0][1]
     return page.render(
         "report.html",
         title="CLoPA Annotator report",
         kicker=" · ".join(filter(None, (summary.dataset, summary.strategy, summary.schedule, summary.model))),
-        headline=finding.headline,
-        lead=finding.lead,
-        tiles=_tiles(summary),
-        versions=_versions(run) if summary.test else None,
-        stream=_stream(run) if run.stream else None,
-        episodes=_episodes(summary.episodes) if summary.episodes else None,
-        pictures=[
-            {"title": f"{word} case: {picture.case_id}", "uri": slices.draw_case(picture)}
-            for word, picture in choose_pictures(run.pictures)
+        headline=f"{len(names)} targets: {', '.join(names)}" if several else finding.headline,
+        lead="" if several else finding.lead,
+        overview=_overview(parts) if several else None,
+        parts=[
+            {
+                "name": name if several else "",
+                "headline": told.headline,
+                "lead": told.lead,
+                **_content(part),
+            }
+            for (name, part), (_, told) in zip(parts, findings, strict=True)
         ],
         facts=_facts(summary),
     )
+
+
+def _content(run: _Run) -> dict[str, object]:
+    """One target's tiles, tables, plots and pictures."""
+    summary = run.summary
+    return {
+        "tiles": _tiles(summary),
+        "versions": _versions(run) if summary.test else None,
+        "detection": _detection(run.summary_of_target),
+        "stream": _stream(run) if run.stream else None,
+        "episodes": _episodes(summary.episodes) if summary.episodes else None,
+        "pictures": [
+            {"title": f"{word} case: {picture.case_id}", "uri": slices.draw_case(picture)}
+            for word, picture in choose_pictures(run.pictures)
+        ],
+    }
+
+
+def _detection(found: TargetSummary) -> dict[str, object] | None:
+    """How many of a kind were found; None for a target that there is one of."""
+    rows = [(figures.version_name(d.version), d.references, d.f1_init, d.f1_final) for d in found.detection]
+    return {"header": DETECTION_HEADER, "rows": rows} if rows else None
+
+
+def _overview(parts: Sequence[tuple[str, _Run]]) -> dict[str, object]:
+    """A row per target: what its newest version gives, and what the base model gave."""
+    rows = []
+    for name, part in parts:
+        test = part.summary.test
+        pair = newest_in_use(part.summary) or ((test[0], test[-1]) if test else None)
+        scores = [s for row in pair for s in (row.dice_init, row.dice_final)] if pair else [math.nan] * 4
+        version = figures.version_name(pair[1].version) if pair else "–"
+        before, after = scores[:2], scores[2:]
+        rows.append((name, part.summary.stream.n, version, before[0], after[0], before[1], after[1]))
+    return {"header": OVERVIEW_HEADER, "rows": rows}
 
 
 def _tiles(summary: RunSummary) -> list[dict[str, object]]:

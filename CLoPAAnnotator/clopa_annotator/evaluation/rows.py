@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from clopa_annotator.evaluation.curves import CaseCurve, TestSummary, nauc
+from clopa_annotator.evaluation.case_rows import CaseRow
+from clopa_annotator.evaluation.curves import TestSummary
 from clopa_annotator.evaluation.suggestion_rows import SuggestionSummary
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, GateDecision, WeightsVersion
 
 NAN = math.nan
-Part = Literal["stream", "test"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class EpisodeSummary:
         verdict: how its probation ended, in words; empty if it did not.
         taken_back_at: confirmed cases when the version was taken back; None if it was not.
         returned_to: the version that came into use instead.
+        target: name of the target where a run has several; else empty.
     """
 
     version: int | None
@@ -55,6 +54,7 @@ class EpisodeSummary:
     verdict: str = ""
     taken_back_at: int | None = None
     returned_to: int | None = None
+    target: str = ""
 
 
 def episode_summary(
@@ -123,8 +123,45 @@ class StreamSummary:
 
 
 @dataclass(frozen=True)
+class DetectionSummary:
+    """How many of a kind were found on the unseen cases with one weights version; see `metrics.detect`.
+
+    Attributes:
+        version: weights version.
+        references: how many there are.
+        f1_init: F1 at IoU 0.5 of the first proposals.
+        f1_final: of those after the last correction.
+    """
+
+    version: int
+    references: int
+    f1_init: float
+    f1_final: float
+
+
+@dataclass(frozen=True)
+class TargetSummary:
+    """What a run says about one of its targets.
+
+    Attributes:
+        episodes: in order; those of all targets where they learn together.
+        test: one row per weights version of this target, the base first.
+        stream: about its confirmed masks.
+        detection: one row per weights version where there may be several of it in an image; else empty.
+    """
+
+    episodes: tuple[EpisodeSummary, ...] = ()
+    test: tuple[TestSummary, ...] = ()
+    stream: StreamSummary = StreamSummary()
+    detection: tuple[DetectionSummary, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """``summary.json``: what was run, and what came of it.
+
+    A run with targets says everything per target: ``episodes`` and ``test`` are empty then, because versions
+    count per target, and ``stream`` is about all masks.
 
     Attributes:
         strategy: name of the strategy.
@@ -145,6 +182,7 @@ class RunSummary:
         suggestions: about the masks before the first click.
         variant: what sets this run apart from others of its strategy; empty for nothing.
         permutation: order of the stream; 0 is that of the draw.
+        targets: by the target's name, in order; empty unless the run was given targets.
     """
 
     strategy: str
@@ -165,121 +203,14 @@ class RunSummary:
     suggestions: SuggestionSummary = field(default_factory=SuggestionSummary)
     variant: str = ""
     permutation: int = 0
+    targets: Mapping[str, TargetSummary] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One row of ``cases.csv``: one case with one weights version in one run.
-
-    Attributes:
-        part: "stream" for a case that was confirmed, "test" for one that never trains.
-        order: place in the stream, from 1; for test cases, place in the list.
-        case: name of the case.
-        run: inference run.
-        version: weights version of the proposals.
-        clicks: corrections given.
-        dice_first_shown: Dice of the first proposal.
-        dice_confirmed: Dice of the last proposal.
-        dice_nauc: area under the Dice curve.
-        nsd_first_shown: NSD of the first proposal.
-        nsd_confirmed: NSD of the last proposal.
-        seconds: time of all predictions.
-        dice_zero: Dice without a prompt; NaN if it was not measured.
-        nsd_zero: NSD without a prompt.
-    """
-
-    part: Part
-    order: int
-    case: str
-    run: int
-    version: int
-    clicks: int
-    dice_first_shown: float
-    dice_confirmed: float
-    dice_nauc: float
-    nsd_first_shown: float
-    nsd_confirmed: float
-    seconds: float
-    dice_zero: float = NAN
-    nsd_zero: float = NAN
-
-
-@dataclass(frozen=True)
-class ClickRow:
-    """One row of ``clicks.csv``: the score after one correction; click 0 is the initial prompt.
-
-    Attributes:
-        case: name of the case.
-        run: inference run.
-        version: weights version.
-        click: number of the correction.
-        dice: of the proposal.
-        nsd: of the proposal.
-        seconds: that the prediction took; 0 where nothing was left to correct and the value is repeated.
-        part: as in `CaseRow`.
-    """
-
-    case: str
-    run: int
-    version: int
-    click: int
-    dice: float
-    nsd: float
-    seconds: float
-    part: Part = "test"
-
-
-def case_row(curve: CaseCurve, part: Part, order: int) -> CaseRow:
-    """The row of ``cases.csv`` about one curve."""
-    return CaseRow(
-        part=part,
-        order=order,
-        case=curve.case_id,
-        run=curve.run,
-        version=curve.version,
-        clicks=curve.used,
-        dice_first_shown=curve.dice[0],
-        dice_confirmed=curve.dice[-1],
-        dice_nauc=nauc(curve.dice),
-        nsd_first_shown=curve.nsd[0],
-        nsd_confirmed=curve.nsd[-1],
-        seconds=sum(curve.seconds),
-        dice_zero=curve.dice_zero,
-        nsd_zero=curve.nsd_zero,
-    )
-
-
-def click_rows(curve: CaseCurve, part: Part) -> tuple[ClickRow, ...]:
-    """The rows of ``clicks.csv`` about one curve, padding included."""
-    points = enumerate(zip(curve.dice, curve.nsd, curve.seconds, strict=True))
-    return tuple(
-        ClickRow(curve.case_id, curve.run, curve.version, click, dice, nsd, seconds, part)
-        for click, (dice, nsd, seconds) in points
-    )
-
-
-def curves_from_clicks(rows: Iterable[ClickRow], part: Part = "test") -> tuple[CaseCurve, ...]:
-    """The curves behind ``clicks.csv``, in the order of their first rows.
-
-    ``used`` is the last click that took time, which is exact for real predictions.
-    """
-    groups: dict[tuple[str, int, int], list[ClickRow]] = defaultdict(list)
-    for row in rows:
-        if row.part == part:
-            groups[row.case, row.run, row.version].append(row)
-    return tuple(_curve(sorted(group, key=lambda row: row.click)) for group in groups.values())
-
-
-def _curve(rows: list[ClickRow]) -> CaseCurve:
-    return CaseCurve(
-        case_id=rows[0].case,
-        run=rows[0].run,
-        version=rows[0].version,
-        dice=tuple(row.dice for row in rows),
-        nsd=tuple(row.nsd for row in rows),
-        seconds=tuple(row.seconds for row in rows),
-        used=max((row.click for row in rows if row.seconds > 0), default=0),
-    )
+    def of(self, target: str) -> RunSummary:
+        """The run as if it had this target alone; itself where it was given none."""
+        if not self.targets:
+            return self
+        only = self.targets[target]
+        return replace(self, episodes=only.episodes, test=only.test, stream=only.stream, targets={})
 
 
 def summarise_stream(rows: Iterable[CaseRow]) -> StreamSummary:

@@ -36,11 +36,12 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """One case, in one run, with one weights version."""
+    """One case, in one run, with one weights version; of which target, where a run has several."""
 
     case_id: str
     run: int
     version: int
+    target: str = ""
 
 
 JobFunction = Callable[[Job], CaseCurve]
@@ -102,7 +103,7 @@ def read_journal(path: Path) -> dict[Job, CaseCurve]:
             if line.strip():
                 logger.warning("A line of %s is not whole; its job will run again", path)
             continue
-        found[Job(curve.case_id, curve.run, curve.version)] = curve
+        found[Job(curve.case_id, curve.run, curve.version, curve.target)] = curve
     return found
 
 
@@ -113,16 +114,9 @@ def _curve(raw: Mapping[str, Any]) -> CaseCurve:
         raise ValueError("the curves of a job differ in length")
     zero = [math.nan if raw.get(name) is None else float(raw[name]) for name in ("dice_zero", "nsd_zero")]
     return CaseCurve(
-        str(raw["case"]),
-        int(raw["run"]),
-        int(raw["version"]),
-        dice,
-        nsd,
-        seconds,
-        int(raw["used"]),
-        dice_zero=zero[0],
-        nsd_zero=zero[1],
-    )
+        str(raw["case"]), int(raw["run"]), int(raw["version"]), dice, nsd, seconds, int(raw["used"]),
+        target=str(raw.get("target", "")), dice_zero=zero[0], nsd_zero=zero[1],
+    )  # fmt: skip
 
 
 def _open_journal(path: Path) -> TextIO:
@@ -145,7 +139,9 @@ class _Bare:
 
 
 def _append(journal: TextIO, job: Job, curve: CaseCurve) -> None:
+    named = {"target": job.target} if job.target else {}
     row = {
+        **named,
         "case": job.case_id,
         "run": job.run,
         "version": job.version,

@@ -28,6 +28,7 @@ class SuggestionRow:
         high: upper end.
         cases: confirmed cases that the expectation rested on.
         seconds: time of its passes.
+        target: name of the target where a run has several; else empty.
     """
 
     order: int
@@ -41,6 +42,7 @@ class SuggestionRow:
     high: float = NAN
     cases: int = 0
     seconds: float = NAN
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,17 @@ import math
 import os
 import time
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from clopa_annotator.errors import DatasetError
-from clopa_annotator.evaluation.rows import CaseRow, ClickRow, EpisodeSummary, RunSummary
+from clopa_annotator.evaluation.case_rows import CaseRow, ClickRow
+from clopa_annotator.evaluation.rows import EpisodeSummary, RunSummary
 
 Row = TypeVar("Row")
+_OF_SEVERAL = frozenset({"target", "targets", "detection"})
+"""What only a run with targets, or with several of a kind, writes into its summary."""
 
 
 def write_run(out: Path, summary: RunSummary, cases: Iterable[CaseRow], clicks: Iterable[ClickRow]) -> None:
@@ -30,7 +33,10 @@ def write_run(out: Path, summary: RunSummary, cases: Iterable[CaseRow], clicks: 
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "cases.csv", CaseRow, cases)
     write_rows(out / "clicks.csv", ClickRow, clicks)
-    write_rows(out / "episodes.csv", EpisodeSummary, summary.episodes)
+    episodes = [*summary.episodes]
+    for name, target in summary.targets.items():
+        episodes += [dataclasses.replace(episode, target=name) for episode in target.episodes]
+    write_rows(out / "episodes.csv", EpisodeSummary, episodes)
     write_summary(out, summary)
 
 
@@ -71,8 +77,12 @@ def read_episodes(out: Path) -> tuple[EpisodeSummary, ...]:
 
 
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> Path:
-    """Write dataclass instances as a CSV table with their field names as header."""
-    names = list(_hints(kind))
+    """Write dataclass instances as a CSV table with their field names as header.
+
+    The column "target" is there only where a row has one, so that a run of one target looks as ever.
+    """
+    rows = tuple(rows)
+    names = [name for name in _hints(kind) if name != "target" or any(getattr(r, name) for r in rows)]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
@@ -102,7 +112,10 @@ def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
 def to_json(value: Any) -> Any:
     """Dataclasses, tuples and numbers as what strict JSON knows; numbers that are not finite become None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        values = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {name: v for name, v in values.items() if v or name not in _OF_SEVERAL}
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, float):
@@ -148,6 +161,8 @@ def _from_json(hint: Any, value: Any) -> Any:
         )
     if typing.get_origin(hint) is tuple:
         return tuple(_from_json(typing.get_args(hint)[0], item) for item in value)
+    if typing.get_origin(hint) is Mapping:
+        return {name: _from_json(typing.get_args(hint)[1], item) for name, item in value.items()}
     if hint is float:
         return math.nan if value is None else float(value)
     return value

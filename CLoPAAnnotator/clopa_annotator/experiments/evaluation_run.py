@@ -12,24 +12,27 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.datasets.target_present import require_target
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.evaluation import pictures
+from clopa_annotator.evaluation.case_rows import case_row, click_rows
 from clopa_annotator.evaluation.curves import CaseCurve, summarise_versions
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings
 from clopa_annotator.evaluation.report import write_report
-from clopa_annotator.evaluation.rows import RunSummary, case_row, click_rows
+from clopa_annotator.evaluation.rows import RunSummary, TargetSummary
 from clopa_annotator.evaluation.runner import JOURNAL, Job, run_jobs
 from clopa_annotator.evaluation.tables import replace_text, to_json, write_run
 from clopa_annotator.experiments.measurement import EXPERT_DICE, Clicking, Progress, annotate
 from clopa_annotator.experiments.run_folder import REPORT, RESULTS, TABLES, RunFolder
+from clopa_annotator.experiments.target_labels import TargetLabel, cases_of, check_labels, named_targets
 
 ABOUT = "evaluation.json"
 
@@ -48,6 +51,8 @@ class EvaluationSettings:
         threshold: Dice that NoI counts to.
         device: of the network.
         overwrite: replace an earlier run in the same folder.
+        targets: what is measured, in the order in which it is segmented; empty for what the cases say. Of a
+            campaign, its targets of these names; a bare model has no versions of its own for them.
     """
 
     model: str = "bundled"
@@ -59,6 +64,7 @@ class EvaluationSettings:
     threshold: float = EXPERT_DICE
     device: str = "auto"
     overwrite: bool = False
+    targets: tuple[TargetLabel, ...] = ()
 
     def __post_init__(self) -> None:
         if self.runs < 1:
@@ -85,13 +91,14 @@ def _subject(settings: EvaluationSettings) -> Iterator[Campaign]:
     if settings.campaign is None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             config = CampaignConfig("Evaluation", 1, model=settings.model, strategy="static")
-            with Campaign.create(Path(folder) / "campaign", config, device=settings.device) as campaign:
+            named = named_targets(settings.targets)
+            with Campaign.create(
+                Path(folder) / "campaign", config, named, device=settings.device
+            ) as campaign:
                 yield campaign
         return
-    path, version = split_campaign(settings.campaign)
+    path, _ = split_campaign(settings.campaign)
     with Campaign.open(path, device=settings.device, writer=False) as campaign:
-        if version is not None:
-            campaign.activate(version)
         yield campaign
 
 
@@ -111,6 +118,36 @@ def _let_go(settings: EvaluationSettings) -> None:
         _open_subjects.pop(settings)[0].close()
 
 
+def _versions(campaign: Campaign, settings: EvaluationSettings) -> dict[str, int]:
+    """The version to measure, by the target's name; the only one's is empty.
+
+    Raises:
+        ConfigError: the campaign has no such target, or several and none was named.
+        UnknownVersion: it has no such version.
+    """
+    if not settings.targets and len(campaign.targets) > 1:
+        raise ConfigError(
+            f"The campaign segments {campaign.targets.in_words}: say which value is which with "
+            "--target NAME=VALUE."
+        )
+    version = split_campaign(settings.campaign)[1] if settings.campaign else None
+    found = {}
+    for name in [target.name for target in settings.targets] or [""]:
+        registry = _line(campaign, name).registry
+        found[name] = registry.current().number if version is None else registry.version(version).number
+    return found
+
+
+def _line(campaign: Campaign, target: str) -> LearningLine:
+    return campaign.line(campaign.targets.by_name(target).key if target else campaign.targets[0].key)
+
+
+def _cases(cases: Sequence[LabelledCase], settings: EvaluationSettings) -> dict[str, Sequence[LabelledCase]]:
+    """The cases by the name of their target; the only one's is empty."""
+    named = enumerate(settings.targets)
+    return {t.name: cases_of(cases, settings.targets, n) for n, t in named} or {"": cases}
+
+
 @dataclass(frozen=True)
 class _Measure:
     """A job's function: one case in one inference run, in whatever process."""
@@ -121,10 +158,15 @@ class _Measure:
 
     def __call__(self, job: Job) -> CaseCurve:
         settings = self.settings
-        number = next(n for n, case in enumerate(self.cases) if case.case_id == job.case_id)
+        cases = _cases(self.cases, settings)[job.target]
+        number = next(n for n, case in enumerate(cases) if case.name == job.case_id)
         protocol = ProtocolSettings(clicks=settings.clicks, tolerance_mm=settings.tolerance_mm)
-        case, clicking = self.cases[number], Clicking(settings.seed, job.run)
-        curve = annotate(_kept_subject(settings), case, protocol, clicking, unprompted=job.run == 0)
+        case, clicking = cases[number], Clicking(settings.seed, job.run)
+        line = _line(_kept_subject(settings), job.target)
+        if (line.live_version(), line.model.lineage) != (job.version, line.key):
+            line.put_in(job.version)
+        curve = annotate(line, case, protocol, clicking, unprompted=job.run == 0)
+        curve = replace(curve, target=job.target)
         if job.run == 0:
             pictures.record(self.out, curve, *case.read(), number=number + 1)
         return curve
@@ -158,24 +200,23 @@ def run_evaluation(
     """
     if not cases:
         raise ConfigError("There is no case to evaluate on; raise --limit or give a larger dataset.")
-    require_target(cases)
+    for sentence in _look_for_targets(cases, settings):
+        progress.say(sentence)
     started = time.perf_counter()
-    folder = _prepare(out, settings, cases)
     try:
         campaign = _kept_subject(settings)
-        version = campaign.model.version
-        jobs = [Job(case.case_id, run, version) for run in range(settings.runs) for case in cases]
-        progress.begin("Evaluating", len(jobs))
-        shown = {c.case_id: pictures.file_name("test", n + 1, version) for n, c in enumerate(cases)}
-        folder.claim(JOURNAL, *shown.values())
+        shown = _jobs(campaign, cases, settings)
+        folder = _prepare(out, settings, cases)
+        progress.begin("Evaluating", len(shown))
+        folder.claim(JOURNAL, *dict.fromkeys(shown.values()))
 
         def told(job: Job, curve: CaseCurve) -> None:
             if job.run == 0:
-                folder.seal(shown[job.case_id])
+                folder.seal(shown[job])
             progress.advance(f"{job.case_id}: {curve.dice[0]:.2f} to {curve.dice[-1]:.2f}")
 
         function = _Measure(settings, tuple(cases), out)
-        curves = run_jobs(jobs, function, out, workers=workers, cluster=cluster, on_done=told)
+        curves = run_jobs(tuple(shown), function, out, workers=workers, cluster=cluster, on_done=told)
         summary = _summary(campaign, cases, curves, settings, time.perf_counter() - started)
     finally:
         _let_go(settings)
@@ -184,14 +225,37 @@ def run_evaluation(
         write_run(out, summary, rows, [row for c in curves for row in click_rows(c, "test")])
     with folder.making(REPORT):
         write_report(out)
-    folder.seal(JOURNAL, *shown.values())
+    folder.seal(JOURNAL, *dict.fromkeys(shown.values()))
     content: dict[str, Any] = to_json(summary)
     return content
 
 
+def _jobs(campaign: Campaign, cases: Sequence[LabelledCase], settings: EvaluationSettings) -> dict[Job, str]:
+    """What there is to do, target by target and run by run, with the file of each job's picture.
+
+    Raises `ConfigError` as `_versions` does.
+    """
+    by_target, versions = _cases(cases, settings), _versions(campaign, settings)
+    return {
+        Job(case.name, run, version, target): pictures.file_name("test", n, version, target)
+        for target, version in versions.items()
+        for run in range(settings.runs)
+        for n, case in enumerate(by_target[target], start=1)
+    }
+
+
+def _look_for_targets(cases: Sequence[LabelledCase], settings: EvaluationSettings) -> tuple[str, ...]:
+    """Raises `DatasetError` if no case has the target, or one of the targets; see `check_labels`."""
+    if settings.targets:
+        return check_labels(cases, settings.targets)
+    require_target(cases)
+    return ()
+
+
 def _prepare(out: Path, settings: EvaluationSettings, cases: Sequence[LabelledCase]) -> RunFolder:
     """Make ``out`` free, unless it holds the beginning of this very evaluation."""
-    about = {"settings": {**asdict(settings), "overwrite": False}, "cases": [c.case_id for c in cases]}
+    plain = json.loads(json.dumps({**asdict(settings), "overwrite": False}))
+    about = {"settings": plain, "cases": [c.case_id for c in cases]}
     try:
         same = json.loads((out / ABOUT).read_text(encoding="utf-8")) == about
     except (OSError, ValueError):
@@ -212,13 +276,18 @@ def _summary(
     settings: EvaluationSettings,
     seconds: float,
 ) -> RunSummary:
+    test = {
+        target: summarise_versions([c for c in curves if c.target == target], settings.threshold)
+        for target in dict.fromkeys(c.target for c in curves)
+    }
     return RunSummary(
         strategy=campaign.config.strategy,
         model=campaign.config.model,
         seed=settings.seed,
         schedule="",
         clicks=settings.clicks,
-        test=summarise_versions(curves, settings.threshold),
+        test=test.get("", ()),
+        targets={name: TargetSummary(test=rows) for name, rows in test.items() if name},
         command="evaluate",
         dataset=cases[0].image_path.parent.parent.name,
         runs=settings.runs,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, Protocol
 
 from clopa_annotator import __version__
-from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve
@@ -16,10 +16,12 @@ from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, ru
 from clopa_annotator.evaluation.metrics import dice, nsd
 from clopa_annotator.experiments.result_cache import ResultCache, case_id_of
 from clopa_annotator.session.logits import best_cpu_precision
+from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.session.suggesting import LocalSuggester, suggest
 from clopa_annotator.types import Image, Mask
 
 FirstPrompt = Literal["strategy", "points", "box"]
+NAN = math.nan
 EXPERT_DICE = 0.9
 """Dice with which the simulated annotator is content, unless told otherwise."""
 
@@ -47,22 +49,22 @@ class Clicking:
     Attributes:
         seed: of the clicks.
         run: number of the inference run; runs differ in their clicks.
-        first_prompt: "points", "box", or what the campaign's "strategy" begins with.
+        first_prompt: "points", "box", or what the line's "strategy" begins with.
     """
 
     seed: int
     run: int
     first_prompt: FirstPrompt = "strategy"
 
-    def box_first(self, campaign: Campaign) -> bool:
+    def box_first(self, line: LearningLine) -> bool:
         """Whether a case begins with a box."""
         if self.first_prompt == "strategy":
-            return campaign.strategy.box_first
+            return line.strategy.box_first
         return self.first_prompt == "box"
 
 
 def annotate(
-    campaign: Campaign,
+    line: LearningLine,
     case: LabelledCase,
     protocol: ProtocolSettings,
     clicking: Clicking,
@@ -71,10 +73,10 @@ def annotate(
     confirming: bool = False,
     unprompted: bool = False,
 ) -> CaseCurve:
-    """Annotate one case with the campaign's live weights.
+    """Annotate one case with a target's weights in the live network.
 
     Args:
-        campaign: its live network is used.
+        line: of the target.
         case: read from its files.
         protocol: how many corrections, and what is measured.
         clicking: seed and kind of the clicks.
@@ -82,54 +84,55 @@ def annotate(
         confirming: the reference is about to be confirmed: an online strategy learns from it.
         unprompted: measure as well what the weights give before the first click.
     """
-    box_first = clicking.box_first(campaign)
+    box_first = clicking.box_first(line)
 
     def compute() -> CaseCurve:
         image, reference = case.read()
-        rng = case_rng(clicking.seed, clicking.run, case.case_id)
+        rng = case_rng(clicking.seed, clicking.run, case.name)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
-        zero = unprompted_scores(campaign, image, reference, protocol) if unprompted else (math.nan, math.nan)
-        with campaign.annotating() as session:
+        others = case.read_others(image.geometry)
+        with line.annotating() as session:
+            zero = unprompted_scores(line.model, image, reference, protocol) if unprompted else (NAN, NAN)
             curve = run_case(
-                session, image, reference, annotator, protocol, case_id=case.case_id, run=clicking.run
-            )
+                session, image, reference, annotator, protocol,
+                case_id=case.name, run=clicking.run, others=others,
+            )  # fmt: skip
             if confirming:
-                campaign.learn_from(session, case.case_id, reference)
+                line.learn_from(session, case.case_id, reference)
             return replace(curve, dice_zero=zero[0], nsd_zero=zero[1])
 
-    version = campaign.model.version
-    if recall is None or version < 0 or (confirming and campaign.online is not None):
+    version = line.live_version()
+    if recall is None or version < 0 or (confirming and line.online is not None):
         return compute()
     key = {
         "code": __version__,
-        "weights": _weights_id(campaign, version),
+        "weights": _weights_id(line, version),
         "case": case_id_of(case),
         "clicking": [clicking.seed, clicking.run, box_first],
         "protocol": asdict(protocol),
         "unprompted": unprompted,
-        "within": repr(campaign.strategy.online) if campaign.strategy.learns_within_case else "",
+        "within": repr(line.strategy.online) if line.strategy.learns_within_case else "",
     }
     return replace(recall.curve(key, compute), version=version)
 
 
 def unprompted_scores(
-    campaign: Campaign, image: Image, reference: Mask, protocol: ProtocolSettings
+    model: LoadedModel, image: Image, reference: Mask, protocol: ProtocolSettings
 ) -> tuple[float, float]:
     """Dice and NSD of what the live weights give for an image without any prompt."""
-    suggester = LocalSuggester(campaign.model, best_cpu_precision())
-    mask = suggest(suggester, image).mask
+    mask = suggest(LocalSuggester(model, best_cpu_precision()), image).mask
     tolerance, spacing = protocol.tolerance_mm, image.geometry.spacing_kji_mm
-    return dice(mask, reference), math.nan if tolerance is None else nsd(mask, reference, spacing, tolerance)
+    return dice(mask, reference), NAN if tolerance is None else nsd(mask, reference, spacing, tolerance)
 
 
-def _weights_id(campaign: Campaign, version: int) -> str:
+def _weights_id(line: LearningLine, version: int) -> str:
     """Base and delta by their hashes."""
-    entry = next(v for v in campaign.registry.versions() if v.number == version)
-    return f"{entry.model_hash}+{entry.delta_hash} on {campaign.model.device.type}"
+    entry = next(v for v in line.registry.versions() if v.number == version)
+    return f"{entry.model_hash}+{entry.delta_hash} on {line.model.device.type}"
 
 
 def measure(
-    campaign: Campaign,
+    line: LearningLine,
     cases: Sequence[LabelledCase],
     protocol: ProtocolSettings,
     clicking: Clicking,
@@ -140,7 +143,7 @@ def measure(
     """Annotate cases with the weights now in use; nothing is confirmed.
 
     Args:
-        campaign: its live network is used.
+        line: of the target.
         cases: not part of the campaign.
         protocol: how each is annotated.
         clicking: seed and kind of the clicks.
@@ -148,4 +151,4 @@ def measure(
         unprompted: see `annotate`.
     """
     for case in cases:
-        yield case, annotate(campaign, case, protocol, clicking, recall, unprompted=unprompted)
+        yield case, annotate(line, case, protocol, clicking, recall, unprompted=unprompted)

@@ -24,6 +24,7 @@ from clopa_annotator.experiments.result_cache import ResultCache
 from clopa_annotator.experiments.run_folder import RunFolder
 from clopa_annotator.experiments.simulation import run_simulation
 from clopa_annotator.experiments.simulation_settings import SimulationSettings
+from clopa_annotator.experiments.target_labels import TargetLabel
 
 logger = logging.getLogger(__name__)
 UNIT = "unit.json"
@@ -43,6 +44,7 @@ class StreamPlan:
         seed: decides which cases are which.
         keep: so many of the stream, its first; None for all.
         keep_test: so many of the unseen cases; None for all.
+        targets: what is segmented in each case, in order; empty for ``label``.
     """
 
     dataset: str
@@ -54,6 +56,7 @@ class StreamPlan:
     seed: int = 0
     keep: int | None = None
     keep_test: int | None = None
+    targets: tuple[TargetLabel, ...] = ()
 
     def draw(self, permutation: int = 0) -> tuple[list[LabelledCase], list[LabelledCase]]:
         """The stream in the order of a permutation, and the unseen cases, which no permutation changes."""
@@ -119,7 +122,7 @@ class Unit:
     def _content(self) -> dict[str, object]:
         """What decides about the results; where folders lie does not."""
         settings = asdict(replace(self.settings, overwrite=False))
-        stream = {k: v for k, v in asdict(self.stream).items() if k != "volumes"}
+        stream = {k: v for k, v in asdict(self.stream).items() if k != "volumes" and (v or k != "targets")}
         content = {"stream": stream, "settings": settings, "permutation": self.permutation}
         return dict(json.loads(json.dumps(content)))
 
@@ -166,7 +169,8 @@ def run_unit(unit: Unit, progress: Progress | None = None) -> Path:
     stream, held_out = unit.stream.draw(unit.permutation)
     settings = replace(unit.settings, permutation=unit.permutation)
     recall = ResultCache(Path(unit.recall)) if unit.recall else None
-    run_simulation(stream, held_out, settings, folder, progress or _Log(out.name), recall)
+    told = progress or _Log(out.name)
+    run_simulation(stream, held_out, settings, folder, told, recall, unit.stream.targets)
     return out
 
 

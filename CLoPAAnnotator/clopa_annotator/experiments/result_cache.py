@@ -79,10 +79,12 @@ class ResultCache:
 
 def case_id_of(case: LabelledCase) -> str:
     """A hash of a case's files and of which label is its target."""
-    digest = hashlib.sha256(str(case.label).encode())
+    target = f"{case.label} beside {case.others}" if case.others else str(case.label)
+    target += f", part {case.part}" if case.part is not None else ""
+    digest = hashlib.sha256(target.encode())
     for path in (case.image_path, case.label_path):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return f"{case.case_id} {digest.hexdigest()}"
+    return f"{case.name} {digest.hexdigest()}"
 
 
 def episode_key(job: Path, config: CampaignConfig, model_hash: str) -> dict[str, Any]:

@@ -37,6 +37,10 @@ def _one_of(*files: str) -> str:
     return f"({'|'.join(re.escape(name) for name in files)})"
 
 
+_LINE = rf"({names.TARGETS}/({names.TARGET_FOLDER.pattern})/)?"
+"""Where a target's learning lies: the first one's in the campaign's folder itself."""
+_SLOT = rf"({names.TARGETS}/({names.TARGET_FOLDER.pattern})/({names.INSTANCE_FOLDER.pattern}/)?)?"
+"""Where a target's masks lie in a case's folder."""
 _CASE, _VERSION = names.CASE_FOLDER.pattern, names.VERSION_FOLDER.pattern
 _KNOWN = re.compile(
     "|".join(
@@ -44,16 +48,17 @@ _KNOWN = re.compile(
             _one_of(names.MANIFEST, names.INDEX, f"{names.INDEX}-journal", names.LOCK),
             f"{names.IMAGES}/{names.IMAGE_FOLDER.pattern}/{_one_of(names.IMAGE_RECORD, names.IMAGE_VOXELS)}",
             f"{names.CASES}/{_CASE}/{_one_of(names.CASE_RECORD)}",
-            f"{names.CASES}/{_CASE}/{_VERSION}/{_one_of(names.RECORD, names.MASK, names.MASK_CHUNKS)}",
+            f"{names.CASES}/{_CASE}/{_SLOT}{_VERSION}/{_one_of(names.RECORD, names.MASK, names.MASK_CHUNKS)}",
             f"{names.STAGING}/.+",
-            r"episodes/\d+/\.?"
+            _LINE
+            + r"episodes/\d+/\.?"
             + _one_of(REQUEST, PROGRESS, PARENT, START, CHECKPOINT, DELTA, RESULT)
             + r"(\.part)?",
-            r"episodes/\.?" + _one_of(ROLES) + r"(\.part)?",
-            rf"{REPLAYS}/\d+/\.?" + _one_of(ORDER, REPLAYED, PROGRESS) + r"(\.part)?",
-            r"weights/\.?" + _one_of(MANIFEST, HISTORY, CURRENT) + r"(\.part)?",
+            _LINE + r"episodes/\.?" + _one_of(ROLES) + r"(\.part)?",
+            rf"{_LINE}{REPLAYS}/\d+/\.?" + _one_of(ORDER, REPLAYED, PROGRESS) + r"(\.part)?",
+            _LINE + r"weights/\.?" + _one_of(MANIFEST, HISTORY, CURRENT) + r"(\.part)?",
             f"{SUGGESTIONS}/{SUGGESTION_FILES}",
-            rf"weights/{VERSIONS}/\.?\d+(\.part)?/{_one_of(DELTA_FILE, VERSION_FILE)}",
+            rf"{_LINE}weights/{VERSIONS}/\.?\d+(\.part)?/{_one_of(DELTA_FILE, VERSION_FILE)}",
         )
     )
 )
@@ -100,7 +105,8 @@ def _refuse_traces_of_people(folder: Path) -> None:
                 f'The campaign in {folder} holds "{relative}", which no simulation makes: somebody has '
                 f"worked there. {_ELSEWHERE}"
             )
-    if any(entry.what == "rolled_back" for entry in History(folder / "weights" / HISTORY).entries()):
+    lines = [folder, *folder.glob(f"{names.TARGETS}/*")]
+    if any(e.what == "rolled_back" for line in lines for e in History(line / "weights" / HISTORY).entries()):
         raise ConfigError(
             f"In the campaign in {folder} somebody has put other weights into use. {_ELSEWHERE}"
         )

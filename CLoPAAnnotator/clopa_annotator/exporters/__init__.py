@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignReader
-from clopa_annotator.errors import ConfigError, UnknownCase
+from clopa_annotator.errors import ConfigError, InputError, UnknownCase
+from clopa_annotator.exporters.chosen_targets import ExportTargets
 from clopa_annotator.exporters.dicomseg import export_dicomseg
 from clopa_annotator.exporters.export_report import Exporting, ExportReport, ExportStopped, OnCase
 from clopa_annotator.exporters.folders import export_msd, export_nifti, export_nnunet, export_segnrrd
-from clopa_annotator.types import CaseState
+from clopa_annotator.types import CaseState, sum_of_states
 from clopa_annotator.types.exports import CASE_FORMATS, ExportChoice
 
-__all__ = ["FORMATS", "ExportReport", "ExportStopped", "OnCase", "chosen_cases", "export"]
+__all__ = ["FORMATS", "ExportReport", "ExportStopped", "ExportTargets", "OnCase", "chosen_cases", "export"]
 
 _EXPORTERS = {
     "segnrrd": export_segnrrd,
@@ -30,16 +31,25 @@ _EXPORTERS = {
 FORMATS = CASE_FORMATS
 
 
-def chosen_cases(store: CampaignReader, choice: ExportChoice) -> tuple[str, ...] | None:
+def chosen_cases(
+    store: CampaignReader, choice: ExportChoice, targets: ExportTargets | None = None
+) -> tuple[str, ...] | None:
     """Case ids for `export`: None for all that have a confirmed version.
 
     Args:
         store: the campaign.
         choice: "all", or "accepted": without those that were reopened or need another look.
+        targets: which targets count; all if left out.
     """
     if choice == "all":
         return None
-    return tuple(case.case_id for case in store.cases() if case.state is CaseState.CONFIRMED)
+    keys = {target.key for target in (targets or ExportTargets()).of(store.targets)}
+    accepted = []
+    for case in store.cases():
+        states = [slot.state for slot in case.slots if slot.slot.target in keys]
+        if sum_of_states(states) is CaseState.CONFIRMED:
+            accepted.append(case.case_id)
+    return tuple(accepted)
 
 
 def export(
@@ -49,6 +59,7 @@ def export(
     cases: Sequence[str] | None = None,
     on_case: OnCase | None = None,
     stop: Callable[[], bool] | None = None,
+    targets: ExportTargets | None = None,
 ) -> ExportReport:
     """Write confirmed cases that are not withdrawn.
 
@@ -59,12 +70,14 @@ def export(
         cases: which cases; None for all. One that has no confirmed version is left out.
         on_case: told (done, total) after each case.
         stop: asked before each case whether to stop.
+        targets: which targets, and whose shared voxels are; all of the campaign if left out.
 
     Returns:
         Which cases were written, and why others were not.
 
     Raises:
-        ConfigError: an unknown format, or a folder that is not empty.
+        ConfigError: an unknown format or target, or a folder that is not empty.
+        InputError: masks share voxels that a volume of labels cannot; nothing is left of the export.
         UnknownCase: a case that the campaign does not have.
         CacheError: the folder cannot be written, or the disk is full.
         ExportStopped: it was stopped; what had been written is gone again.
@@ -78,13 +91,13 @@ def export(
     unknown = sorted(set(cases or ()) - {case.case_id for case in store.cases()})
     if unknown:
         raise UnknownCase(f"The campaign has no case {unknown[0]!r}.")
-    exporting = Exporting(store, format, out, cases, on_case, stop)
+    exporting = Exporting(store, format, out, cases, on_case, stop, targets)
     with exporting.to_disk():
         existed = out.exists()
         out.mkdir(parents=True, exist_ok=True)
         try:
             _EXPORTERS[format](exporting)
-        except ExportStopped:
+        except (ExportStopped, InputError, ConfigError):
             shutil.rmtree(out, ignore_errors=True)
             if existed:
                 out.mkdir()

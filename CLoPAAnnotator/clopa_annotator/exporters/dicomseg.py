@@ -11,6 +11,8 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+import numpy.typing as npt
+from highdicom.sr import CodedConcept
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
@@ -19,9 +21,10 @@ from clopa_annotator import __version__
 from clopa_annotator.datasets.dicom_index import DicomIndex
 from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.errors import ClopaError
+from clopa_annotator.exporters.chosen_targets import CaseMasks
 from clopa_annotator.exporters.export_report import Exporting, LeftOut
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseRef
+from clopa_annotator.types import CaseRef, CodedTerm, Targets
 
 TOLERANCE_MM = 0.01
 MAY_BE_EMPTY = (
@@ -54,17 +57,23 @@ NEEDED = (
 
 
 def export_dicomseg(exporting: Exporting) -> None:
-    """``<case>.dcm``, one binary segment each."""
+    """``<case>.dcm``, a binary segment for each target, and for each of several of a kind.
 
-    def write(ref: CaseRef, name: str) -> list[Path]:
-        geometry = exporting.store.geometry(ref.image_hash)
-        instances = matching_series(exporting.store.case(ref.case_id).source, geometry)
-        mask = exporting.store.read_mask(ref)
-        if not mask.any():
+    Empty masks have no segment: an object says where something is.
+    """
+
+    def write(case: CaseMasks, name: str) -> list[Path]:
+        geometry = exporting.store.geometry(case.image_hash)
+        instances = matching_series(exporting.store.case(case.case_id).source, geometry)
+        parts = [(r, m) for r, m in zip(case.refs, exporting.masks(case), strict=True) if m.any()]
+        if not parts:
             raise LeftOut("its mask is empty, and a DICOM segmentation needs at least one voxel.")
         path = exporting.out / f"{name}.dcm"
+        described = [_description(n, exporting.store.targets, ref) for n, (ref, _) in enumerate(parts, 1)]
+        flags = np.stack([mask.astype(bool) for _, mask in parts], axis=-1)
+        title = ", ".join(target.name for target in exporting.targets)
         try:
-            segmentation = _segmentation(exporting.store.manifest.label, instances, mask.astype(bool))
+            segmentation = _segmentation(title, instances, described, flags)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LeftOut(f"its series does not allow a DICOM segmentation: {error}") from error
         segmentation.save_as(path)
@@ -187,23 +196,43 @@ def _has_plane(instance: Dataset, geometry: Geometry) -> bool:
     )
 
 
-def _segmentation(label: str, instances: list[Dataset], mask: np.ndarray) -> hd.seg.Segmentation:
-    algorithm = hd.AlgorithmIdentificationSequence(
-        name="CLoPA Annotator", version=__version__, family=codes.DCM.ArtificialIntelligence
-    )
-    segment = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label=label[:64],
-        segmented_property_category=codes.SCT.Tissue,
-        segmented_property_type=codes.SCT.Tissue,
+def _concept(term: CodedTerm | None) -> CodedConcept:
+    """A target's term; tissue where nobody chose one."""
+    if term is None:
+        return CodedConcept("85756007", "SCT", "Tissue")
+    return CodedConcept(term.value[:16], term.scheme[:16], term.meaning[:64])
+
+
+def _description(number: int, targets: Targets, ref: CaseRef) -> hd.seg.SegmentDescription:
+    """A segment of a mask; of several of a kind each has a tracking identifier."""
+    target = targets.by_key(ref.slot.target)
+    name = targets.name_of(ref.slot)[:64]
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=_concept(target.category),
+        segmented_property_type=_concept(target.code),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
-        algorithm_identification=algorithm,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name="CLoPA Annotator", version=__version__, family=codes.DCM.ArtificialIntelligence
+        ),
+        tracking_id=name if target.instances else None,
+        tracking_uid=hd.UID() if target.instances else None,
     )
+
+
+def _segmentation(
+    title: str,
+    instances: list[Dataset],
+    described: list[hd.seg.SegmentDescription],
+    flags: npt.NDArray[np.bool_],
+) -> hd.seg.Segmentation:
+    """The object; ``flags`` has the axes (k, j, i, segment)."""
     return hd.seg.Segmentation(
         source_images=instances,
-        pixel_array=mask,
+        pixel_array=flags,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[segment],
+        segment_descriptions=described,
         series_instance_uid=hd.UID(),
         series_number=900,
         sop_instance_uid=hd.UID(),
@@ -212,5 +241,5 @@ def _segmentation(label: str, instances: list[Dataset], mask: np.ndarray) -> hd.
         manufacturer_model_name="CLoPA Annotator",
         software_versions=__version__,
         device_serial_number="0",
-        series_description=f"CLoPA Annotator: {label}"[:64],
+        series_description=f"CLoPA Annotator: {title}"[:64],
     )

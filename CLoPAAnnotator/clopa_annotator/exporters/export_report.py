@@ -18,8 +18,9 @@ from clopa_annotator.cache.campaign_store import CampaignReader
 from clopa_annotator.cache.format.disk import explained
 from clopa_annotator.cache.format.names import case_folder
 from clopa_annotator.errors import CacheError, ClopaError, CorruptRecord
+from clopa_annotator.exporters.chosen_targets import CaseMasks, ExportTargets, LabelValues, confirmed_masks
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseRef
+from clopa_annotator.types import CaseRef, Mask
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -63,9 +64,15 @@ class Exporting:
         cases: Sequence[str] | None = None,
         on_case: OnCase | None = None,
         stop: Callable[[], bool] | None = None,
+        targets: ExportTargets | None = None,
     ) -> None:
-        """For `export`; ``out`` is empty."""
+        """For `export`; ``out`` is empty. Raises `ConfigError` for an unknown target."""
         self.store = store
+        asked = targets or ExportTargets()
+        self.targets = asked.of(store.targets)
+        priority = tuple(store.targets.by_name(name).key for name in asked.priority)
+        self.labels = LabelValues(self.targets, priority or None, asked.instances)
+        self._is_plain = len(store.targets) == 1 and not self.targets[0].instances
         self._cases, self._on_case, self._stop = cases, on_case, stop
         self.format = format
         self.out = out
@@ -79,8 +86,8 @@ class Exporting:
         with explained(f"write the export to {self.out}"):
             yield
 
-    def each(self, write: Callable[[CaseRef, str], list[Path]]) -> None:
-        """Call ``write`` with every chosen confirmed case and a file name for it.
+    def each(self, write: Callable[[CaseMasks, str], list[Path]]) -> None:
+        """Call ``write`` with every chosen case that has a confirmed mask, and a file name for it.
 
         Args:
             write: returns the files that it wrote; raises `LeftOut` for a case that cannot be exported.
@@ -89,20 +96,42 @@ class Exporting:
             ExportStopped: somebody stopped it.
         """
         chosen = None if self._cases is None else set(self._cases)
-        refs = [ref for ref in self.store.confirmed() if chosen is None or ref.case_id in chosen]
-        for done, ref in enumerate(refs):
+        found = [
+            c for c in confirmed_masks(self.store, self.targets) if chosen is None or c.case_id in chosen
+        ]
+        for done, case in enumerate(found):
             if self._stop is not None and self._stop():
                 raise ExportStopped("The export was stopped; nothing of it is left.")
-            name = self._name(ref.case_id)
+            name = self._name(case.case_id)
             try:
-                self._entries.append(self._entry(ref, write(ref, name)))
+                self._entries.append(self._entry(case, write(case, name)))
             except (LeftOut, CorruptRecord) as reason:
-                self._left_out.append((ref.case_id, str(reason)))
+                self._left_out.append((case.case_id, str(reason)))
             if self._on_case is not None:
-                self._on_case(done + 1, len(refs))
+                self._on_case(done + 1, len(found))
         for case_id in dict.fromkeys(self._cases or ()):
-            if case_id not in {ref.case_id for ref in refs}:
+            if case_id not in {case.case_id for case in found}:
                 self._left_out.append((case_id, "it has no confirmed version."))
+
+    def masks(self, case: CaseMasks) -> list[Mask]:
+        """A case's masks, compared with their hashes, in the order of its refs."""
+        return [self.store.read_mask(ref) for ref in case.refs]
+
+    def label_volume(self, case: CaseMasks) -> npt.NDArray[np.generic]:
+        """A case's masks as one (k, j, i) volume of labels.
+
+        Raises:
+            LeftOut: a chosen target is not confirmed; its voxels would be taken for background.
+            InputError: masks share voxels, and nobody said whose they are.
+        """
+        there = {ref.slot.target for ref in case.refs}
+        lacking = [target.name for target in self.targets if target.key not in there]
+        if lacking:
+            raise LeftOut(
+                f"it has no confirmed mask of {', '.join(lacking)}, which would be taken for background; "
+                "confirm it, or choose other targets."
+            )
+        return self.labels.volume(case.case_id, case.refs, self.masks(case))
 
     def _name(self, case_id: str) -> str:
         """A file name without suffix: the case id if every program takes it, else a safe one."""
@@ -111,16 +140,32 @@ class Exporting:
         self._names.add(name.lower())
         return name
 
-    def _entry(self, ref: CaseRef, files: list[Path]) -> dict[str, object]:
+    def _entry(self, case: CaseMasks, files: list[Path]) -> dict[str, object]:
+        entry: dict[str, object] = {
+            "case_id": case.case_id,
+            "files": [path.relative_to(self.out).as_posix() for path in files],
+        }
+        if self._is_plain:
+            return {**entry, **self._about(case.refs[0]), "image_hash": case.image_hash}
+        values = self.labels.of(case.refs)
+        masks = [
+            {
+                "target": self.store.targets.by_key(ref.slot.target).name,
+                "instance": ref.slot.instance,
+                "label": value,
+                **self._about(ref),
+            }
+            for ref, value in zip(case.refs, values, strict=True)
+        ]
+        return {**entry, "image_hash": case.image_hash, "masks": masks}
+
+    def _about(self, ref: CaseRef) -> dict[str, object]:
         version = self.store.version(ref.sequence)
         return {
-            "case_id": ref.case_id,
-            "files": [path.relative_to(self.out).as_posix() for path in files],
             "case_version": ref.case_version,
             "sequence": ref.sequence,
             "annotator": version.annotator,
             "confirmed_at": version.confirmed_at,
-            "image_hash": ref.image_hash,
             "mask_hash": ref.mask_hash,
             "record_hash": ref.record_hash,
         }
@@ -131,6 +176,7 @@ class Exporting:
         content = {
             "campaign": manifest.name,
             "label": manifest.label,
+            **({} if self._is_plain else {"labels": self.labels.names}),
             "format": self.format,
             "clopa_annotator": __version__,
             "cases": self._entries,

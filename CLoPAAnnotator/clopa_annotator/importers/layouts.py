@@ -93,12 +93,14 @@ def is_ours(folder: Path) -> bool:
 def find_ours(folder: Path) -> Found:
     """Every case that ``cases.json`` lists, under its true name and with its annotator."""
     content = read_json(folder / CASES)
-    names = {1: str(content.get("label", ""))} if content.get("label") else {}
+    names = label_names(content) or ({1: str(content["label"])} if content.get("label") else {})
     found = []
     for row in content.get("cases", []):
         try:
             files = [folder / str(name) for name in row["files"]]
-            found.append(_ours(str(row["case_id"]), files, str(row.get("annotator", "")), names))
+            people = [str(part.get("annotator", "")) for part in row.get("masks", [row])]
+            author = ", ".join(dict.fromkeys(filter(None, people)))
+            found.append(_ours(str(row["case_id"]), files, author, names))
         except (KeyError, TypeError, IndexError) as error:
             raise DatasetError(f"{folder / CASES} is damaged: a case lacks {error}.") from error
     return Found(OURS, tuple(found))

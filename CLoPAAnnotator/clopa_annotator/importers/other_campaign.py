@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from clopa_annotator.cache.campaign_store import CampaignStore, VersionSummary
 from clopa_annotator.cache.format.names import MANIFEST
 from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.importers.label_files import Content, Found, LabelFile, Segment
-from clopa_annotator.types import Image, Mask
+from clopa_annotator.types import CaseRef, Image, Mask, Targets
 
 FORMAT = "campaign"
 
@@ -19,38 +20,59 @@ def is_campaign(folder: Path) -> bool:
 
 
 def find(folder: Path) -> Found:
-    """The current version of every confirmed case."""
+    """The current versions of every confirmed case, each target a segment of its name."""
+    cases: dict[str, list[VersionSummary]] = {}
     with CampaignStore.open(folder) as store:
-        name = store.manifest.label
-        versions = store.confirmed_versions()
+        targets = store.targets
+        for target in targets:
+            for version in store.confirmed_versions(target.key):
+                cases.setdefault(version.ref.case_id, []).append(version)
         sources = {case.case_id: case.source for case in store.cases()}
-    return Found(FORMAT, tuple(_label(folder, v, name, sources[v.ref.case_id]) for v in versions))
+    arrived = sorted(cases.items(), key=lambda item: min(v.ref.sequence for v in item[1]))
+    return Found(
+        FORMAT, tuple(_label(folder, versions, targets, sources[name]) for name, versions in arrived)
+    )
 
 
-def _label(folder: Path, version: VersionSummary, name: str, source: str) -> LabelFile:
-    ref = version.ref
+def _label(folder: Path, versions: list[VersionSummary], targets: Targets, source: str) -> LabelFile:
+    first = versions[0].ref
 
     def image() -> Image:
         with CampaignStore.open(folder) as store:
-            return store.read_image(ref.image_hash)
+            return store.read_image(first.image_hash)
 
-    def mask() -> Mask:
-        with CampaignStore.open(folder) as store:
-            return store.read_mask(ref)
+    def segment(ref: CaseRef) -> Segment:
+        def mask() -> Mask:
+            with CampaignStore.open(folder) as store:
+                return store.read_mask(ref)
+
+        return Segment(targets.name_of(ref.slot), 1 if len(targets) == 1 else None, mask)
+
+    segments = tuple(segment(version.ref) for version in versions)
 
     def read() -> Content:
         with CampaignStore.open(folder) as store:
-            return Content(store.geometry(ref.image_hash), (Segment(name, 1, mask),))
+            return Content(store.geometry(first.image_hash), segments)
 
+    def digest(wanted: tuple[str, ...]) -> str:
+        """The record's hash; of several records, over the lines ``<hash>  <segment>``."""
+        pairs = list(zip(versions, segments, strict=True))
+        some = [(v, s) for v, s in pairs if any(s.is_called(w) for w in wanted)] or pairs
+        if len(some) == 1:
+            return some[0][0].ref.record_hash
+        lines = "".join(f"{v.ref.record_hash}  {s.name}\n" for v, s in some)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    authors = list(dict.fromkeys(v.annotator for v in versions))
     return LabelFile(
-        ref.case_id,
-        folder / ref.folder,
+        first.case_id,
+        folder / first.folder,
         FORMAT,
         read,
-        lambda _: ref.record_hash,
+        digest,
         image,
         _still_there(source) or str(folder),
-        version.annotator,
+        ", ".join(authors),
     )
 
 

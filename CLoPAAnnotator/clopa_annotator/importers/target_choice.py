@@ -1,12 +1,15 @@
-"""Which part of a label is the campaign's target. A campaign has one target today; several may follow."""
+"""Which parts of a label are the campaign's targets."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clopa_annotator.errors import ConfigError, DatasetError
 from clopa_annotator.importers.label_files import Segment
+from clopa_annotator.types import Slot, Targets
+from clopa_annotator.types.targets import FIRST
 
 ANY = "any"
 PLAIN_LABEL = "target"
@@ -95,6 +98,75 @@ class Target:
             f"{where} has several labels: {listed(segments)}. Say which one is the target with "
             f"--target {label}=VALUE, or --target {label}={ANY} for all of them together."
         )
+
+
+@dataclass(frozen=True)
+class SlotChoice:
+    """A target of the campaign, or one of several of a kind, and which part of a label is it.
+
+    Attributes:
+        slot: where the mask goes.
+        name: what it is called in an outcome; empty in a campaign of one target.
+        part: what stands for it in the files.
+        is_asked: somebody asked for it; otherwise it is what is called like the target, where there is such.
+    """
+
+    slot: Slot = FIRST
+    name: str = ""
+    part: Target = Target()
+    is_asked: bool = True
+
+
+def choices(asked: Sequence[str], targets: Targets) -> tuple[SlotChoice, ...]:
+    """What an import takes, in the campaign's order where nobody says which.
+
+    Args:
+        asked: as NAME=VALUE each; none leaves the choice to the names in the files.
+        targets: the campaign's.
+
+    Raises:
+        ConfigError: a target that the campaign does not have, or one that is asked for twice.
+    """
+    parts = [Target.parse(text) for text in asked]
+    if len(targets) == 1 and not targets[0].instances and len(parts) < 2:
+        part = parts[0] if parts else Target()
+        part.check_for(targets[0].name)
+        return (SlotChoice(part=part, is_asked=bool(parts)),)
+    if not parts:
+        slots = [Slot(target.key) for target in targets]
+        return tuple(by_name(slot, targets) for slot in slots)
+    found: dict[Slot, SlotChoice] = {}
+    for part in parts:
+        if not part.name:
+            raise ConfigError(
+                f"This campaign has several targets: {targets.in_words}. Write which one is "
+                f"{part.in_words}: --target NAME={','.join(part.wanted)}."
+            )
+        slot = slot_called(part.name, targets) or Slot(targets.by_name(part.name).key)
+        if slot in found:
+            raise ConfigError(f"{part.name} is asked for twice. Join values with a comma: {part.name}=2,3.")
+        found[slot] = SlotChoice(slot, targets.name_of(slot), part)
+    return tuple(found.values())
+
+
+def by_name(slot: Slot, targets: Targets) -> SlotChoice:
+    """A slot that takes what a file calls like it."""
+    name, title = targets.name_of(slot), targets.by_key(slot.target).name
+    wanted = (name, title) if slot.instance == 1 and name != title else (name,)
+    return SlotChoice(slot, name, Target(title, wanted), is_asked=False)
+
+
+def slot_called(name: str, targets: Targets) -> Slot | None:
+    """The slot that a name is of: a target's, or one with a number behind it where there may be several."""
+    plain = name.strip().casefold()
+    for target in targets:
+        title = target.name.strip().casefold()
+        if plain == title:
+            return Slot(target.key)
+        match = re.fullmatch(re.escape(title) + r"[ _-]?([1-9]\d{0,3})", plain) if target.instances else None
+        if match is not None:
+            return Slot(target.key, int(match.group(1)))
+    return None
 
 
 def listed(segments: Sequence[Segment]) -> str:

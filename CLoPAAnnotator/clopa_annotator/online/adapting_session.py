@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from clopa_annotator.errors import ClopaError, EpisodeError, SessionError
 from clopa_annotator.online.strategy import Interaction, OnlineStrategy, OnlineUpdate
-from clopa_annotator.session.protocol import Session
+from clopa_annotator.session.protocol import Session, SwitchingSession
 from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,16 @@ class _Moment:
 
     mask: Mask
     version: int
+    first_step: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Aside:
+    """Work put aside: the inner session's, and what is remembered of its steps."""
+
+    inner: object
+    back: deque[_Moment]
+    forward: list[_Moment]
     first_step: int
 
 
@@ -89,6 +99,10 @@ class AdaptingSession:
         """Whether `redo` has an undone state to go to."""
         return self._session.can_redo
 
+    def learn_with(self, strategy: OnlineStrategy) -> None:
+        """Have another strategy learn from the next image on: that of another target's weights."""
+        self._strategy = strategy
+
     def set_image(self, image: Image) -> None:
         """Replace the image; what was learned within the case before is dropped."""
         self._session.set_image(image)
@@ -140,6 +154,29 @@ class AdaptingSession:
         self._back.append(now)
         self._forward.clear()
         return proposal
+
+    def switch(self, to: object | None = None, strategy: OnlineStrategy | None = None) -> object:
+        """See `SwitchingSession.switch`.
+
+        Args:
+            to: what is taken up.
+            strategy: who learns from now on, for the weights of another target, which are in the network by
+                now: what it learned within the case before is dropped. The same one if None.
+
+        Raises:
+            NoImage: no image is set, or the session within cannot switch.
+        """
+        if not isinstance(self._session, SwitchingSession) or not isinstance(to, _Aside | None):
+            raise SessionError("This session works on one thing at a time.")
+        inner = self._session.switch(to.inner if to else None)
+        aside = _Aside(inner, self._back, self._forward, self._first_step)
+        self._back, self._forward, self._first_step = deque(), [], 0
+        if to is not None:
+            self._back, self._forward, self._first_step = to.back, to.forward, to.first_step
+        if strategy is not None and strategy is not self._strategy:
+            self._strategy = strategy
+            strategy.start_case()
+        return aside
 
     def close(self) -> None:
         """Let go of the image and the buffers."""

@@ -50,7 +50,7 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
     app.state.stopping = stopping
     app.router.routes.extend(_routes(engine, settings, stopping))
     app.router.lifespan_context = _lifespan(app, engine)
-    app.add_middleware(RequestGuard, book=book, settings=settings, signal=engine.controller.supervisor)
+    app.add_middleware(RequestGuard, book=book, settings=settings, signal=engine.desk.supervisor)
     return app
 
 

@@ -1,7 +1,7 @@
 """The stream of a campaign's events, which a client can rejoin from a sequence number.
 
 Server-sent events: ``id`` is the event's sequence number, ``event`` its name, ``data`` its values as JSON.
-``GET /campaign/v1/events?after=N`` first sends what is still kept after ``N``; if something in between is no
+``GET /campaign/v2/events?after=N`` first sends what is still kept after ``N``; if something in between is no
 longer kept (or the engine counts anew) an event ``gap`` comes first and the client should ask for the whole
 state. A comment line every few seconds tells that the line is alive.
 """

@@ -13,9 +13,17 @@ from starlette.routing import Route
 from clopa_annotator.errors import GeometryError, InputError, PromptError, UnknownCase
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.session.checks import usable_voxels
-from clopa_annotator.types import CaseRef, Confirmation, Image, Mask
+from clopa_annotator.types import CaseRef, Confirmation, Image, Mask, Slot
 from clopa_annotator.wire.array_framing import WireLimits
-from clopa_annotator.wire.codec import case_row_to_wire, draft_to_wire, ref_to_wire, statistics_to_wire
+from clopa_annotator.wire.codec import (
+    case_row_to_wire,
+    draft_to_wire,
+    others_to_wire,
+    ref_to_wire,
+    slot_from_wire,
+    slot_to_wire,
+    statistics_to_wire,
+)
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.wire.session_messages import (
     geometry_from_wire,
@@ -48,36 +56,44 @@ class CaseHost(Protocol):
         """Add a case, or find it again."""
         ...
 
-    def take_case(self, case_id: str, who: str) -> CaseRow:
-        """Take a case, or renew one's hold on it."""
+    def first_open(self, case_id: str, who: str) -> Slot:
+        """The first slot of a case that is neither decided nor in other hands."""
         ...
 
-    def leave_case(self, case_id: str, who: str) -> None:
-        """Give a case back."""
+    def take_case(self, case_id: str, who: str, slot: Slot) -> CaseRow:
+        """Take a target of a case, or renew one's hold on it."""
         ...
 
-    def mark(self, action: str, case_id: str, who: str, reason: str) -> CaseRow:
-        """``skip``, ``reopen``, ``withdraw`` or ``flag`` a case."""
+    def leave_case(self, case_id: str, who: str, slot: Slot) -> None:
+        """Give a target of a case back."""
         ...
 
-    def save_draft(self, case_id: str, who: str, draft: Draft) -> None:
+    def mark(self, action: str, case_id: str, who: str, reason: str, slot: Slot) -> CaseRow:
+        """``skip``, ``reopen``, ``withdraw`` or ``flag`` a target of a case."""
+        ...
+
+    def save_draft(self, case_id: str, who: str, draft: Draft, slot: Slot) -> None:
         """Keep unconfirmed work."""
         ...
 
-    def load_draft(self, case_id: str) -> Draft | None:
+    def load_draft(self, case_id: str, slot: Slot) -> Draft | None:
         """The kept work."""
         ...
 
-    def newest(self, case_id: str) -> tuple[CaseRef, Mask] | None:
+    def newest(self, case_id: str, slot: Slot) -> tuple[CaseRef, Mask] | None:
         """The newest confirmed version that is not withdrawn."""
+        ...
+
+    def others(self, case_id: str, slot: Slot) -> tuple[tuple[Slot, Mask], ...]:
+        """The other targets' masks as they are kept."""
         ...
 
     def confirm(self, confirmation: Confirmation, based_on_version: int | None = None) -> CaseRef:
         """Store a decision, durably."""
         ...
 
-    def statistics(self) -> tuple[CaseStatistics, ...]:
-        """Every valid confirmation's numbers."""
+    def statistics(self, target: str = "") -> tuple[CaseStatistics, ...]:
+        """Every valid confirmation's numbers of a target."""
         ...
 
     def read_image(self, image_hash: str) -> Image:
@@ -117,9 +133,10 @@ class CaseRoutes:
         """Every case, in the order in which they were added."""
         return Reply({"cases": [case_row_to_wire(row) for row in self._host.cases()]})
 
-    def statistics(self, _: Ask) -> Reply:
-        """Every valid confirmation's numbers."""
-        return Reply({"statistics": [statistics_to_wire(row) for row in self._host.statistics()]})
+    def statistics(self, ask: Ask) -> Reply:
+        """Every valid confirmation's numbers of a target."""
+        rows = self._host.statistics(text(ask.meta, "target", ""))
+        return Reply({"statistics": [statistics_to_wire(row) for row in rows]})
 
     def image(self, ask: Ask) -> Reply:
         """An image by its hash."""
@@ -138,7 +155,11 @@ class CaseRoutes:
         return Reply({"case": case_row_to_wire(row)})
 
     def take(self, ask: Ask) -> Reply:
-        """Take a case: its row, image hash, draft and newest version; ``brief`` leaves the last two out."""
+        """Take a target of a case, the first open one if none is named.
+
+        Answers the case's row, its image's hash, the target's draft and newest version and the other targets'
+        masks; ``brief`` leaves all masks out.
+        """
         case_id = text(ask.meta, "case_id")
         expected = ask.meta.get("image_hash")
         image_hash = self._host.image_hash_of(case_id)
@@ -147,20 +168,25 @@ class CaseRoutes:
                 f"The campaign already has another image under the name {case_id!r}; "
                 "give this case a new name."
             )
-        row = self._host.take_case(case_id, ask.who.name)
+        named = ask.meta.get("slot")
+        who = ask.who.name
+        slot = self._host.first_open(case_id, who) if named is None else slot_from_wire(named)
+        row = self._host.take_case(case_id, who, slot)
         meta: dict[str, Any] = {"case": case_row_to_wire(row), "image_hash": image_hash}
+        meta["slot"] = slot_to_wire(slot)
         arrays: dict[str, npt.NDArray[Any]] = {}
         if ask.meta.get("brief") is True:
             return Reply(meta)
-        newest = self._host.newest(case_id)
+        newest = self._host.newest(case_id, slot)
         if newest is not None:
             meta["confirmed"], arrays["confirmed"] = ref_to_wire(newest[0]), newest[1]
-        self._put_draft(case_id, meta, arrays)
-        return Reply(meta, arrays)
+        self._put_draft(case_id, slot, meta, arrays)
+        meta["others"], others = others_to_wire(self._host.others(case_id, slot))
+        return Reply(meta, {**arrays, **others})
 
     def leave(self, ask: Ask) -> Reply:
-        """Give a case back."""
-        self._host.leave_case(text(ask.meta, "case_id"), ask.who.name)
+        """Give a target of a case back."""
+        self._host.leave_case(text(ask.meta, "case_id"), ask.who.name, _slot(ask))
         return Reply({"left": True})
 
     def save_draft(self, ask: Ask) -> Reply:
@@ -170,14 +196,14 @@ class CaseRoutes:
             timed_from_wire(ask.meta.get("prompts", []), ask.message.arrays),
             number(ask.meta.get("seconds_active", 0.0)),
         )
-        self._host.save_draft(text(ask.meta, "case_id"), ask.who.name, draft)
+        self._host.save_draft(text(ask.meta, "case_id"), ask.who.name, draft, _slot(ask))
         return Reply({"saved": True})
 
     def load_draft(self, ask: Ask) -> Reply:
         """The kept work on a case, if there is any."""
         meta: dict[str, Any] = {}
         arrays: dict[str, npt.NDArray[Any]] = {}
-        self._put_draft(text(ask.meta, "case_id"), meta, arrays)
+        self._put_draft(text(ask.meta, "case_id"), _slot(ask), meta, arrays)
         return Reply(meta, arrays)
 
     def confirm(self, ask: Ask) -> Reply:
@@ -194,6 +220,7 @@ class CaseRoutes:
             weights_version=version,
             first_shown_dice=None if dice is None else number(dice),
             note=text(ask.meta, "note", ""),
+            slot=_slot(ask),
         )
         based_on = ask.meta.get("based_on_version")
         ref = self._host.confirm(confirmation, None if based_on is None else integer(based_on))
@@ -201,14 +228,21 @@ class CaseRoutes:
 
     def _mark(self, action: str, ask: Ask) -> Reply:
         reason = text(ask.meta, "reason", "")
-        row = self._host.mark(action, text(ask.meta, "case_id"), ask.who.name, reason)
+        row = self._host.mark(action, text(ask.meta, "case_id"), ask.who.name, reason, _slot(ask))
         return Reply({"case": case_row_to_wire(row)})
 
-    def _put_draft(self, case_id: str, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        draft = self._host.load_draft(case_id)
+    def _put_draft(
+        self, case_id: str, slot: Slot, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
+    ) -> None:
+        draft = self._host.load_draft(case_id, slot)
         if draft is not None:
             meta["draft"], more = draft_to_wire(draft)
             arrays.update(more)
+
+
+def _slot(ask: Ask) -> Slot:
+    """The target that a message is about; the campaign's first if it says nothing."""
+    return slot_from_wire(ask.meta.get("slot"))
 
 
 def text(meta: Mapping[str, Any], name: str, default: str | None = None) -> str:

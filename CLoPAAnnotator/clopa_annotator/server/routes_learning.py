@@ -9,9 +9,15 @@ from starlette.routing import Route
 from clopa_annotator.errors import InputError
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.server.routes_cases import text
-from clopa_annotator.types import WeightsVersion
+from clopa_annotator.types import Targets, WeightsVersion
 from clopa_annotator.wire.array_framing import WireLimits
-from clopa_annotator.wire.codec import episode_to_wire, info_to_wire, learning_to_wire, version_to_wire
+from clopa_annotator.wire.codec import (
+    episode_to_wire,
+    info_to_wire,
+    learning_to_wire,
+    targets_from_wire,
+    version_to_wire,
+)
 from clopa_annotator.wire.messages import EngineInfo, EpisodeRow, LearningState
 from clopa_annotator.wire.session_messages import integer
 from clopa_annotator.wire.tokens import Identity
@@ -29,20 +35,24 @@ class LearningHost(Protocol):
         """Number of the newest event."""
         ...
 
-    def learning(self, who: Identity) -> LearningState:
-        """What is being learned, as this person sees it."""
+    def learning(self, who: Identity, target: str = "") -> LearningState:
+        """What is being learned of a target, as this person sees it."""
         ...
 
-    def episodes(self) -> tuple[EpisodeRow, ...]:
-        """Every episode."""
+    def episodes(self, target: str = "") -> tuple[EpisodeRow, ...]:
+        """Every episode of a target."""
         ...
 
-    def weights_versions(self) -> tuple[WeightsVersion, ...]:
-        """Every weights version."""
+    def weights_versions(self, target: str = "") -> tuple[WeightsVersion, ...]:
+        """Every weights version of a target."""
         ...
 
-    def steer(self, action: str, value: bool | int | str | None, who: Identity) -> None:
-        """``train``, ``pause``, ``cancel``, ``rollback`` or ``policy``."""
+    def steer(self, action: str, value: bool | int | str | None, who: Identity, target: str = "") -> None:
+        """``train``, ``pause``, ``cancel``, ``rollback`` or ``policy``, for a target."""
+        ...
+
+    def set_targets(self, targets: Targets) -> None:
+        """Say what the campaign segments."""
         ...
 
 
@@ -58,10 +68,8 @@ class LearningRoutes:
         reads = {
             "hello": self.hello,
             "state": self._state,
-            "episodes": lambda _: Reply({"episodes": [episode_to_wire(e) for e in self._host.episodes()]}),
-            "weights": lambda _: Reply(
-                {"weights": [version_to_wire(v) for v in self._host.weights_versions()]}
-            ),
+            "episodes": self.episodes,
+            "weights": self.weights,
         }
         writes = {
             "episodes/start": self.start,
@@ -70,6 +78,7 @@ class LearningRoutes:
             "weights/activate": self.roll_back,
             "weights/rollback": self.roll_back,
             "weights/policy": self.policy,
+            "targets/set": self.set_targets,
         }
         return [
             *(route(path, handler, limits, ("GET", "POST")) for path, handler in reads.items()),
@@ -79,6 +88,20 @@ class LearningRoutes:
     def hello(self, ask: Ask) -> Reply:
         """Who answers, and after which event a client that has just come should listen."""
         return Reply({"engine": info_to_wire(self._host.info(ask.who)), "last_event": self._host.last_event})
+
+    def episodes(self, ask: Ask) -> Reply:
+        """Every episode of a target."""
+        return Reply({"episodes": [episode_to_wire(e) for e in self._host.episodes(_target(ask))]})
+
+    def weights(self, ask: Ask) -> Reply:
+        """Every weights version of a target."""
+        return Reply({"weights": [version_to_wire(v) for v in self._host.weights_versions(_target(ask))]})
+
+    def set_targets(self, ask: Ask) -> Reply:
+        """Name, colour, order, add and remove targets."""
+        ask.who.require_owner("change what is segmented")
+        self._host.set_targets(targets_from_wire(ask.meta.get("targets")))
+        return Reply({"engine": info_to_wire(self._host.info(ask.who))})
 
     def start(self, ask: Ask) -> Reply:
         """Start an episode with what is there."""
@@ -112,8 +135,13 @@ class LearningRoutes:
         return self._steer("policy", policy, ask)
 
     def _steer(self, action: str, value: bool | int | str | None, ask: Ask) -> Reply:
-        self._host.steer(action, value, ask.who)
+        self._host.steer(action, value, ask.who, _target(ask))
         return self._state(ask)
 
     def _state(self, ask: Ask) -> Reply:
-        return Reply({"learning": learning_to_wire(self._host.learning(ask.who))})
+        return Reply({"learning": learning_to_wire(self._host.learning(ask.who, _target(ask)))})
+
+
+def _target(ask: Ask) -> str:
+    """The key of the target that a message is about; the campaign's first if it says nothing."""
+    return text(ask.meta, "target", "")

@@ -8,10 +8,11 @@ from starlette.routing import Route
 
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.errors import InputError
-from clopa_annotator.geometry import box_slices
+from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.server.http import Ask, Reply, route
-from clopa_annotator.types import Image, Proposal
+from clopa_annotator.types import Image, Slot
 from clopa_annotator.wire.array_framing import WireLimits
+from clopa_annotator.wire.codec import slot_from_wire
 from clopa_annotator.wire.session_messages import (
     Arrays,
     Row,
@@ -31,9 +32,9 @@ class SessionHost(Protocol):
         ...
 
     def open_session(
-        self, owner: str, image: Image, version: int | None, case_id: str | None
+        self, owner: str, image: Image, version: int | None, case_id: str | None, slot: Slot
     ) -> HostedSession:
-        """Open a session.
+        """Open a session on a target.
 
         Raises:
             UnknownVersion: the registry has no such version.
@@ -49,7 +50,11 @@ class SessionHost(Protocol):
         """
         ...
 
-    def step(self, hosted: HostedSession, action: Action, predicts: bool) -> Proposal:
+    def choose(self, hosted: HostedSession, slot: Slot) -> bool:
+        """Have a session work on another target of its case; whether its earlier steps are there again."""
+        ...
+
+    def step(self, hosted: HostedSession, action: Action, predicts: bool) -> None:
         """Carry a step out on the right thread, with the session's weights version if it predicts."""
         ...
 
@@ -70,6 +75,7 @@ class SessionRoutes:
         handlers = {
             "model": lambda _: Reply(self._host.describe_model()),
             "open": self.open,
+            "choose": self.choose,
             "prompts": self.prompts,
             "undo": self.undo,
             "redo": self.redo,
@@ -93,8 +99,20 @@ class SessionRoutes:
         if isinstance(replaced, str):
             self._host.sessions.close(replaced, ask.who.name)
         name = None if case_id is None else str(case_id)
-        hosted = self._host.open_session(ask.who.name, image, version, name)
+        slot = slot_from_wire(ask.meta.get("slot"))
+        hosted = self._host.open_session(ask.who.name, image, version, name, slot)
         return Reply({**self._state(hosted), "session": hosted.key, "changed_kji": None})
+
+    def choose(self, ask: Ask) -> Reply:
+        """Go on with another target; answered with the whole mask, and whether its steps were kept."""
+        hosted, slot = self._hosted(ask), slot_from_wire(ask.meta.get("slot"))
+        with hosted.lock:
+            kept = self._host.choose(hosted, slot)
+            mask = hosted.shown.mask
+            box = bounding_box(mask)
+            arrays: Arrays = {} if box is None else {"mask": mask[box_slices(box)]}
+            changed = None if box is None else bounds_to_wire(box)
+            return Reply({**self._state(hosted), "kept": kept, "changed_kji": changed}, arrays)
 
     def prompts(self, ask: Ask) -> Reply:
         """Add prompts and predict once."""
@@ -134,7 +152,7 @@ class SessionRoutes:
         have = integer(ask.meta.get("have", 0))
         with hosted.lock:
             if hosted.last_request != request:
-                hosted.note(self._host.step(hosted, action, predicts))
+                self._host.step(hosted, action, predicts)
                 hosted.last_request = request
             return self._answer(hosted, have)
 
@@ -142,17 +160,17 @@ class SessionRoutes:
         box = hosted.changed_since(have)
         arrays: Arrays = {}
         if box is not None:
-            arrays["mask"] = hosted.session.proposal.mask[box_slices(box)]
+            arrays["mask"] = hosted.shown.mask[box_slices(box)]
         changed = None if box is None else bounds_to_wire(box)
         return Reply({**self._state(hosted), "changed_kji": changed}, arrays)
 
     def _state(self, hosted: HostedSession) -> Row:
         session = hosted.session
         return {
-            "revision": session.proposal.revision,
-            "weights_version": session.proposal.weights_version,
+            "revision": hosted.shown.revision,
+            "weights_version": hosted.shown.weights_version,
             "next_version": session.weights_version if hosted.version is None else hosted.version,
-            "seconds": session.proposal.seconds,
+            "seconds": hosted.shown.seconds,
             "can_undo": session.can_undo,
             "can_redo": session.can_redo,
             "prompt_count": len(session.prompts),

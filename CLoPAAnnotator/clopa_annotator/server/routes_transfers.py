@@ -13,10 +13,10 @@ from clopa_annotator.errors import InputError
 from clopa_annotator.importers.receiver import KnownCase
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.server.routes_cases import mask_of, text
-from clopa_annotator.types import Imported, Mask
+from clopa_annotator.types import Imported, Mask, Slot, Targets
 from clopa_annotator.types.exports import ExportOrder
 from clopa_annotator.wire.array_framing import WireLimits
-from clopa_annotator.wire.codec import imported_from_wire
+from clopa_annotator.wire.codec import imported_from_wire, slot_from_wire, targets_to_wire
 from clopa_annotator.wire.faults import fault_body
 from clopa_annotator.wire.session_messages import geometry_to_wire
 
@@ -43,19 +43,21 @@ class ImportHost(Protocol):
     """What the imports' routes need; see `campaign.label_intake`."""
 
     @property
-    def label(self) -> str:
-        """Name of the campaign's target."""
+    def targets(self) -> Targets:
+        """The campaign's targets."""
         ...
 
     def sources(self) -> Mapping[str, str]:
         """Every case, and where its image came from."""
         ...
 
-    def look(self, case_id: str, import_id: str) -> KnownCase:
-        """A case as it stands."""
+    def look(self, case_id: str, import_id: str, slot: Slot) -> KnownCase:
+        """A slot of a case as it stands."""
         ...
 
-    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool, who: str) -> None:
+    def keep(
+        self, case_id: str, mask: Mask, imported: Imported, confirmed: bool, who: str, slot: Slot
+    ) -> None:
         """Confirm a mask durably, or keep it as a suggestion."""
         ...
 
@@ -117,12 +119,15 @@ class TransferRoutes:
     def begin(self, ask: Ask) -> Reply:
         """What an import has to know of the campaign."""
         ask.who.require_owner("import labels")
-        return Reply({"label": self._imports.label, "sources": dict(self._imports.sources())})
+        targets = self._imports.targets
+        about = {"label": targets.by_key("").name, "targets": targets_to_wire(targets)}
+        return Reply({**about, "sources": dict(self._imports.sources())})
 
     def look(self, ask: Ask) -> Reply:
         """What an import has to know of a case."""
         ask.who.require_owner("import labels")
-        known = self._imports.look(text(ask.meta, "case_id"), text(ask.meta, "import_id"))
+        slot = slot_from_wire(ask.meta.get("slot"))
+        known = self._imports.look(text(ask.meta, "case_id"), text(ask.meta, "import_id"), slot)
         return Reply({"case": {**vars(known), "geometry": geometry_to_wire(known.geometry)}})
 
     def keep(self, ask: Ask) -> Reply:
@@ -132,7 +137,8 @@ class TransferRoutes:
         if not isinstance(confirmed, bool):
             raise InputError("Say whether the label counts as confirmed: confirmed is true or false.")
         imported = imported_from_wire(ask.meta.get("imported"))
-        self._imports.keep(text(ask.meta, "case_id"), mask_of(ask), imported, confirmed, ask.who.name)
+        case_id, slot = text(ask.meta, "case_id"), slot_from_wire(ask.meta.get("slot"))
+        self._imports.keep(case_id, mask_of(ask), imported, confirmed, ask.who.name, slot)
         return Reply({"kept": True})
 
     def done(self, ask: Ask) -> Reply:
@@ -143,12 +149,24 @@ class TransferRoutes:
 
 
 def _order(meta: Mapping[str, Any]) -> ExportOrder:
-    cases, choice = meta.get("cases", []), meta.get("choice", "all")
-    good = isinstance(cases, list) and len(cases) <= _MOST_CASES and all(isinstance(c, str) for c in cases)
-    if not good or choice not in ("all", "accepted"):
-        raise InputError('Cases are a list of names, and their choice is "all" or "accepted".')
+    choice = meta.get("choice", "all")
+    if choice not in ("all", "accepted"):
+        raise InputError('The choice of cases is "all" or "accepted".')
+    cases, targets, priority = (_names(meta, key) for key in ("cases", "targets", "priority"))
     format: Any = text(meta, "format")
-    return ExportOrder(format, text(meta, "folder", ""), choice, tuple(cases))
+    instances = meta.get("instances") is True
+    return ExportOrder(format, text(meta, "folder", ""), choice, cases, targets, priority, instances)
+
+
+def _names(meta: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = meta.get(key, [])
+    if (
+        not isinstance(names, list)
+        or len(names) > _MOST_CASES
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise InputError(f"The {key} of an export are a list of names.")
+    return tuple(names)
 
 
 def _job_row(job: ExportJob) -> Reply:

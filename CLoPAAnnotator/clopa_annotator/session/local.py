@@ -16,14 +16,13 @@ from clopa_annotator.errors import (
     NothingToUndo,
     PredictionFailed,
 )
-from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
 from clopa_annotator.session.checks import check_prompts, usable_voxels
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.session.undo_history import History, Situation, Step, go, roll_back
-from clopa_annotator.session.upstream import Core, Record, give, touched_box
-from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
+from clopa_annotator.session.undo_history import Aside, History, Situation, Step, go, roll_back
+from clopa_annotator.session.upstream import Core, Record, changed_box, give
+from clopa_annotator.types import Image, Prompt, PromptKind, Proposal
 from clopa_annotator.types.prompts import counting_after
 
 _INTERACTIONS = {
@@ -68,6 +67,7 @@ class LocalSession:
             raise ConfigError(f"A session needs at least one level of undo, not {undo_levels}.")
         self._model = model
         self._network = TwoClassNetwork(model.network, cpu_precision)
+        self._undo_levels = undo_levels
         self._history = History(undo_levels)
         self._core: Core | None = None
         self._revision = 0
@@ -211,6 +211,28 @@ class LocalSession:
         self._history.back.append(way)
         return self.proposal
 
+    def switch(self, to: Aside | None = None) -> Aside:
+        """Put the present prompts and steps aside and take up others, or begin anew on the same image.
+
+        What is put aside costs what its prompts wrote, compressed, beside its undo steps.
+
+        Raises:
+            NoImage: no image is set.
+        """
+        core = self._opened()
+        before = self._situation(core)
+        with core.recording() as records, self._or_back(core, records, before):
+            core.forget_prompts()
+            aside = Aside(Step(tuple(records), before), self._history)
+            version = self._model.version
+            if to is not None:
+                records.extend(go(core, to.step))
+                version = to.step.situation.weights_version
+            shown = self._seen(core, records, version, 0.0)
+        self._history = History(self._undo_levels) if to is None else to.history
+        self._show(shown, () if to is None else to.step.situation.prompts)
+        return aside
+
     def close(self) -> None:
         """Let go of the image and the buffers; the session can be given another image."""
         self._core = None
@@ -270,22 +292,9 @@ class LocalSession:
         """The buffer's content as a proposal: a copy, because later predictions write into the buffer."""
         mask = core.buffer.copy()
         mask.flags.writeable = False
-        changed = None if records is None else _changed(self.proposal.mask, mask, records)
+        changed = None if records is None else changed_box(self.proposal.mask, mask, records)
         return Proposal(mask, changed, version, self._revision + 1, seconds)
 
     def _show(self, proposal: Proposal, prompts: tuple[Prompt, ...]) -> Proposal:
         self._proposal, self._prompts, self._revision = proposal, prompts, proposal.revision
         return proposal
-
-
-def _changed(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | None:
-    """Tight box around the voxels that differ; only the overwritten regions are compared."""
-    region = touched_box(records, after.shape)
-    if region is None:
-        return None
-    where = box_slices(region)
-    tight = bounding_box(before[where] != after[where])
-    if tight is None:
-        return None
-    (a, b, c) = ((low + r[0], high + r[0]) for (low, high), r in zip(tight, region, strict=True))
-    return (a, b, c)

@@ -63,6 +63,7 @@ class LoadedModel:
         device: where the network lies.
         lock: held during each prediction and each swap, so that one never meets the other.
         version: number of the weights version in `network`; only ``swap`` sets it, under `lock`.
+        lineage: key of the target whose version that is; "" for the campaign's first. Set with `version`.
     """
 
     network: nn.Module
@@ -74,6 +75,7 @@ class LoadedModel:
     device: torch.device
     lock: threading.RLock = field(default_factory=threading.RLock)
     version: int = 0
+    lineage: str = ""
     _base: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     @property

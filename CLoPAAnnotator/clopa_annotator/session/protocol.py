@@ -107,3 +107,25 @@ class Session(Protocol):
     def close(self) -> None:
         """Let go of the image and the buffers; the session can be given another image."""
         ...
+
+
+@runtime_checkable
+class SwitchingSession(Session, Protocol):
+    """A session that can work on several things in one image, one at a time."""
+
+    def switch(self, to: object | None = None) -> object:
+        """Put the present work aside and take up another, or begin anew on the same image.
+
+        Only the work is kept, compressed: image and buffers are the session's. Weights and revisions are not
+        part of it; the revision grows by one.
+
+        Args:
+            to: what an earlier `switch` of this session answered, with the same image; None to begin anew.
+
+        Returns:
+            The work that was put aside. It can be taken up once.
+
+        Raises:
+            NoImage: no image is set.
+        """
+        ...

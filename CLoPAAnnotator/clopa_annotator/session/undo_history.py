@@ -78,6 +78,19 @@ def _set_situation(core: Core, situation: Situation) -> None:
     core.queue = situation.queue
 
 
+@dataclass(frozen=True, eq=False)
+class Aside:
+    """One piece of work on an image, put aside while another is done on it.
+
+    Attributes:
+        step: brings its channels, its mask and its prompts back from an empty state; compressed.
+        history: its steps back and forward.
+    """
+
+    step: Step
+    history: History
+
+
 class History:
     """Steps back and steps forward again; the oldest steps are dropped beyond ``levels``."""
 

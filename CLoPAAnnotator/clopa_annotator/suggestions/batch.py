@@ -47,6 +47,7 @@ class BatchAbout:
         model_hash: of the base weights.
         licence: of the weights.
         format: one of `FORMATS`.
+        target: key of the target; empty for the campaign's first.
     """
 
     campaign: str
@@ -54,6 +55,7 @@ class BatchAbout:
     model_hash: str
     licence: str
     format: BatchFormat
+    target: str = ""
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

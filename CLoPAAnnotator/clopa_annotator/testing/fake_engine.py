@@ -13,11 +13,12 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.errors import ClopaError, NoImage
 from clopa_annotator.geometry import BoundsKji, bounding_box, union_box
+from clopa_annotator.session.exclusion import Exclusion, union_of
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
 from clopa_annotator.testing.fake_session import FakeSession
-from clopa_annotator.testing.fake_transfers import FakeTransfers
+from clopa_annotator.testing.fake_steering import FakeSteering
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -26,25 +27,23 @@ from clopa_annotator.types import (
     MaskPrompt,
     Prompt,
     Proposal,
-    WeightsVersion,
+    Slot,
+    Targets,
 )
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import (
     API_VERSION,
     Answer,
     CaseRow,
-    CaseStatistics,
     Draft,
     EngineInfo,
-    EpisodeRow,
-    LearningState,
     OpenedCase,
-    SwapPolicy,
 )
 
 _KEPT = "The engine does not answer. Your confirmation is kept on this computer and delivered after Restart."
 
 
-class FakeEngineClient(FakeTransfers):
+class FakeEngineClient(FakeSteering):
     """An `EngineClient` on a `FakeCampaign`."""
 
     def __init__(
@@ -54,14 +53,17 @@ class FakeEngineClient(FakeTransfers):
 
         Args:
             campaign: outlives the client; several clients may share it.
-            session: who predicts; a `FakeSession` unless given.
+            session: who predicts for the target that is chosen first; a `FakeSession` unless given.
             annotator: identity of the person.
         """
         super().__init__()
         self.campaign = campaign or FakeCampaign()
-        self._session: Session = session or FakeSession()
+        self._first_session: Session = session or FakeSession()
         self._annotator = annotator
         self._kept: list[Confirmation] = []
+        self._make_session: Callable[[], Session] = FakeSession
+        self._works: dict[Slot, tuple[Session, Exclusion]] = {}
+        self._slot = FIRST
         self._open: str | None = None
         self._undelivered: BoundsKji | None = None
         self._listeners: list[EventListener] = []
@@ -74,7 +76,7 @@ class FakeEngineClient(FakeTransfers):
         """Carry out what is due, advance a running episode by one step, deliver answers and events."""
         self._carry_out_due(wait_s)
         if not self.lost and not self._closed:
-            self.campaign.learning.step()
+            self.campaign.step()
             for event in self.campaign.events.since(self._heard):
                 self._heard = event.sequence
                 for listener in tuple(self._listeners):
@@ -91,7 +93,7 @@ class FakeEngineClient(FakeTransfers):
         if not self._closed:
             self._closed = True
             if self._open is not None and not self.lost:
-                self.campaign.give_back(self._open)
+                self.campaign.give_back(self._open, self._slot)
             self._open = None
             self._drop_all()
 
@@ -105,8 +107,18 @@ class FakeEngineClient(FakeTransfers):
         self._kept.clear()
         return EngineInfo(
             API_VERSION, __version__, "this process, no network", "fake", MODEL_HASH, LICENCE,
-            self.campaign.name, self.campaign.size, self._session.supported, self._annotator,
+            self.campaign.name, self.campaign.size, self._first_session.supported, self._annotator,
+            targets=tuple(self.campaign.targets),
         )  # fmt: skip
+
+    def set_targets(self, targets: Targets) -> Call[EngineInfo]:
+        """Say what the campaign segments."""
+
+        def work() -> EngineInfo:
+            self.campaign.set_targets(targets)
+            return self._hello()
+
+        return self._do("change the targets", work)
 
     # -- cases ---------------------------------------------------------------------------------------------
 
@@ -123,30 +135,70 @@ class FakeEngineClient(FakeTransfers):
             FakeSession().set_image(image)
         return self.campaign.add(case_id, image, source).row
 
-    def open_case(self, case_id: str, image: Image, source: str = "") -> Call[OpenedCase]:
+    def open_case(
+        self, case_id: str, image: Image, source: str = "", slot: Slot | None = None
+    ) -> Call[OpenedCase]:
         """Take a case and give its image to the session."""
-        return self._do("open the case", lambda: self._open_now(case_id, image, source), self.delay_s)
+        return self._do("open the case", lambda: self._open_now(case_id, image, source, slot), self.delay_s)
 
-    def _open_now(self, case_id: str, image: Image, source: str) -> OpenedCase:
+    def _open_now(self, case_id: str, image: Image, source: str, slot: Slot | None) -> OpenedCase:
         self._add(case_id, image, source)
+        case = self.campaign.case(case_id)
+        wanted = case.first_open(self._annotator) if slot is None else slot
+        case.targets.of(wanted)
         if self._open not in (None, case_id):
-            self.campaign.give_back(str(self._open))
-        case = self.campaign.take(case_id, self._annotator)
-        self._open, self._undelivered = case_id, None
-        self.campaign.learning.swap_if_waiting()
-        self._use_current_weights()
-        self._session.set_image(image)
-        valid = [v for v in case.versions if not v.withdrawn]
-        start = case.draft.mask if case.draft is not None else (valid[-1].mask if valid else None)
-        proposal = self._session.proposal
-        if start is not None and start.any():
-            proposal = self._session.add_prompts((MaskPrompt(start),))
+            self.campaign.give_back(str(self._open), self._slot)
+        self.campaign.take(case_id, self._annotator, wanted)
+        if self._open == case_id and self._slot != wanted:
+            self.campaign.give_back(case_id, self._slot)
+        self._open, self._works = case_id, {}
+        for target in self.campaign.targets:
+            self.campaign.line(target.key).swap_if_waiting()
+        return self._work_on(wanted)
+
+    def choose(self, slot: Slot) -> Call[OpenedCase]:
+        """Have prompts go to another target of the open case."""
+        return self._do("choose the target", lambda: self._choose_now(slot), self.delay_s)
+
+    def _choose_now(self, slot: Slot) -> OpenedCase:
+        case_id, before = self._opened(), self._slot
+        self.campaign.take(case_id, self._annotator, slot)
+        if slot != before:
+            self.campaign.give_back(case_id, before)
+        return self._work_on(slot)
+
+    def _work_on(self, slot: Slot) -> OpenedCase:
+        """Go on with a slot of the open case, or begin with what is kept of it."""
+        case = self.campaign.case(self._opened())
+        work = case.slot(slot)
+        known = self._works.get(slot)
+        if known is None or work.last_owner != self._annotator:
+            session = known[0] if known else self._first_session if not self._works else self._make_session()
+            known = self._works[slot] = (session, Exclusion())
+            self._slot = slot
+            self._use_current_weights()
+            session.set_image(case.image)
+            start = work.kept
+            if start is not None and start.any():
+                session.add_prompts((MaskPrompt(start),))
+        work.last_owner = self._annotator
+        self._slot, self._undelivered = slot, None
+        known[1].set(union_of(case.taken_by_others(slot)))
+        proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
-        return OpenedCase(case.row, answer, case.draft, valid[-1].ref if valid else None)
+        newest = work.newest
+        return OpenedCase(
+            case.row, answer, work.draft, newest.ref if newest else None, slot, case.others(slot)
+        )
+
+    @property
+    def _session(self) -> Session:
+        return self._works[self._slot][0] if self._works else self._first_session
 
     def _use_current_weights(self) -> None:
-        if isinstance(self._session, FakeSession):
-            self._session.version = self.campaign.learning.current
+        session = self._session
+        if isinstance(session, FakeSession):
+            session.version = self.campaign.line(self._slot.target).current
 
     def leave_case(self) -> Call[None]:
         """Give the open case back."""
@@ -154,51 +206,56 @@ class FakeEngineClient(FakeTransfers):
 
     def _leave_now(self) -> None:
         if self._open is not None:
-            self.campaign.give_back(self._open)
+            self.campaign.give_back(self._open, self._slot)
             self._open = None
-            self._session.close()
+            for session, _ in self._works.values():
+                session.close()
+            self._works = {}
 
-    def skip(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as skipped."""
-        return self._set(case_id, CaseState.SKIPPED, reason)
+    def skip(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as skipped."""
+        return self._set(case_id, CaseState.SKIPPED, reason, slot)
 
-    def reopen(self, case_id: str) -> Call[CaseRow]:
-        """Put a case back to work."""
-        return self._set(case_id, CaseState.IN_PROGRESS, "")
+    def reopen(self, case_id: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Put a target of a case back to work."""
+        return self._set(case_id, CaseState.IN_PROGRESS, "", slot)
 
-    def flag(self, case_id: str, reason: str) -> Call[CaseRow]:
-        """Mark a case as needing another look."""
-        return self._set(case_id, CaseState.NEEDS_REVIEW, reason)
+    def flag(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
+        """Mark a target of a case as needing another look."""
+        return self._set(case_id, CaseState.NEEDS_REVIEW, reason, slot)
 
-    def _set(self, case_id: str, state: CaseState, note: str) -> Call[CaseRow]:
+    def _set(self, case_id: str, state: CaseState, note: str, slot: Slot) -> Call[CaseRow]:
         return self._do(f"mark {case_id} as {state.value}",
-                        lambda: self.campaign.set_state(case_id, state, note))  # fmt: skip
+                        lambda: self.campaign.set_state(case_id, state, note, slot))  # fmt: skip
 
-    def withdraw(self, case_id: str, reason: str) -> Call[CaseRow]:
+    def withdraw(self, case_id: str, reason: str, slot: Slot = FIRST) -> Call[CaseRow]:
         """Mark the newest confirmed version as withdrawn."""
-        return self._do(f"withdraw {case_id}", lambda: self.campaign.withdraw(case_id, reason))
+        return self._do(f"withdraw {case_id}", lambda: self.campaign.withdraw(case_id, reason, slot))
 
     # -- the open case -------------------------------------------------------------------------------------
 
     def add_prompts(self, prompts: Sequence[Prompt]) -> Call[Answer]:
         """Add prompts and predict once."""
-        return self._predict("answer the prompt", lambda: self._session.add_prompts(tuple(prompts)))
+        return self._predict("answer the prompt", lambda session: session.add_prompts(tuple(prompts)))
 
     def undo(self) -> Call[Answer]:
         """Go back one step."""
-        return self._predict("undo", self._session.undo)
+        return self._predict("undo", lambda session: session.undo())
 
     def redo(self) -> Call[Answer]:
         """Take an undo back."""
-        return self._predict("redo", self._session.redo)
+        return self._predict("redo", lambda session: session.redo())
 
     def reset(self) -> Call[Answer]:
         """Forget all prompts."""
-        return self._predict("start over", self._session.reset)
+        return self._predict("start over", lambda session: session.reset())
 
-    def save_draft(self, draft: Draft) -> Call[None]:
+    def save_draft(self, draft: Draft, slot: Slot | None = None) -> Call[None]:
         """Keep unconfirmed work."""
-        return self._do("keep the draft", lambda: self.campaign.keep_draft(self._opened(), draft))
+        return self._do(
+            "keep the draft",
+            lambda: self.campaign.keep_draft(self._opened(), draft, self._slot if slot is None else slot),
+        )
 
     def confirm(self, confirmation: Confirmation) -> Call[CaseRef]:
         """Store a decision."""
@@ -213,19 +270,25 @@ class FakeEngineClient(FakeTransfers):
 
     def _answer(self, proposal: Proposal, changed: BoundsKji | None) -> Answer:
         shown = Proposal(
-            proposal.mask, changed, self.campaign.learning.current, proposal.revision, proposal.seconds
+            proposal.mask,
+            changed,
+            self.campaign.line(self._slot.target).current,
+            proposal.revision,
+            proposal.seconds,
         )
         session = self._session
         return Answer(shown, session.can_undo, session.can_redo, len(session.prompts))
 
-    def _predict(self, name: str, work: Callable[[], Proposal]) -> Call[Answer]:
+    def _predict(self, name: str, work: Callable[[Session], Proposal]) -> Call[Answer]:
         call: Call[Answer] = self._calls.start(name)
 
         def carry_out() -> None:
             try:
-                self._opened()
+                case = self.campaign.case(self._opened())
                 self._use_current_weights()
-                proposal = work()
+                session, exclusion = self._works[self._slot]
+                exclusion.set(union_of(case.taken_by_others(self._slot)))
+                proposal = exclusion.cut(work(session))
             except ClopaError as error:
                 call.fail(error)
                 return
@@ -234,48 +297,3 @@ class FakeEngineClient(FakeTransfers):
 
         self._schedule(call, carry_out, self.delay_s)
         return call
-
-    # -- learning ------------------------------------------------------------------------------------------
-
-    def learning(self) -> Call[LearningState]:
-        """What is being learned now."""
-        return self._do("tell what is being learned", self.campaign.learning.state)
-
-    def episodes(self) -> Call[tuple[EpisodeRow, ...]]:
-        """Every episode."""
-        return self._do("list the episodes", lambda: tuple(self.campaign.learning.episodes))
-
-    def weights(self) -> Call[tuple[WeightsVersion, ...]]:
-        """Every weights version."""
-        return self._do("list the weights", lambda: tuple(self.campaign.learning.versions))
-
-    def statistics(self) -> Call[tuple[CaseStatistics, ...]]:
-        """Every valid confirmation."""
-        return self._do("read the statistics", self.campaign.statistics)
-
-    def train_now(self) -> Call[LearningState]:
-        """Start an episode."""
-        return self._learn("start an episode", self.campaign.learning.start)
-
-    def pause(self, paused: bool) -> Call[LearningState]:
-        """Pause or resume learning."""
-        return self._learn("pause learning", lambda: setattr(self.campaign.learning, "paused", paused))
-
-    def cancel_episode(self) -> Call[LearningState]:
-        """Stop the running episode."""
-        return self._learn("cancel the episode", self.campaign.learning.cancel)
-
-    def roll_back(self, version: int) -> Call[LearningState]:
-        """Use an earlier version."""
-        return self._learn("roll back", lambda: self.campaign.learning.roll_back(version))
-
-    def set_swap_policy(self, policy: SwapPolicy) -> Call[LearningState]:
-        """Say when promoted weights come into use."""
-        return self._learn("change the setting", lambda: setattr(self.campaign.learning, "policy", policy))
-
-    def _learn(self, name: str, work: Callable[[], None]) -> Call[LearningState]:
-        def carry_out() -> LearningState:
-            work()
-            return self.campaign.learning.state()
-
-        return self._do(name, carry_out)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from clopa_annotator.errors import EpisodeError, UnknownVersion
 from clopa_annotator.events import EventLog
-from clopa_annotator.types import GateDecision, WeightsVersion
+from clopa_annotator.types import EventValue, GateDecision, WeightsVersion
 from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
 
 LICENCE = "CC BY-NC-SA 4.0 (demonstration weights)"
@@ -40,6 +41,8 @@ class FakeLearning:
         epochs: steps of the training phase.
         script: how the first, second, ... episode ends; the last entry repeats.
         held: while true, a running episode does not advance.
+        target: key of what is learned.
+        busy: whether another target's episode runs; one trains at a time.
     """
 
     events: EventLog
@@ -47,6 +50,8 @@ class FakeLearning:
     epochs: int = 4
     script: tuple[ScriptedEpisode, ...] = (ScriptedEpisode(),)
     held: bool = False
+    target: str = ""
+    busy: Callable[[], bool] = lambda: False
     versions: list[WeightsVersion] = field(
         default_factory=lambda: [WeightsVersion(0, None, MODEL_HASH, LICENCE)]
     )
@@ -57,6 +62,7 @@ class FakeLearning:
     gathered: int = 0
     paused: bool = False
     policy: SwapPolicy = "between cases"
+    wanted: bool = False
     _epoch: int = 0
     _phase: LearningPhase = "idle"
     _sentence: str = ""
@@ -92,6 +98,7 @@ class FakeLearning:
             seconds_left=float(self.epochs - self._epoch) if phase == "training" else None,
             swap_policy=self.policy,
             paused=self.paused,
+            target=self.target,
         )
 
     def case_confirmed(self) -> None:
@@ -100,20 +107,28 @@ class FakeLearning:
         self.gathered += 1
         if not self.running:
             self._enter("waiting", "")
-            if self.gathered >= self.needed and not self.paused:
-                self.start()
+            self.start_if_due()
+
+    def start_if_due(self) -> None:
+        """Start an episode if enough have gathered, or one was asked for, and no other target trains."""
+        due = self.wanted or (self.gathered >= self.needed and not self.paused)
+        if due and not self.running and not self.busy():
+            self.start()
 
     def start(self) -> None:
-        """Start an episode with what has gathered."""
+        """Start an episode with what has gathered; while another target trains, this one is next."""
         if self.running:
             raise EpisodeError(f"Episode {len(self.episodes)} is running already; wait for it or cancel it.")
         if self.confirmed < 2:
             raise EpisodeError("An episode needs at least two confirmed cases; confirm more first.")
+        self.wanted = self.busy()
+        if self.wanted:
+            return
         held_out = max(1, round(0.2 * self.confirmed))
         self.episodes.append(
             EpisodeRow(
                 len(self.episodes) + 1, self.confirmed, self.confirmed - held_out, held_out, "running",
-                started="2026-01-01T00:00:00Z", val_score=(0.6,),
+                started="2026-01-01T00:00:00Z", val_score=(0.6,), target=self.target,
             )
         )  # fmt: skip
         self.gathered = self._epoch = 0
@@ -134,13 +149,13 @@ class FakeLearning:
                 val_score=(*row.val_score, round(0.6 + 0.04 * self._epoch, 4)),
                 seconds=row.seconds + 1.0,
             )
-            self.events.publish(
+            self._tell(
                 "episode_progress", episode=row.number, epoch=self._epoch, epochs=self.epochs, loss=loss,
                 seconds_left=float(self.epochs - self._epoch),
             )  # fmt: skip
         elif scripted.failure:
             self._end(replace(row, status="failed", reason=scripted.failure), "failed", scripted.failure)
-            self.events.publish("episode_failed", episode=row.number, reason=scripted.failure)
+            self._tell("episode_failed", episode=row.number, reason=scripted.failure)
         elif self._phase == "training":
             self._enter("checking", "The new weights are compared with the current ones on held-out cases.")
         else:
@@ -170,7 +185,7 @@ class FakeLearning:
         if scripted.promoted:
             self.waiting = number
         self._end(row, name, f"Episode {row.number} was {name}. {reason}")
-        self.events.publish(name, episode=row.number, version=number, reason=reason)
+        self._tell(name, episode=row.number, version=number, reason=reason)
         if self.policy == "at once":
             self.swap_if_waiting()
 
@@ -187,7 +202,7 @@ class FakeLearning:
             "taken back",
             f"Version {version.number} was taken back. {again} {reason}",
         )
-        self.events.publish("taken_back", version=version.number, in_use=self.current, reason=reason)
+        self._tell("taken_back", version=version.number, in_use=self.current, reason=reason)
 
     def cancel(self) -> None:
         """Stop the running episode."""
@@ -200,8 +215,8 @@ class FakeLearning:
         """Bring promoted weights into use."""
         if self.waiting is not None:
             self.current, self.waiting = self.waiting, None
-            self.events.publish("swapped", version=self.current)
-            self.events.publish("learning")
+            self._tell("swapped", version=self.current)
+            self._tell("learning")
 
     def roll_back(self, version: int) -> None:
         """Use an earlier version."""
@@ -209,13 +224,16 @@ class FakeLearning:
             newest = len(self.versions) - 1
             raise UnknownVersion(f"There is no weights version {version}; the newest is {newest}.")
         self.current, self.waiting = version, None
-        self.events.publish("rolled_back", version=version)
-        self.events.publish("learning")
+        self._tell("rolled_back", version=version)
+        self._tell("learning")
 
     def _end(self, row: EpisodeRow, phase: LearningPhase, sentence: str) -> None:
         self.episodes[-1] = row
         self._enter(phase, sentence)
 
+    def _tell(self, name: str, **data: EventValue) -> None:
+        self.events.publish(name, target=self.target, **data)
+
     def _enter(self, phase: LearningPhase, sentence: str) -> None:
         self._phase, self._sentence = phase, sentence
-        self.events.publish("learning")
+        self._tell("learning")

@@ -10,9 +10,10 @@ from clopa_annotator.errors import CaseTaken, ConfigError, UnknownCase
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of
 from clopa_annotator.testing.fake_calls import ScriptedCalls
 from clopa_annotator.testing.fake_campaign import FakeCampaign
-from clopa_annotator.types import CaseState, Image, Imported, Mask
+from clopa_annotator.types import CaseState, Image, Imported, Mask, Slot, Targets
 from clopa_annotator.types.exports import EXPORT_FORMATS, Exported, ExportOrder, OnProgress, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import Draft
 
 
@@ -24,42 +25,42 @@ class FakeReceiver:
         self._campaign, self._annotator = campaign, annotator
 
     @property
-    def label(self) -> str:
-        """Name of the campaign's target."""
-        return "target"
+    def targets(self) -> Targets:
+        """The campaign's targets."""
+        return self._campaign.targets
 
     def sources(self) -> Mapping[str, str]:
         """Every case, and where its image came from."""
         return {name: case.row.source for name, case in self._campaign.cases.items()}
 
-    def look(self, case_id: str, import_id: str) -> KnownCase:
-        """A case as it stands."""
+    def look(self, case_id: str, import_id: str, slot: Slot = FIRST) -> KnownCase:
+        """A slot of a case as it stands."""
         case = self._campaign.case(case_id)
-        valid = [v for v in case.versions if not v.withdrawn]
-        imported = case.draft.imported if case.draft is not None else None
+        work = case.slot(slot)
+        imported = work.draft.imported if work.draft is not None else None
         return KnownCase(
             case_id,
             case.image.geometry,
-            valid[-1].statistics.annotator if valid else None,
-            case.draft is not None,
+            work.newest.statistics.annotator if work.newest else None,
+            work.draft is not None,
             imported.import_id if imported is not None else "",
             self._campaign.knows(import_id),
-            case.row.state is CaseState.SKIPPED,
+            work.state is CaseState.SKIPPED,
         )
 
     def add(self, case_id: str, image: Image, source: str) -> None:
         """Add a case."""
         self._campaign.add(case_id, image, source)
 
-    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool) -> None:
+    def keep(self, case_id: str, mask: Mask, imported: Imported, confirmed: bool, slot: Slot = FIRST) -> None:
         """Confirm a mask, or keep it as a suggestion."""
-        owner = self._campaign.case(case_id).row.owner
+        owner = self._campaign.case(case_id).slot(slot).owner
         if owner:
             raise CaseTaken(f"{owner} has this case open. Import its label when it is closed.")
         if confirmed:
-            self._campaign.confirm(confirmation_of(case_id, mask, imported, self._annotator))
+            self._campaign.confirm(confirmation_of(case_id, mask, imported, self._annotator, slot))
         else:
-            self._campaign.keep_draft(case_id, Draft(mask, imported=imported))
+            self._campaign.keep_draft(case_id, Draft(mask, imported=imported), slot)
 
     def done(self) -> None:
         """Everything has been told already."""

@@ -32,24 +32,26 @@ def current_split(jobs: Sequence[Path], confirmed: Iterable[CaseRef]) -> Split:
     """Who trains, who validates and who waits for the next episode.
 
     A case that was in the last episode stays on its side: a corrected case with its new version. A withdrawn
-    case leaves. Everything confirmed since waits, with the role that `training.roles` gave it.
+    case leaves. Everything confirmed since waits, with the role that `training.roles` gave it. What counts
+    are masks: a case has several where there may be several of the target in it.
 
     Args:
         jobs: job folders, oldest first.
         confirmed: the current version of every confirmed case.
     """
-    now = {ref.case_id: ref.sequence for ref in confirmed}
+    now = {(ref.case_id, ref.slot): ref.sequence for ref in confirmed}
     train: tuple[CaseRef, ...] = ()
     val: tuple[CaseRef, ...] = ()
     if jobs:
         last = read_job(jobs[-1])
         train, val = last.train, last.val
-    assigned = {ref.case_id for ref in (*train, *val)}
-    return Split(
-        train=tuple(now[ref.case_id] for ref in train if ref.case_id in now),
-        val=tuple(now[ref.case_id] for ref in val if ref.case_id in now),
-        unassigned=tuple(sorted(n for case, n in now.items() if case not in assigned)),
-    )
+    assigned = {(ref.case_id, ref.slot) for ref in (*train, *val)}
+
+    def still_there(side: tuple[CaseRef, ...]) -> tuple[int, ...]:
+        return tuple(now[ref.case_id, ref.slot] for ref in side if (ref.case_id, ref.slot) in now)
+
+    waiting = tuple(sorted(n for mask, n in now.items() if mask not in assigned))
+    return Split(still_there(train), still_there(val), waiting)
 
 
 def roles_in(jobs: Iterable[Path]) -> dict[str, tuple[str, Role]]:

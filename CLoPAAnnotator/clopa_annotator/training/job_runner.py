@@ -8,6 +8,7 @@ cancelled or failed has ended: an engine never takes it up again by itself, a pe
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -207,10 +208,16 @@ def gate_settings(config: CampaignConfig) -> GateSettings:
 def held_out_cases(
     store: CampaignStore, refs: Iterable[CaseRef], config: CampaignConfig
 ) -> list[HeldOutCase]:
-    """Confirmed cases, to be read and annotated as the campaign's strategy begins them."""
+    """Confirmed cases, to be read and annotated as the campaign's strategy begins them.
+
+    Where a case comes with several masks, each has a name, and so clicks, of its own.
+    """
     box_first = get_strategy(config.strategy).box_first
 
     def read(ref: CaseRef) -> tuple[Image, Mask]:
         return store.read_image(ref.image_hash), store.read_mask(ref)
 
-    return [HeldOutCase(ref.case_id, partial(read, ref), box_first) for ref in refs]
+    every = tuple(refs)
+    known = Counter(ref.case_id for ref in every)
+    names = (ref.case_id if known[ref.case_id] == 1 else ref.name for ref in every)
+    return [HeldOutCase(name, partial(read, ref), box_first) for name, ref in zip(names, every, strict=True)]

@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class ReplayOrder:
         cases: confirmed since; neither version learned from them.
         model_folder: the base model.
         seed: of the simulated clicks.
+        target: key of the target whose versions they are; "" for the campaign's first.
     """
 
     version: int
@@ -49,6 +51,7 @@ class ReplayOrder:
     cases: tuple[CaseRef, ...]
     model_folder: Path
     seed: int
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,18 @@ def is_replay(job: Path) -> bool:
     return (job / ORDER).is_file()
 
 
-def replay_folders(campaign: Path) -> tuple[Path, ...]:
-    """A campaign's replays, oldest first."""
-    return tuple(sorted(p for p in (campaign / REPLAYS).glob("[0-9]*") if is_replay(p)))
+def replay_folders(line: Path) -> tuple[Path, ...]:
+    """The replays of a campaign's first target, or of another in its folder, oldest first."""
+    return tuple(sorted(p for p in (line / REPLAYS).glob("[0-9]*") if is_replay(p)))
 
 
 def write_replay(folder: Path, order: ReplayOrder) -> Path:
     """Write a replay's folder; it counts once ``replay.json`` is there."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, **asdict(order), "model_folder": str(order.model_folder)}
+    content["cases"] = [ref.to_dict() for ref in order.cases]
+    if not order.target:
+        del content["target"]
     write_bytes(folder / ORDER, _document(content))
     return folder
 
@@ -92,11 +98,10 @@ def read_replay(folder: Path) -> ReplayOrder:
     """
     values = _read(folder / ORDER)
     try:
-        cases = tuple(CaseRef(**case) for case in values["cases"])
+        cases = tuple(CaseRef.from_dict(case) for case in values["cases"])
         model = Path(values["model_folder"])
-        return ReplayOrder(
-            int(values["version"]), int(values["reference"]), cases, model, int(values["seed"])
-        )
+        numbers = (int(values["version"]), int(values["reference"]))
+        return ReplayOrder(*numbers, cases, model, int(values["seed"]), str(values.get("target", "")))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder / ORDER) from error
 
@@ -132,7 +137,7 @@ def run_replay(
     """Annotate the cases with both versions; an ended replay is left as it is.
 
     Args:
-        folder: ``replays/NNNN`` of a campaign.
+        folder: ``replays/NNNN`` of a campaign, or of one of its targets.
         device: where to compute.
         should_stop: asked between cases.
         yield_to: called there too; may wait while a click is being answered.
@@ -163,11 +168,12 @@ def run_replay(
 
 
 def _compare(
-    campaign: Path, order: ReplayOrder, device: str, on_case: Callable[[int, int], None]
+    line: Path, order: ReplayOrder, device: str, on_case: Callable[[int, int], None]
 ) -> tuple[PairedCurves, ...]:
+    """Compare the versions in a target's folder; the first target's is the campaign's own."""
     model = load_model(order.model_folder, device)
-    registry = WeightsRegistry(campaign / "weights")
-    with CampaignStore.open(campaign, writer=False) as store:
+    registry = WeightsRegistry(line / "weights")
+    with CampaignStore.open(line.parent.parent if order.target else line, writer=False) as store:
         config = CampaignConfig.from_dict(store.manifest.settings)
         return compare(
             model,
@@ -180,12 +186,12 @@ def _compare(
 
 
 def curves_so_far(
-    campaign: Path, version: int, reference: int, confirmed: Iterable[CaseRef]
+    line: Path, version: int, reference: int, confirmed: Iterable[CaseRef]
 ) -> tuple[tuple[PairedCurves, ...], frozenset[str]]:
     """What the ended replays of a version say about the cases as they are confirmed now.
 
     Args:
-        campaign: the campaign's folder.
+        line: the campaign's folder, or that of one of its targets.
         version: the version on probation.
         reference: what it is compared with.
         confirmed: the current version of every confirmed case; a corrected or withdrawn one counts no more.
@@ -197,15 +203,15 @@ def curves_so_far(
     now = {ref.record_hash: ref.sequence for ref in confirmed}
     found: dict[int, PairedCurves] = {}
     tried: set[str] = set()
-    for ref, pair in _pairs(campaign, version, reference):
+    for ref, pair in _pairs(line, version, reference):
         tried.add(ref.record_hash)
         if pair is not None and ref.record_hash in now:
             found[now[ref.record_hash]] = pair
     return tuple(found[n] for n in sorted(found)), frozenset(tried)
 
 
-def _pairs(campaign: Path, version: int, reference: int) -> Iterator[tuple[CaseRef, PairedCurves | None]]:
-    for folder in replay_folders(campaign):
+def _pairs(line: Path, version: int, reference: int) -> Iterator[tuple[CaseRef, PairedCurves | None]]:
+    for folder in replay_folders(line):
         order, result = read_replay(folder), read_replay_result(folder)
         if (
             result is None
@@ -217,9 +223,7 @@ def _pairs(campaign: Path, version: int, reference: int) -> Iterator[tuple[CaseR
             )
         ):
             continue
-        curves = {pair.case_id: pair for pair in result.curves}
-        for ref in order.cases:
-            yield ref, curves.get(ref.case_id)
+        yield from zip_longest(order.cases, result.curves)  # one that failed has no curves
 
 
 def _document(content: dict[str, Any]) -> bytes:

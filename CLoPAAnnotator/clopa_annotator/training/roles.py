@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -63,6 +63,36 @@ class ConfirmedCases(Protocol):
     def image_hash(self, case_id: str) -> str:
         """Hash of a case's image."""
         ...
+
+
+class AllTargets:
+    """The confirmed masks of several targets as one target's; fulfils `ConfirmedCases`.
+
+    A case has one role for all its targets: its image must not stand on both sides.
+
+    Args:
+        targets: gives each target's cases, at least one.
+    """
+
+    def __init__(self, targets: Callable[[], Sequence[ConfirmedCases]]) -> None:
+        self._targets = targets
+
+    def confirmed(self) -> tuple[CaseRef, ...]:
+        """The current version of every confirmed mask, by sequence."""
+        refs = (ref for cases in self._targets() for ref in cases.confirmed())
+        return tuple(sorted(refs, key=lambda ref: ref.sequence))
+
+    def arrivals(self) -> dict[str, int]:
+        """The sequence number of each case's first confirmed version of any target."""
+        first: dict[str, int] = {}
+        for cases in self._targets():
+            for case_id, sequence in cases.arrivals().items():
+                first[case_id] = min(sequence, first.get(case_id, sequence))
+        return first
+
+    def image_hash(self, case_id: str) -> str:
+        """Hash of a case's image."""
+        return self._targets()[0].image_hash(case_id)
 
 
 class RoleBook:

@@ -74,8 +74,8 @@ class SupervisorSettings:
         restarts: how often a crashed process is started again; the job resumes at its last epoch.
         backoff_s: pause before the first restart; each later one is four times as long.
         release_s: the process has this long to give its memory back to a click before it is ended.
-        niceness: how far it steps back behind everything else (POSIX); "below normal" on Windows. Not the
-            lowest: on a machine that is busy otherwise it would never get on, and clicks stop it anyway.
+        niceness: how far it steps back (POSIX; "below normal" on Windows): not so far that it never gets on.
+        logs: folder of the trainer's log; None for the one beside the job's folder of jobs.
     """
 
     command: Callable[[Path], Sequence[str]] = trainer_command
@@ -88,6 +88,7 @@ class SupervisorSettings:
     backoff_s: float = 1.0
     release_s: float = 10.0
     niceness: int = 5
+    logs: Path | None = None
 
     def memory_limit(self) -> int:
         """The limit in bytes."""
@@ -236,7 +237,7 @@ class Supervisor:
         if running is not None:
             logger.info("Adopted the training process %d of %s", running.pid, job.name)
             return running
-        log = job.parent.parent / "logs" / TRAINER_LOG
+        log = (self._settings.logs or job.parent.parent / "logs") / TRAINER_LOG
         log.parent.mkdir(exist_ok=True)
         make_room(log)
         (job / HEARTBEAT).touch()

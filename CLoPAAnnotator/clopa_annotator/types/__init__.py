@@ -15,6 +15,7 @@ from clopa_annotator.types.annotation import (
     Image,
     Imported,
     Proposal,
+    sum_of_states,
 )
 from clopa_annotator.types.learning import (
     EpisodeRequest,
@@ -38,11 +39,13 @@ from clopa_annotator.types.prompts import (
     TimedPrompt,
 )
 from clopa_annotator.types.suggestion import Expectation, Outcome, Subject, Suggestion, WholeImageAnswer
+from clopa_annotator.types.targets import CodedTerm, Slot, Target, Targets
 
 __all__ = [
     "BoxPrompt",
     "CaseRef",
     "CaseState",
+    "CodedTerm",
     "Confirmation",
     "EpisodeRequest",
     "EpisodeResult",
@@ -63,11 +66,15 @@ __all__ = [
     "PromptKind",
     "Proposal",
     "ScribblePrompt",
+    "Slot",
     "Split",
     "Standing",
     "Subject",
     "Suggestion",
+    "Target",
+    "Targets",
     "TimedPrompt",
     "WeightsVersion",
     "WholeImageAnswer",
+    "sum_of_states",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.geometry import BoundsKji, Geometry
 from clopa_annotator.types.prompts import Mask, TimedPrompt
+from clopa_annotator.types.targets import FIRST, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,7 @@ class Confirmation:
         first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
         note: free text.
         imported: where the mask came from; None if it was made here.
+        slot: which target the mask is of, and which of several of a kind.
     """
 
     confirmation_id: str
@@ -94,6 +98,7 @@ class Confirmation:
     first_shown_dice: float | None = None
     note: str = ""
     imported: Imported | None = None
+    slot: Slot = FIRST
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ class CaseRef:
         mask_hash: SHA-256 of the mask's voxels, hexadecimal.
         record_hash: SHA-256 of the record file; it is what a client is told when "confirmed".
         folder: the version's folder, relative to the campaign folder, with forward slashes.
+        slot: which target it is of, and which of several of a kind.
     """
 
     case_id: str
@@ -117,6 +123,32 @@ class CaseRef:
     mask_hash: str
     record_hash: str
     folder: str
+    slot: Slot = FIRST
+
+    @property
+    def name(self) -> str:
+        """The case, with what of it the mask is of where that is not the campaign's first target."""
+        if self.slot == FIRST:
+            return self.case_id
+        number = f" {self.slot.instance}" if self.slot.instance > 1 else ""
+        return f"{self.case_id} · {self.slot.target}{number}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the first target's only mask is written as before there were several."""
+        values = asdict(self)
+        slot = values.pop("slot")
+        return values if self.slot == FIRST else {**values, **slot}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CaseRef:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError: a value is missing, or one too many.
+            ConfigError: what it says about the target cannot be.
+        """
+        slot = Slot(values.get("target", ""), values.get("instance", 1))
+        return cls(**{k: v for k, v in values.items() if k not in ("target", "instance")}, slot=slot)
 
 
 class CaseState(str, Enum):
@@ -127,6 +159,16 @@ class CaseState(str, Enum):
     CONFIRMED = "confirmed"
     SKIPPED = "skipped"
     NEEDS_REVIEW = "needs another look"
+
+
+def sum_of_states(states: Iterable[CaseState]) -> CaseState:
+    """Where a case stands whose slots stand like this: decided only if every one is."""
+    known = set(states)
+    if CaseState.NEEDS_REVIEW in known:
+        return CaseState.NEEDS_REVIEW
+    if known and known <= {CaseState.CONFIRMED, CaseState.SKIPPED}:
+        return CaseState.SKIPPED if known == {CaseState.SKIPPED} else CaseState.CONFIRMED
+    return CaseState.IN_PROGRESS if known - {CaseState.TODO} else CaseState.TODO
 
 
 EventValue = str | int | float | bool | None

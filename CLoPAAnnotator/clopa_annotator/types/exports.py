@@ -47,12 +47,18 @@ class ExportOrder:
         folder: on the engine's machine: a path where it allows that, else a name in its folder for exports.
         choice: all confirmed cases, or only the accepted ones (none that was reopened or needs another look).
         cases: only these cases; none for all that ``choice`` names.
+        targets: names of the targets to export; none for all.
+        priority: names of targets: in a volume of labels the first named has the voxels that masks share.
+        instances: in a volume of labels, a value of its own for each of several of a kind.
     """
 
     format: ExportFormat
     folder: str
     choice: ExportChoice = "all"
     cases: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    priority: tuple[str, ...] = ()
+    instances: bool = False
 
 
 @dataclass(frozen=True)

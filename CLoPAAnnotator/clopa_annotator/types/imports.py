@@ -17,11 +17,12 @@ class ImportOrder:
     Attributes:
         path: file or folder with the labels.
         confirmed: as confirmed masks, which train; otherwise as suggestions, which do not until confirmed.
-        target: which part of them, as NAME=VALUE; empty leaves the choice to the files.
+        target: which part of them, as NAME=VALUE (several: semicolons); empty leaves the choice to the files.
         format: name of the format; found out if empty.
         images: image files by case, for cases that the campaign does not have yet.
         resample: whether labels on another grid are taken.
         dry_run: only say what would happen.
+        targets: the same as ``target``, one in each.
     """
 
     path: Path
@@ -31,6 +32,12 @@ class ImportOrder:
     images: Mapping[str, Path] = field(default_factory=dict)
     resample: bool = False
     dry_run: bool = False
+    targets: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Everything that was asked for, as NAME=VALUE each."""
+        return (*(part.strip() for part in self.target.split(";") if part.strip()), *self.targets)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Outcome:
         voxels: number of voxels of the mask.
         resampled: whether it lay on another grid.
         is_new: whether the case was added with it.
+        target: name of the target, with its number where there may be several; empty if the campaign has one.
     """
 
     case_id: str
@@ -54,6 +62,7 @@ class Outcome:
     voxels: int = 0
     resampled: bool = False
     is_new: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class EpisodeRequest:
         parent_version: weights version to start from.
         strategy: name of the strategy, see ``config``.
         seed: seed of every random choice in the episode.
+        target: key of the target that it trains; "" for the campaign's first.
     """
 
     number: int
@@ -50,6 +51,7 @@ class EpisodeRequest:
     parent_version: int = 0
     strategy: str = "clopa-in"
     seed: int = 0
+    target: str = ""
 
 
 EpisodeStatus = Literal["finished", "cancelled", "failed"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
-from clopa_annotator.errors import InputError, NotAnEngine, VersionMismatch
+from clopa_annotator.errors import ConfigError, InputError, NotAnEngine, VersionMismatch
+from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -16,8 +18,12 @@ from clopa_annotator.types import (
     Imported,
     Mask,
     PromptKind,
+    Slot,
+    Target,
+    Targets,
     WeightsVersion,
 )
+from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import (
     CaseRow,
     CaseStatistics,
@@ -25,6 +31,7 @@ from clopa_annotator.wire.messages import (
     EngineInfo,
     EpisodeRow,
     LearningState,
+    SlotRow,
 )
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
 
@@ -43,7 +50,7 @@ def _read(row: Any, name: str, read: Callable[[Any], T]) -> T:
     """One value of a row; raises `NotAnEngine` or `VersionMismatch`."""
     try:
         return read(_mapping(row)[name])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise VersionMismatch(
             f"The engine's answer lacks {name!r} as this client knows it; update the older of the two."
         ) from error
@@ -60,14 +67,93 @@ def _plain(kind: type[T], row: Any, **read: Any) -> T:
         raise VersionMismatch("The engine's answer lacks something; update the older of the two.") from error
 
 
+def slot_to_wire(slot: Slot) -> Row:
+    """Which target a mask is of, and which of several of a kind."""
+    return {"target": slot.target, "instance": slot.instance}
+
+
+def slot_from_wire(row: Any) -> Slot:
+    """The inverse of `slot_to_wire`; nothing said is the campaign's first target.
+
+    Raises:
+        InputError: not a key and a number.
+    """
+    if row is None:
+        return FIRST
+    if not isinstance(row, Mapping) or not isinstance(row.get("target", ""), str):
+        raise InputError("A target travels as its key and the number of the instance.")
+    return Slot(row.get("target", ""), row.get("instance", 1))
+
+
+def others_to_wire(
+    others: Iterable[tuple[Slot, Mask]],
+) -> tuple[list[Row], dict[str, npt.NDArray[Any]]]:
+    """Other targets' masks, and their arrays: each cut to the box that holds it."""
+    rows, arrays = [], {}
+    for number, (slot, mask) in enumerate(others):
+        box = bounding_box(mask)
+        if box is not None:
+            rows.append({"slot": slot_to_wire(slot), "shape": list(mask.shape), "bounds_kji": box})
+            arrays[f"other{number}"] = mask[box_slices(box)]
+            rows[-1]["array"] = f"other{number}"
+    return rows, arrays
+
+
+def others_from_wire(rows: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[tuple[Slot, Mask], ...]:
+    """The inverse of `others_to_wire`."""
+    return tuple(
+        (_answered_slot(row), _read({"row": row}, "row", lambda row: _whole(row, arrays)))
+        for row in rows or ()
+    )
+
+
+def _whole(row: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Mask:
+    whole = np.zeros(tuple(int(n) for n in row["shape"]), np.uint8)
+    (k, j, i) = ((int(low), int(high)) for low, high in row["bounds_kji"])
+    whole[box_slices((k, j, i))] = arrays[row["array"]]
+    return whole
+
+
+def targets_to_wire(targets: Iterable[Target]) -> list[Row]:
+    """What a campaign segments, in order."""
+    return [target.to_dict() for target in targets]
+
+
+def targets_from_wire(rows: Any) -> Targets:
+    """The inverse of `targets_to_wire`.
+
+    Raises:
+        ConfigError: none, two of one name or key, or incomplete.
+    """
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ConfigError("The targets travel as a list, each with its name and key.")
+    return Targets(Target.from_dict(row) for row in rows)
+
+
+def _answered_slot(row: Any) -> Slot:
+    """The slot of an engine's answer; raises `VersionMismatch`."""
+    try:
+        return slot_from_wire(_mapping(row).get("slot"))
+    except InputError as error:
+        raise VersionMismatch(
+            "The engine's answer names a target as this client cannot read it; update the older of the two."
+        ) from error
+
+
+def _slot_row_from_wire(row: Any) -> SlotRow:
+    return _plain(SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState))
+
+
 def case_row_to_wire(row: CaseRow) -> Row:
     """A case's row."""
-    return {**asdict(row), "state": row.state.value}
+    slots = [{**asdict(s), "state": s.state.value} for s in row.slots]
+    return {**asdict(replace(row, slots=())), "state": row.state.value, "slots": slots}
 
 
 def case_row_from_wire(row: Any) -> CaseRow:
     """The inverse of `case_row_to_wire`."""
-    return _plain(CaseRow, row, state=_read(row, "state", CaseState))
+    slots = tuple(_slot_row_from_wire(s) for s in _mapping(row).get("slots") or ())
+    return _plain(CaseRow, row, state=_read(row, "state", CaseState), slots=slots)
 
 
 def ref_to_wire(ref: CaseRef) -> Row:
@@ -77,7 +163,7 @@ def ref_to_wire(ref: CaseRef) -> Row:
 
 def ref_from_wire(row: Any) -> CaseRef:
     """The inverse of `ref_to_wire`."""
-    return _plain(CaseRef, row)
+    return _plain(CaseRef, row, slot=_answered_slot(row))
 
 
 def statistics_to_wire(row: CaseStatistics) -> Row:
@@ -87,7 +173,7 @@ def statistics_to_wire(row: CaseStatistics) -> Row:
 
 def statistics_from_wire(row: Any) -> CaseStatistics:
     """The inverse of `statistics_to_wire`."""
-    return _plain(CaseStatistics, row)
+    return _plain(CaseStatistics, row, slot=_answered_slot(row))
 
 
 def learning_to_wire(state: LearningState) -> Row:
@@ -112,7 +198,8 @@ def episode_from_wire(row: Any) -> EpisodeRow:
 
 def info_to_wire(info: EngineInfo) -> Row:
     """Who answers."""
-    return {**asdict(info), "supported": sorted(kind.value for kind in info.supported)}
+    supported = sorted(kind.value for kind in info.supported)
+    return {**asdict(info), "supported": supported, "targets": targets_to_wire(info.targets)}
 
 
 def info_from_wire(row: Any) -> EngineInfo:
@@ -122,6 +209,7 @@ def info_from_wire(row: Any) -> EngineInfo:
         EngineInfo,
         row,
         supported=_read(row, "supported", lambda kinds: frozenset(known[k] for k in kinds if k in known)),
+        targets=_read(row, "targets", lambda rows: tuple(targets_from_wire(rows))),
     )
 
 
@@ -135,7 +223,6 @@ def version_from_wire(row: Any) -> WeightsVersion:
     values = _mapping(row)
     read = {
         name: _plain(GateDecision, values[name]) if values.get(name) else None
-        for name in ("decision", "verdict")
         for name in ("decision", "verdict")
     }
     return _plain(WeightsVersion, row, **read)

@@ -8,24 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from clopa_annotator.types import CaseRef, CaseState, Imported, Mask, PromptKind, Proposal, TimedPrompt
+from clopa_annotator.types import (
+    CaseRef,
+    CaseState,
+    Imported,
+    Mask,
+    PromptKind,
+    Proposal,
+    Slot,
+    Target,
+    TimedPrompt,
+)
+from clopa_annotator.types.targets import FIRST
 
-API_VERSION = 1
+API_VERSION = 2
 """Raised with every change after which an older client could misread an engine."""
 
 LearningPhase = Literal[
-    "idle",
-    "waiting",
-    "training",
-    "checking",
-    "promoted",
-    "rejected",
-    "confirmed",
-    "taken back",
-    "failed",
-    "cancelled",
-    "paused",
-]
+    "idle", "waiting", "training", "checking", "promoted", "rejected", "confirmed", "taken back", "failed",
+    "cancelled", "paused",
+]  # fmt: skip
 SwapPolicy = Literal["between cases", "at once"]
 
 
@@ -47,6 +49,7 @@ class EngineInfo:
         is_owner: whether the token may roll back, train and change settings.
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
         free_places: how many more images it can hold open; None if the engine does not say.
+        targets: what the campaign segments, in order; never empty.
     """
 
     api_version: int
@@ -62,6 +65,37 @@ class EngineInfo:
     is_owner: bool = True
     campaign_id: str = ""
     free_places: int | None = None
+    targets: tuple[Target, ...] = (Target("target"),)
+
+
+@dataclass(frozen=True)
+class SlotRow:
+    """One target of one case (or one of several of a kind), as the list of targets shows it.
+
+    Attributes:
+        slot: which target, and which of several of a kind.
+        state: where it stands; `CaseState.CONFIRMED` with ``is_absent`` is "not present in this image".
+        versions: number of confirmed versions, withdrawn ones included.
+        owner: who holds it open; empty if nobody does.
+        has_draft: whether unconfirmed work is kept.
+        is_suggestion: the draft is a mask that nobody has worked on yet.
+        is_absent: the confirmed mask is empty: the image holds no such target.
+        note: why it was skipped, withdrawn or flagged; empty otherwise.
+    """
+
+    slot: Slot
+    state: CaseState = CaseState.TODO
+    versions: int = 0
+    owner: str = ""
+    has_draft: bool = False
+    is_suggestion: bool = False
+    is_absent: bool = False
+    note: str = ""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in (CaseState.CONFIRMED, CaseState.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,8 @@ class CaseRow:
         has_draft: whether unconfirmed work is kept.
         note: why it was skipped, withdrawn or flagged; empty otherwise.
         source: where the image came from, as given when it was added; empty if unknown.
+        slots: its targets in the campaign's order, instances of one kind in theirs; a target of several of a
+            kind has at least its first. ``state`` sums them up: decided only if every one is.
     """
 
     case_id: str
@@ -85,6 +121,12 @@ class CaseRow:
     has_draft: bool = False
     note: str = ""
     source: str = ""
+    slots: tuple[SlotRow, ...] = ()
+
+    @property
+    def decided(self) -> int:
+        """Number of slots with nothing left to do."""
+        return sum(row.is_decided for row in self.slots)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +175,16 @@ class OpenedCase:
             bounding box.
         draft: what was restored, or None.
         confirmed: the newest confirmed version that is not withdrawn, or None.
+        slot: which target the prompts go to, and which of several of a kind.
+        others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
     """
 
     row: CaseRow
     answer: Answer
     draft: Draft | None = None
     confirmed: CaseRef | None = None
+    slot: Slot = FIRST
+    others: tuple[tuple[Slot, Mask], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +207,7 @@ class LearningState:
         seconds_left: estimate for the running episode; None if unknown.
         swap_policy: when promoted weights come into use.
         paused: whether no new episode starts by itself.
+        target: key of the target that this is about.
     """
 
     phase: LearningPhase
@@ -177,6 +224,7 @@ class LearningState:
     seconds_left: float | None = None
     swap_policy: SwapPolicy = "between cases"
     paused: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,6 +249,7 @@ class EpisodeRow:
         val_score: validation score per epoch, index 0 before training.
         standing: what became of its version, see `types.Standing`; empty if it made none.
         verdict: how the version's probation ended, in words; empty before that.
+        target: key of the target that it trained.
     """
 
     number: int
@@ -220,6 +269,7 @@ class EpisodeRow:
     val_score: tuple[float, ...] = ()
     standing: str = ""
     verdict: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,6 +285,7 @@ class CaseStatistics:
         prompts: number of prompts given.
         seconds_active: time spent.
         annotator: who confirmed.
+        slot: which target it is of, and which of several of a kind.
     """
 
     case_id: str
@@ -244,3 +295,4 @@ class CaseStatistics:
     prompts: int
     seconds_active: float
     annotator: str = ""
+    slot: Slot = FIRST

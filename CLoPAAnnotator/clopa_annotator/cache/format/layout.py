@@ -18,6 +18,8 @@ from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.durable import make_folder
 from clopa_annotator.errors import CorruptRecord
+from clopa_annotator.types import Slot
+from clopa_annotator.types.targets import FIRST
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Layout:
     root: Path
     disk: Disk
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
+    _flushed: set[Path] = field(default_factory=set, repr=False, compare=False)
 
     def path(self, relative: str) -> Path:
         """The absolute path of a path inside the campaign."""
@@ -67,6 +70,38 @@ class Layout:
                 continue
             logger.info("Removing unfinished %s", path.name)
             self.disk.remove(path)
+
+    def make_slot_folders(self, case_id: str, slot: Slot) -> None:
+        """Create the folders that a slot's versions and marks lie in; an empty one means nothing."""
+        folder = self.path(f"{names.CASES}/{names.case_folder(case_id)}")
+        for name in PurePosixPath(names.slot_folder(slot)).parts:
+            inside = folder / name
+            known = inside in self._flushed
+            if not inside.is_dir():
+                self.disk.make_folder(inside)
+                known = False
+            if not known:
+                # One that a killed writer made may be in no flushed folder yet.
+                self.disk.sync_folder(folder)
+                self._flushed.add(inside)
+            folder = inside
+
+    def slot_folders(self, case: str) -> Iterator[tuple[Slot, str]]:
+        """The folders that hold versions and marks of a case: its own, then those of its other slots.
+
+        Args:
+            case: the case's folder, relative to the campaign; in quarantine too.
+        """
+        yield FIRST, case
+        for key in self.entries(f"{case}/{names.TARGETS}"):
+            if not names.TARGET_FOLDER.fullmatch(key):
+                continue
+            base = f"{case}/{names.TARGETS}/{key}"
+            if key != names.FIRST_TARGET:
+                yield names.slot_named(key), base
+            for instance in self.entries(base):
+                if names.INSTANCE_FOLDER.fullmatch(instance):
+                    yield names.slot_named(key, instance), f"{base}/{instance}"
 
     def publish(self, relative: str, files: Mapping[str, bytes]) -> None:
         """Make a folder appear, see `publish_folder`."""
@@ -117,14 +152,14 @@ class Layout:
         relative = f"{version}/{names.RECORD}"
         document = self.read(relative)
         record = CaseRecord.from_document(document, relative)
-        if version != version_path(record.case_id, record.case_version, record.sequence):
+        if version != version_path(record.case_id, record.case_version, record.sequence, record.slot):
             raise CorruptRecord(f"{relative} belongs to another folder.")
         return record, sha256(document)
 
     def mark(self, relative: str) -> Mark:
         """A mark; raises `CorruptRecord`."""
         mark = Mark.from_document(self.read(relative), relative)
-        if relative != mark_path(mark.case_id, mark.sequence):
+        if relative != mark_path(mark.case_id, mark.sequence, mark.slot):
             raise CorruptRecord(f"{relative} belongs to another case.")
         return mark
 
@@ -147,11 +182,17 @@ class Layout:
         return target
 
 
-def version_path(case_id: str, case_version: int, sequence: int) -> str:
+def slot_path(case_id: str, slot: Slot = FIRST) -> str:
+    """The folder of a slot's versions and marks, relative to the campaign."""
+    inside = names.slot_folder(slot)
+    return f"{names.CASES}/{names.case_folder(case_id)}" + (f"/{inside}" if inside else "")
+
+
+def version_path(case_id: str, case_version: int, sequence: int, slot: Slot = FIRST) -> str:
     """A version's folder, relative to the campaign."""
-    return f"{names.CASES}/{names.case_folder(case_id)}/{names.version_folder(case_version, sequence)}"
+    return f"{slot_path(case_id, slot)}/{names.version_folder(case_version, sequence)}"
 
 
-def mark_path(case_id: str, sequence: int) -> str:
+def mark_path(case_id: str, sequence: int, slot: Slot = FIRST) -> str:
     """A mark's file, relative to the campaign."""
-    return f"{names.CASES}/{names.case_folder(case_id)}/{names.mark_file(sequence)}"
+    return f"{slot_path(case_id, slot)}/{names.mark_file(sequence)}"

@@ -19,11 +19,13 @@ from clopa_annotator import __version__
 from clopa_annotator.cache.format.manifest import check_format_version
 from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.cache.format.sealed import seal, unseal
-from clopa_annotator.errors import CorruptRecord, GeometryError
+from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState, Imported, TimedPrompt
+from clopa_annotator.types import CaseState, Imported, Slot, TimedPrompt
+from clopa_annotator.types.targets import FIRST
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, OTHER_SLOTS_VERSION = 1, 2
+"""Written for what version 1 knows, and for documents of other slots than the first."""
 CASE, RECORD, MARK, IMAGE = "clopa-case", "clopa-record", "clopa-mark", "clopa-image"
 
 
@@ -59,6 +61,21 @@ def imported_from_json(values: Mapping[str, Any]) -> Imported | None:
     return Imported(**{key: value for key, value in found.items() if key in known})
 
 
+def slot_to_json(slot: Slot) -> dict[str, Any]:
+    """Format version, and which target and instance a document is of; nothing of these for the first slot."""
+    if slot == FIRST:
+        return {"format_version": FORMAT_VERSION}
+    return {"format_version": OTHER_SLOTS_VERSION, "target": slot.target, "instance": slot.instance}
+
+
+def slot_from_json(values: Mapping[str, Any], name: str) -> Slot:
+    """The inverse of `slot_to_json`; raises `CorruptRecord`."""
+    try:
+        return Slot(values.get("target", ""), values.get("instance", 1))
+    except (ConfigError, TypeError) as error:
+        raise CorruptRecord(f"{name} names no target: {error}") from error
+
+
 @cache
 def software_versions() -> Mapping[str, str]:
     """The versions that a record names."""
@@ -81,7 +98,7 @@ def open_document(document: bytes, kind: str, name: str) -> dict[str, Any]:
     values = unseal(document, name)
     if values.get("format") != kind:
         raise CorruptRecord(f"{name} is not a {kind} document.")
-    check_format_version(values.get("format_version"), FORMAT_VERSION, name)
+    check_format_version(values.get("format_version"), OTHER_SLOTS_VERSION, name)
     return values
 
 
@@ -131,6 +148,7 @@ class Mark:
         annotator: who decided.
         reason: why, in words.
         at: ISO 8601 instant.
+        slot: what of the case it is about.
     """
 
     sequence: int
@@ -141,11 +159,13 @@ class Mark:
     annotator: str = ""
     reason: str = ""
     at: str = ""
+    slot: Slot = FIRST
 
     def to_document(self) -> bytes:
         """The content of the mark's file."""
         values = {**vars(self), "state": self.state.name}
-        return seal({"format": MARK, "format_version": FORMAT_VERSION, **values})
+        del values["slot"]
+        return seal({"format": MARK, **slot_to_json(self.slot), **values})
 
     @classmethod
     def from_document(cls, document: bytes, name: str = "mark") -> Mark:
@@ -153,7 +173,8 @@ class Mark:
         values = open_document(document, MARK, name)
         try:
             keys = ("sequence", "case_id", "action", "case_version", "annotator", "reason", "at")
-            return cls(**{key: values[key] for key in keys}, state=CaseState[values["state"]])
+            plain = {key: values[key] for key in keys}
+            return cls(**plain, state=CaseState[values["state"]], slot=slot_from_json(values, name))
         except KeyError as error:
             raise CorruptRecord(f"{name} lacks {error}.") from error
 
@@ -187,6 +208,7 @@ class CaseRecord:
         confirmed_at: ISO 8601 instant.
         software: versions of the programs that wrote it.
         imported: where the mask came from; None if it was made here.
+        slot: what of the case it is of.
     """
 
     case_id: str
@@ -213,6 +235,7 @@ class CaseRecord:
     confirmed_at: str = ""
     software: Mapping[str, str] = field(default_factory=software_versions)
     imported: Imported | None = None
+    slot: Slot = FIRST
 
     def to_document(self) -> bytes:
         """The content of ``record.json``."""
@@ -223,9 +246,9 @@ class CaseRecord:
             "files": dict(self.files),
             "software": dict(self.software),
         }
-        del values["imported"]
+        del values["imported"], values["slot"]
         values |= imported_to_json(self.imported)
-        return seal({"format": RECORD, "format_version": FORMAT_VERSION, **values})
+        return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
     @classmethod
     def from_document(cls, document: bytes, name: str = "record.json") -> CaseRecord:
@@ -234,8 +257,8 @@ class CaseRecord:
         try:
             geometry = geometry_from_json(values["geometry"])
             prompts = prompts_from_json(values["prompts"], geometry.shape_kji)
-            plain = {key: values[key] for key in cls.__dataclass_fields__ if key != "imported"}
-            imported = imported_from_json(values)
+            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in ("imported", "slot")}
+            given = {"imported": imported_from_json(values), "slot": slot_from_json(values, name)}
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
             raise CorruptRecord(f"{name} cannot be read: {error}.") from error
-        return cls(**{**plain, "geometry": geometry, "prompts": prompts, "imported": imported})
+        return cls(**{**plain, "geometry": geometry, "prompts": prompts, **given})

@@ -1,0 +1,72 @@
+"""Which test file tests which module of the engine, of its client and of their stand-ins, and why there."""
+
+from __future__ import annotations
+
+from elsewhere import Elsewhere
+
+WITH_ENGINE = (
+    Elsewhere(
+        "test_engine_client.py",
+        "the session's contract is passed over a real line",
+        "clopa_annotator.server.routes_session",
+        "clopa_annotator.server.app",
+    ),
+    Elsewhere(
+        "test_client_transport.py",
+        "one line's parts: calls, workers, heartbeat",
+        "clopa_annotator.client.calls "
+        "clopa_annotator.client.call_workers clopa_annotator.client.event_follower",
+    ),
+    Elsewhere(
+        "test_server_parts.py",
+        "small parts of a served engine",
+        "clopa_annotator.server.logs",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
+        "a stand-in passes the contract of what it stands for",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_campaign "
+        "clopa_annotator.testing.fake_learning clopa_annotator.client.engine_client",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
+        "parts of the stand-in engine",
+        "clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_engine",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
+        "parts of the stand-in campaign",
+        "clopa_annotator.testing.fake_cases",
+        "clopa_annotator.testing.fake_campaign",
+    ),
+    Elsewhere(
+        "test_client_operations.py",
+        "a delivery is what becomes of a client's confirmation",
+        "clopa_annotator.client.deliveries",
+        "clopa_annotator.client.operations",
+    ),
+    Elsewhere(
+        "test_engine_contract.py",
+        "a stand-in passes the contract of what it stands for",
+        "clopa_annotator.testing.fake_calls",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering "
+        "clopa_annotator.testing.fake_transfers",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the client is held to the contract that the in-process engine passes too",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the part of the client that is about learning",
+        "clopa_annotator.client.learning_calls",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the session's contract is passed over a real line",
+        "clopa_annotator.client.remote_session clopa_annotator.campaign.engine",
+    ),
+)
