@@ -12,9 +12,6 @@ from clopa_annotator.errors import ConfigError
 GROUPS = ("in", "cn", "stem", "heads", "last", "decoder", "all")
 """Names of the parameter groups; several are joined with a plus sign, for instance ``in+last``."""
 
-UNPROMPTED = 0.25
-"""Share of samples without a prompt in every schedule but the paper's (``docs/results/suggestions.md``)."""
-
 _CHOICES: dict[str, tuple[str, ...]] = {
     "learning_rate_schedule": ("constant", "linear"),
     "step_after": ("window", "pass"),
@@ -204,7 +201,6 @@ class EpisodeSettings:
             steps=3,
             step_after="pass",
             patch_centre="session",
-            unprompted=UNPROMPTED,
             val_samples=4,
             val_foreground=1.0,
         )
