@@ -62,10 +62,10 @@ def test_areas_of_all_numbers_are_ranked_over_the_case_counts(folders, tmp_path)
 
 
 def test_the_threshold_can_be_set_for_a_dataset(folders, tmp_path):
-    rows = compare_runs(folders, tmp_path / "out", {"Blocks": 0.5}).tasks[0].rows
+    rows = compare_runs(folders, tmp_path / "out", expert_dice={"Blocks": 0.5}).tasks[0].rows
     assert all(row.values["nof"] == 0 for row in rows[:2]) and rows[0].nos == 0
     with pytest.raises(InputError, match="no run on Tubes"):
-        compare_runs(folders, tmp_path / "out", {"Tubes": 0.5})
+        compare_runs(folders, tmp_path / "out", expert_dice={"Tubes": 0.5})
     assert read_thresholds(["a=b=0.91", "c=1"]) == {"a=b": 0.91, "c": 1.0}
     for text in ("0.9", "=0.9", "a=good", "a=1.2"):
         with pytest.raises(InputError, match="NAME=DICE"):
