@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from clopa_annotator.errors import InputError
@@ -23,18 +22,16 @@ from clopa_annotator.evaluation import comparison_page
 from clopa_annotator.evaluation.case_rows import curves_from_clicks
 from clopa_annotator.evaluation.comparison_page import METRICS, MethodRow, Task
 from clopa_annotator.evaluation.curves import (
+    LOWER_IS_BETTER,
     CaseCurve,
-    interactions_to,
-    nauc,
     summarise,
     summarise_versions,
+    values_per_case,
 )
 from clopa_annotator.evaluation.rows import RunSummary, versions_in_use
 from clopa_annotator.evaluation.statistics import ALPHA, Rank, rank, rank_failures
 from clopa_annotator.evaluation.tables import read_clicks, read_summary, replace_text, to_json
 from clopa_annotator.evaluation.trajectory import Trajectory, average, make_trajectory
-
-LOWER_IS_BETTER = frozenset({"noi", "nof"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,29 +224,13 @@ def _check_same_cases(name: str, final: Mapping[str, Sequence[CaseCurve]]) -> No
         )
 
 
-def _values(metric: str, curves: Sequence[CaseCurve], threshold: float) -> list[float]:
-    """The metric of each case, in the order of their names: the mean over its runs."""
-    cases: dict[str, list[float]] = defaultdict(list)
-    for curve in curves:
-        cases[curve.case_id].append(_value(metric, curve, threshold))
-    return [fmean(cases[name]) for name in sorted(cases)]
-
-
-def _value(metric: str, curve: CaseCurve, threshold: float) -> float:
-    if metric in LOWER_IS_BETTER:
-        return float(interactions_to(curve.dice, threshold)[int(metric == "nof")])
-    kind, part = metric.split("_")
-    scores = curve.dice if kind == "dice" else curve.nsd
-    return nauc(scores) if part == "nauc" else scores[0 if part == "init" else -1]
-
-
 def _rank(
     metric: str, final: Mapping[str, Sequence[CaseCurve]], threshold: float, alpha: float
 ) -> dict[str, Rank]:
     """Places of all methods in one metric; none if the metric was not measured."""
     if metric in LOWER_IS_BETTER and math.isnan(threshold):
         return {}
-    values = {method: _values(metric, curves, threshold) for method, curves in final.items()}
+    values = {method: values_per_case(metric, curves, threshold) for method, curves in final.items()}
     if metric == "nof":  # a case fails if it fails in more than half of its runs
         return rank_failures({m: [share > 0.5 for share in shares] for m, shares in values.items()}, alpha)
     if all(math.isnan(v) for column in values.values() for v in column):

@@ -17,6 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -230,3 +231,28 @@ def _mean(values: Sequence[float]) -> float:
     """Mean of the values that are not NaN; NaN if none is left."""
     valid = [v for v in values if not math.isnan(v)]
     return float(np.mean(valid)) if valid else math.nan
+
+
+LOWER_IS_BETTER = frozenset({"noi", "nof"})
+
+
+def values_per_case(metric: str, curves: Sequence[CaseCurve], threshold: float) -> list[float]:
+    """A metric of each case, in the order of their names: the mean over its runs.
+
+    Args:
+        metric: "noi", "nof", or "dice" or "nsd" with "_init", "_final" or "_nauc".
+        curves: of all cases and runs.
+        threshold: expert's Dice, for the first two.
+    """
+    cases: dict[str, list[float]] = defaultdict(list)
+    for curve in curves:
+        cases[curve.case_id].append(_value(metric, curve, threshold))
+    return [fmean(cases[name]) for name in sorted(cases)]
+
+
+def _value(metric: str, curve: CaseCurve, threshold: float) -> float:
+    if metric in LOWER_IS_BETTER:
+        return float(interactions_to(curve.dice, threshold)[int(metric == "nof")])
+    kind, part = metric.split("_")
+    scores = curve.dice if kind == "dice" else curve.nsd
+    return nauc(scores) if part == "nauc" else scores[0 if part == "init" else -1]

@@ -20,8 +20,8 @@ from clopa_annotator.session.checks import check_prompts, usable_voxels
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.session.undo_history import Aside, History, Situation, Step, go, roll_back
-from clopa_annotator.session.upstream import Core, Record, changed_box, give
+from clopa_annotator.session.undo_history import Aside, History, Situation, Step, changed_box, go, roll_back
+from clopa_annotator.session.upstream import Core, Record, give
 from clopa_annotator.types import Image, Prompt, PromptKind, Proposal
 from clopa_annotator.types.prompts import counting_after
 

@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from clopa_annotator.geometry import BoundsKji, bounding_box, box_slices
 from clopa_annotator.session.upstream import Core, Record
-from clopa_annotator.types import Prompt
+from clopa_annotator.types import Mask, Prompt
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,29 @@ class History:
         """Forget every step."""
         self.back.clear()
         self.forward.clear()
+
+
+def touched_box(records: list[Record], shape_kji: tuple[int, ...]) -> BoundsKji | None:
+    """Smallest box around all recorded regions of the mask."""
+    boxes = [
+        [where[axis].indices(shape_kji[axis])[:2] for axis in range(3)]
+        for kind, _, where, _ in records
+        if kind == "target" and where is not None
+    ]
+    if not boxes:
+        return None
+    (a, b, c) = ((min(x[axis][0] for x in boxes), max(x[axis][1] for x in boxes)) for axis in range(3))
+    return (a, b, c)
+
+
+def changed_box(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | None:
+    """Tight box around the voxels that differ; only the overwritten regions are compared."""
+    region = touched_box(records, after.shape)
+    if region is None:
+        return None
+    where = box_slices(region)
+    tight = bounding_box(before[where] != after[where])
+    if tight is None:
+        return None
+    (a, b, c) = ((low + r[0], high + r[0]) for (low, high), r in zip(tight, region, strict=True))
+    return (a, b, c)

@@ -24,7 +24,7 @@ from nnInteractive.utils import crop
 from nnunetv2.utilities.label_handling import label_handling
 
 from clopa_annotator.errors import ImageError
-from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
+from clopa_annotator.geometry import BoundsKji, Kji
 from clopa_annotator.session.checks import binary_mask
 from clopa_annotator.session.lean import inference_session, nnInteractiveInferenceSession
 from clopa_annotator.session.refinement import is_upstreams, refinement_boxes, worth_refining
@@ -32,7 +32,6 @@ from clopa_annotator.session.zooming import PREVIOUS, box_of, previous_as_seen, 
 from clopa_annotator.types import (
     BoxPrompt,
     LassoPrompt,
-    Mask,
     MaskPrompt,
     PointPrompt,
     Prompt,
@@ -260,32 +259,6 @@ class Core(nnInteractiveInferenceSession):  # type: ignore[misc]
         """What the network would be given for a prediction there, (8, k, j, i) float32."""
         answer: torch.Tensor = self._build_network_input(list(center_kji), zoom_out)[0]
         return answer
-
-
-def touched_box(records: list[Record], shape_kji: tuple[int, ...]) -> BoundsKji | None:
-    """Smallest box around all recorded regions of the mask."""
-    boxes = [
-        [where[axis].indices(shape_kji[axis])[:2] for axis in range(3)]
-        for kind, _, where, _ in records
-        if kind == "target" and where is not None
-    ]
-    if not boxes:
-        return None
-    (a, b, c) = ((min(x[axis][0] for x in boxes), max(x[axis][1] for x in boxes)) for axis in range(3))
-    return (a, b, c)
-
-
-def changed_box(before: Mask, after: Mask, records: list[Record]) -> BoundsKji | None:
-    """Tight box around the voxels that differ; only the overwritten regions are compared."""
-    region = touched_box(records, after.shape)
-    if region is None:
-        return None
-    where = box_slices(region)
-    tight = bounding_box(before[where] != after[where])
-    if tight is None:
-        return None
-    (a, b, c) = ((low + r[0], high + r[0]) for (low, high), r in zip(tight, region, strict=True))
-    return (a, b, c)
 
 
 def give(core: Core, prompt: Prompt, predict: bool) -> None:
