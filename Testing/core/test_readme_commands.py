@@ -65,6 +65,7 @@ def filled(words: list[str], work: Path, fresh: Path) -> list[str]:
     given |= {"DIR": str(work / "campaign"), "OUT": str(work / "run1"), "OUT2": str(work / "run2")}
     given["FILE"] = str(work / "dataset" / "imagesTr" / "phantom_003.nii.gz")
     given |= {
+        "IMAGES": str(work / "dataset" / "imagesTr"),
         "FOLDER": str(work / "dicom"),
         "PATH": str(work / "dataset" / "labelsTr" / "phantom_003.nii.gz"),
     }
