@@ -127,7 +127,7 @@ def test_the_studies_hold_oaims_against_its_own_claims(options: argparse.Namespa
     made = arena.studies(options)
     assert len({study.out for study in made}) == len(made)
     right = {s.method for s in made if s.topic == "clicks"}
-    assert right == {"static", "PI", "MI", "PI + MI", "PI + MI, no CCG"}
+    assert right == {"static", "PI", "MI", "PI + MI", "PI + MI, no CCG", "PI, ours", "PI + MI, ours"}
     assert {s.clicking for s in made if s.method == "PI + MI"} == set(arena_studies.CLICKING)
     assert arena_studies.METHODS["PI + MI, no CCG"].loss.beta == 0  # type: ignore[union-attr]
     assert arena_studies.CLICKING["first four wrong"].wrong_first == 4

@@ -103,7 +103,9 @@ def test_a_new_campaign_learns_thoroughly_and_official_versions_stay_small(
     options: list[str], strategy: str, schedule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[CampaignConfig] = []
-    monkeypatch.setattr(Campaign, "create", lambda folder, config, targets: made.append(config) or nullcontext())
+    monkeypatch.setattr(
+        Campaign, "create", lambda folder, config, targets: made.append(config) or nullcontext()
+    )
     assert main(["campaign", "create", "x", "--name", "N", "--size", "5", *options]) == 0
     assert [(c.strategy, c.schedule) for c in made] == [(strategy, schedule)]
 

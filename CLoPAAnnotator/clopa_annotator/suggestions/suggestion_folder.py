@@ -21,6 +21,7 @@ from clopa_annotator.cache.confirming import checked_mask
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.chunked import mask_hash
 from clopa_annotator.cache.format.layout import utc_now
+from clopa_annotator.cache.format.manifest import check_format_version
 from clopa_annotator.cache.format.record import open_document
 from clopa_annotator.cache.format.regions import mask_from_json, mask_to_json
 from clopa_annotator.cache.format.sealed import seal
@@ -266,7 +267,9 @@ def _head(subject: Subject, kind: str) -> dict[str, Any]:
 
 
 def _open(path: Path, kind: str) -> dict[str, Any]:
-    return open_document(path.read_bytes(), kind, path.name)
+    values = open_document(path.read_bytes(), kind, path.name)
+    check_format_version(values.get("format_version"), FORMAT_VERSION, path.name)
+    return values
 
 
 def _subject_in(path: Path) -> Subject:
