@@ -219,7 +219,7 @@ def test_a_replay_that_failed_is_not_tried_for_ever(promoted: Campaign, dataset:
 def a_watch(campaign: Campaign) -> tuple[ProbationWatch, list[object]]:
     told: list[object] = []
     watch = ProbationWatch(
-        campaign,
+        campaign.line(),
         EventLog(),
         lambda work: work(),
         lambda phase, sentence: told.append((phase, sentence)),
