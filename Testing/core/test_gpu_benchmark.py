@@ -49,6 +49,9 @@ def test_every_part_runs_on_a_cpu_and_gives_figures(letter: str, model: Path, tm
     assert not any("error" in row for row in found), found
     if letter == "g":
         assert all(row["within"] for row in found[:-1])
+    if letter == "d":
+        assert [row["while"] for row in found[:-1]] == ["idle", "learning", "suggesting"]
+        assert found[2]["suggestion_passes"] > 0 and not found[2]["failed"]
     if letter == "h":
         assert found[0]["survived"] and found[0]["clicks"] >= 3
 
