@@ -139,7 +139,7 @@ def clicks(bench: Bench) -> Iterator[Row]:
 
 
 def suggesting(bench: Bench, idle: Row) -> Iterator[Row]:
-    """(d) While suggestions are made: each pass is a job of its own on the prediction thread, between clicks."""
+    """(d) While suggestions are made: each pass is a job of its own, between the clicks."""
     with a_desk(bench) as desk, _suggestions(desk) as steps:
         row = desk.clicks(bench.left(0.9))
         made: Row = {"suggestion_passes": len(steps), "p95_over_idle": row["p95_ms"] / idle["p95_ms"]}

@@ -175,7 +175,7 @@ def impure(campaign: Path, tally: Tally) -> list[str]:
     wrong = []
     with Campaign.open(campaign, device="cpu", writer=False) as opened:
         for version, image, digest in sorted(tally.first):
-            with opened.using(version):
+            with opened.line().using(version):
                 session = opened.new_session()
                 session.set_image(an_image(image))
                 if mask_hash(session.add_prompt(CLICK).mask) != digest:

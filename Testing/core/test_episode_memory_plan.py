@@ -97,7 +97,7 @@ def test_a_network_without_smaller_patches_is_not_planned_for_ever() -> None:
 
 def test_an_episodes_work_is_its_passes_and_its_looks() -> None:
     work = work_of(RESENC_L, OFFICIAL_PATCH, PAPER)
-    assert work.passes == 10 * 50 * 2 * 6 and work.looks == 11 * 20 * 6
+    assert work.passes == 10 * 50 * 2 * 6 and work.looks == 11 * 30 * 6
     assert work_of(RESENC_L, OFFICIAL_PATCH, PAPER, checkpointing=True).operations > 1.3 * work.operations
     assert work_of(RESENC_L, OFFICIAL_PATCH, EpisodeSettings.paper("all")).operations > 1.4 * work.operations
     assert work.minutes(work.operations / 60) == pytest.approx(1)

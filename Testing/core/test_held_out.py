@@ -152,17 +152,18 @@ def test_what_clicks_teach_in_a_case_stays_only_with_the_confirmation_of_a_train
         assert campaign.online is not None
         before = {name: value.clone() for name, value in campaign.online.persisted().items()}
         case = dataset[0]
-        monkeypatch.setattr(campaign.roles, "of", lambda _: what if what == "held out" else "train")
+        line = campaign.line()
+        monkeypatch.setattr(line.roles, "of", lambda _: what if what == "held out" else "train")
         if what == "measured":
-            curve = annotate(campaign, case, ProtocolSettings(clicks=3), Clicking(seed=1, run=0))
+            curve = annotate(line, case, ProtocolSettings(clicks=3), Clicking(seed=1, run=0))
             assert len(curve.dice) == 4
         else:
             image, mask = case.read()
-            with campaign.annotating() as session:
+            with line.annotating() as session:
                 session.set_image(image)
                 for place in ((9, 10, 11), (2, 2, 2), (5, 6, 7)):
                     session.add_prompt(PointPrompt(place))
-                campaign.learn_from(session, case.case_id, mask)
+                line.learn_from(session, case.case_id, mask)
         assert len(campaign.online.history) >= 2, "within the case it learned"
         after = campaign.online.persisted()
         kept = all(torch.equal(value, after[name]) for name, value in before.items())

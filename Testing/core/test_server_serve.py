@@ -90,7 +90,7 @@ class Annotator:
 
 def pure_mask(campaign: Path, version: int, number: int) -> np.ndarray:
     with Campaign.open(campaign, device="cpu", writer=False) as opened:
-        with opened.using(version):
+        with opened.line().using(version):
             session = opened.new_session()
             session.set_image(an_image(number))
             return session.add_prompt(CLICK).mask
