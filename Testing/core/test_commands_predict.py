@@ -133,7 +133,7 @@ def test_a_batch_that_was_stopped_goes_on_with_the_version_that_it_began_with(
     assert json.loads(journal[0])["about"]["version"] == 1
     (out / "predict.jsonl").write_text("\n".join(journal[:2]) + "\n")
     with Campaign.open(folder, device="cpu") as campaign:
-        campaign.roll_back(0, "Ann")
+        campaign.line().roll_back(0, "Ann")
     capsys.readouterr()
     assert main(command(folder, data, out)) == 0
     assert "begun with version 1" in " ".join(capsys.readouterr().err.split())
