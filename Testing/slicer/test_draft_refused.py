@@ -13,7 +13,7 @@ def test_a_draft_that_was_refused_is_tried_again_without_a_further_change(driver
     case = driver.client.campaign.case("case")
     keep, tried = driver.client.save_draft, []
 
-    def full(draft):
+    def full(draft, slot=None):
         tried.append(draft)
         call = driver.client._calls.start("keep the draft")
         call.fail(StorageFull("The disk is full. Free some space and try again."))
