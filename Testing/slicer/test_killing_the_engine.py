@@ -23,7 +23,7 @@ pytestmark = [
 ROUNDS = int(os.environ.get("CLOPA_CHAOS_ROUNDS", "5"))
 SEED = int(os.environ.get("CLOPA_CHAOS_SEED", "4"))
 DRAFT_S = float(os.environ.get("CLOPA_CHAOS_DRAFT_S", "12"))
-"""A known fault: since there are several targets a draft can be 6 s old when an episode starts (.15 before)."""
+"""A known fault: since campaigns have several targets a draft can be 6 s old (.15 s before)."""
 PATIENCE_S = 120
 SHAPE = (24, 32, 36)
 MOMENTS = ("during a click", "between clicks", "during confirm", "during an episode", "during a swap")
