@@ -22,8 +22,7 @@ pytestmark = [
 ]
 ROUNDS = int(os.environ.get("CLOPA_CHAOS_ROUNDS", "5"))
 SEED = int(os.environ.get("CLOPA_CHAOS_SEED", "4"))
-DRAFT_S = float(os.environ.get("CLOPA_CHAOS_DRAFT_S", "12"))
-"""A known fault: since campaigns have several targets a draft can be 6 s old (.15 s before)."""
+DRAFT_S = float(os.environ.get("CLOPA_CHAOS_DRAFT_S", "5"))
 PATIENCE_S = 120
 SHAPE = (24, 32, 36)
 MOMENTS = ("during a click", "between clicks", "during confirm", "during an episode", "during a swap")
@@ -54,20 +53,27 @@ class Story:
         self.driver, self.campaign = driver, campaign
         self.random = random.Random(SEED)
         self.confirmed: dict[str, tuple[str, np.ndarray]] = {}
-        self.screens: list[tuple[float, np.ndarray]] = []
+        self.screens: list[tuple[float, str, np.ndarray]] = []
         self.oldest_draft_s = 0.0
         view, show = driver.workspace.view, driver.workspace.view.showProposal
-        said = view.caseConfirmed
+        said, opened = view.caseConfirmed, view.caseOpened
 
         def noted(mask, changed, slot):
             show(mask, changed, slot)
-            self.screens.append((time.monotonic(), driver.workspace.currentMask()))
+            note()
+
+        def entered(case, isResumed):
+            opened(case, isResumed)
+            note()
+
+        def note():
+            self.screens.append((time.monotonic(), self.session.caseId, driver.workspace.currentMask()))
 
         def stored(ref, **said_of_it):
             self.confirmed[ref.case_id] = (ref.record_hash, driver.workspace.currentMask())
             said(ref, **said_of_it)
 
-        view.showProposal, view.caseConfirmed = noted, stored
+        view.showProposal, view.caseConfirmed, view.caseOpened = noted, stored, entered
 
     @property
     def session(self):
@@ -93,7 +99,7 @@ class Story:
         self.driver.ui.nextCaseButton.click()
         self.wait(lambda: self.session.caseId != before and self.session.isOpen, "the next case")
         self.settle()
-        self.screens = [(time.monotonic(), self.driver.workspace.currentMask())]
+        self.screens = [(time.monotonic(), self.session.caseId, self.driver.workspace.currentMask())]
 
     def annotate(self):
         """A fresh case with a click that left something to see."""
@@ -158,14 +164,17 @@ class Story:
                 )
                 assert np.array_equal(store.read_mask(kept[case]), mask)
             case = self.session.caseId
-            if case and case not in kept and self.screens[-1][1].any():
+            _, shown, mask = self.screens[-1]  # of the case before, while the next one is being opened
+            if case and case not in kept and shown == case and mask.any():
                 self.check_draft(store.load_draft(case), killed_s)
 
     def check_draft(self, draft, killed_s):
         held = np.zeros(SHAPE, np.uint8) if draft is None else draft.mask
         ages = [
             killed_s - later
-            for (_, mask), (later, _) in zip(self.screens, [*self.screens[1:], (killed_s, None)], strict=True)
+            for (_, _, mask), later in zip(
+                self.screens, [*(s[0] for s in self.screens[1:]), killed_s], strict=True
+            )
             if np.array_equal(mask, held)
         ]
         assert ages, "the draft is none of the masks that were on the screen"
