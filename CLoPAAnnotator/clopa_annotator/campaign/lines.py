@@ -14,7 +14,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clopa_annotator import models
 from clopa_annotator.campaign.live_line import LiveLine, Surroundings
@@ -27,9 +26,6 @@ from clopa_annotator.session.protocol import Session
 from clopa_annotator.training import job_index as job_files
 from clopa_annotator.training.roles import ROLES, CaseRoles, ConfirmedCases
 from clopa_annotator.types import EpisodeRequest, Mask, Split, WeightsVersion
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
