@@ -11,7 +11,7 @@ import tiny_episode
 import torch
 from tiny_episode import run, tiny_job
 
-from clopa_annotator.campaign.engine import _device_setter, device_in_words
+from clopa_annotator.campaign.prediction import device_in_words, device_setter
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.hardware import aside, fitting
 from clopa_annotator.episode.hardware.precision import autocast_dtype, loss_scaler
@@ -25,7 +25,7 @@ CORE = Path(__file__).resolve().parents[2] / "CLoPAAnnotator" / "clopa_annotator
 MPS = torch.device("mps")
 HARMLESS = {"is_available", "OutOfMemoryError"}
 GUARDED = {
-    "campaign/engine.py": 2,
+    "campaign/prediction.py": 2,
     "episode/hardware/aside.py": 1,
     "episode/hardware/fitting.py": 4,
     "episode/hardware/precision.py": 1,
@@ -54,7 +54,7 @@ def a_mac(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_mac_is_chosen_prepared_and_described_without_cuda(a_mac: list[str], loaded: LoadedModel) -> None:
     model, settings = replace(loaded, device=MPS), EpisodeSettings.paper()
     assert choose_device("auto") == MPS and device_in_words(MPS) == "Apple GPU"
-    assert _device_setter(MPS) is None
+    assert device_setter(MPS) is None
     assert autocast_dtype("auto", MPS) is None and loss_scaler(None, MPS) is None
     assert fitting.apply(fitting.plan_for(model, settings, 10), settings, MPS) is settings
     assert not augments_there(settings, model)
