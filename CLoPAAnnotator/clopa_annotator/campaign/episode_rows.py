@@ -14,7 +14,7 @@ from clopa_annotator.scheduler import needed
 from clopa_annotator.training.replay import is_replay, read_replay_result
 from clopa_annotator.training.supervisor import has_result
 from clopa_annotator.types import GateDecision, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningPhase, LearningState
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.lines import LearningLine
