@@ -189,7 +189,7 @@ class EpisodeSettings:
         """Two or three minutes per episode on two CPU cores with AVX2, in the geometry of the session.
 
         The step is ten times the paper's, falls to zero and is taken after every pass: 144 steps on 48
-        windows of one sample have to do what 500 windows of two do there, and a third of the paper's
+        windows of one sample have to do what 500 windows of two do there, and a tenth of the paper's
         augmentation is all that so few can use. ``docs/results/hippocampus.md`` shows what it gives;
         ``docs/results/tuning.md`` compares other settings.
         """
@@ -203,7 +203,7 @@ class EpisodeSettings:
             steps=3,
             step_after="pass",
             patch_centre="session",
-            augmentation=0.3,
+            augmentation=0.1,
             val_samples=4,
             val_foreground=1.0,
         )
