@@ -59,6 +59,7 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        suggestions: whether the engine suggests masks for the coming cases.
     """
 
     name: str
@@ -72,6 +73,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    suggestions: bool = True
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -88,12 +90,17 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if not isinstance(self.suggestions, bool):
+            raise ConfigError("Suggestions are made or not: true or false.")
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; a setting that is left to the schedule is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Plain values for JSON; what programs before suggestions do not know is left out where it can be."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.suggestions:
+            del values["suggestions"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:
