@@ -81,7 +81,7 @@ class SuggestingContract:
         assert work.answer().passes == whole.passes == work.progress[0]
 
     def step_or_give_up(self, work, given_up):
-        """Every pass is given up once before it is taken, if the suggester has layers between which it can."""
+        """Every pass is given up once before it is taken, by a suggester that has layers."""
         given_up.append(1)
         return work.step()
 
