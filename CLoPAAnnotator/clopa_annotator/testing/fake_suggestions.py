@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.events import EventLog
+from clopa_annotator.session.exclusion import union_of
 from clopa_annotator.testing.fake_cases import FakeCase
 from clopa_annotator.testing.fake_suggester import FakeSuggester
 from clopa_annotator.types import Mask, Slot
@@ -56,7 +59,10 @@ class FakeSuggestions:
         """What is suggested for a target that nobody has begun."""
         made, work = self._made.get((case.case_id, slot)), case.slot(slot)
         in_use = made is not None and made.mark.version == self.version_of(slot.target)
-        return made if self.is_on and in_use and not (work.versions or work.draft) else None
+        if made is None or not (self.is_on and in_use) or work.versions or work.draft:
+            return None
+        taken = union_of(case.taken_by_others(slot))
+        return made if taken is None else replace(made, mask=np.where(taken, np.uint8(0), made.mask))
 
     def want_all(self, cases: Iterable[FakeCase]) -> SuggestionState:
         """Suggest for every open case."""

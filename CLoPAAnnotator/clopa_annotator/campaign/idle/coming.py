@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -61,17 +60,13 @@ class NextFirst:
     have it ready, then on through the campaign's list from there."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._sent: str | None = None
+        self._number = 0
 
-    def sent(self, case_id: str) -> None:
-        """A client has sent this case's image, or has opened it."""
-        with self._mutex:
-            self._sent = case_id
+    def sent(self, number: int) -> None:
+        """A client has sent the image of the case with this number, or has opened it."""
+        self._number = number
 
     def __call__(self, slots: Sequence[ComingSlot]) -> Sequence[ComingSlot]:
         """See `Coming`."""
-        with self._mutex:
-            sent = self._sent
-        start = next((s.number for s in slots if s.case_id == sent), 0)
+        start = self._number
         return sorted(slots, key=lambda s: (not s.is_beside_work, s.number < start, s.number))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseSummary, SlotSummary
 from clopa_annotator.campaign.cases import Cases, OnConfirming
 from clopa_annotator.campaign.idle.suggestion_desk import SuggestionDesk
@@ -33,9 +35,18 @@ class SuggestedCases(Cases):
         self._desk = desk
 
     def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
-        """What is suggested for a target that nobody has begun; None if nothing is ready."""
+        """What is suggested for a target that nobody has begun, without voxels that another target has.
+
+        None if nothing is ready.
+        """
         row = self._store.case(case_id).slot(slot)
-        return None if _is_begun(row) else self._desk.suggestion(case_id, slot)
+        found = None if _is_begun(row) else self._desk.suggestion(case_id, slot)
+        taken = None if found is None else self._occupancy.taken(case_id, slot)
+        if found is None or taken is None:
+            return found
+        mask = np.where(taken, np.uint8(0), found.mask)
+        mask.flags.writeable = False
+        return replace(found, mask=mask)
 
     def add_case(self, case_id: str, image: Image, source: str) -> CaseRow:
         """See `Cases.add_case`; what is sent last is likely to be opened next."""
@@ -45,8 +56,9 @@ class SuggestedCases(Cases):
 
     def take_case(self, case_id: str, who: str, slot: Slot = FIRST) -> CaseRow:
         """See `Cases.take_case`."""
-        self._desk.next_first.sent(case_id)
-        return super().take_case(case_id, who, slot)
+        row = super().take_case(case_id, who, slot)
+        self._desk.opened(case_id)
+        return row
 
     def confirm(self, confirmation: Confirmation, based_on_version: int | None = None) -> CaseRef:
         """See `Cases.confirm`; how good the suggestion was is noted once the case is safe."""

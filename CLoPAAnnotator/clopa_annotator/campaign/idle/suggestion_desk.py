@@ -88,9 +88,13 @@ class SuggestionDesk:
         """Why no suggestions are made or shown, in words; empty if they are."""
         return self._around.off() if self._settings.runs else "This engine makes no suggestions."
 
+    def opened(self, case_id: str) -> None:
+        """A client opens a case: those after it are likely to come next."""
+        self.next_first.sent(self._around.store.case(case_id).number)
+
     def sent(self, case_id: str) -> None:
         """A client has sent a case's image: it is likely to come next, and whole again if it was damaged."""
-        self.next_first.sent(case_id)
+        self.opened(case_id)
         self.wanted.again(case_id)
         self._wake.set()
 
