@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clopa_annotator import __version__
+from clopa_annotator.campaign.case_queue import CaseQueue
 from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
@@ -20,6 +20,7 @@ from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.campaign.prediction import PredictionThread, device_in_words, device_setter
 from clopa_annotator.campaign.slot_choice import SlotChoice
 from clopa_annotator.campaign.training_desk import TrainingDesk
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import Session
@@ -96,6 +97,7 @@ class Engine:
         self.intake = LabelIntake(
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
+        self.queue = CaseQueue(campaign, self.events)
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
@@ -238,11 +240,12 @@ class Engine:
             campaign=campaign.config.name,
             campaign_size=campaign.config.size,
             supported=self._supported,
-            campaign_id=self._campaign_id(),
+            campaign_id=campaign.store.manifest.campaign_id,
             annotator=who.name,
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
             targets=tuple(campaign.store.targets),
+            cases=campaign.case_settings,
         )
 
     def set_targets(self, targets: Targets) -> None:
@@ -250,16 +253,14 @@ class Engine:
         self.cases.set_targets(targets)
         self.desk.controllers()  # each new target has its versions from now on
 
+    def set_case_settings(self, settings: CaseSettings, who: Identity) -> None:
+        """Say how cases come to annotators; see `CaseQueue.change`."""
+        self.queue.change(settings, who.name)
+
     @property
     def last_event(self) -> int:
         """Number of the newest event."""
         return self.events.last_sequence
-
-    def _campaign_id(self) -> str:
-        manifest = self.campaign.store.manifest
-        return hashlib.sha256(
-            f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()
-        ).hexdigest()
 
     def learning(self, who: Identity, target: str = "") -> LearningState:
         """What is being learned of a target, as this person sees it."""

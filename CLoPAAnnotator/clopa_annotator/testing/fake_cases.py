@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 import numpy as np
 
-from clopa_annotator.types import CaseRef, CaseState, Image, Mask, Slot, Targets, sum_of_states
+from clopa_annotator.types import CaseRef, CaseState, Expectation, Image, Mask, Slot, Targets, sum_of_states
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, SlotRow
 
@@ -21,6 +22,7 @@ class FakeVersion:
     mask: Mask
     statistics: CaseStatistics
     withdrawn: bool = False
+    confirmed_at: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat("T", "seconds"))
 
 
 @dataclass
@@ -33,6 +35,8 @@ class SlotWork:
     last_owner: str = ""
     versions: list[FakeVersion] = field(default_factory=list)
     draft: Draft | None = None
+    certainty: float | None = None
+    expected: Expectation | None = None
 
     @property
     def newest(self) -> FakeVersion | None:
@@ -71,6 +75,10 @@ class SlotWork:
             self.draft is not None and self.draft.imported is not None,
             absent,
             self.note,
+            self.newest.statistics.annotator if self.newest is not None else "",
+            self.newest.confirmed_at if self.newest is not None else "",
+            self.certainty,
+            self.expected,
         )
 
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import ConfigError, InputError, NotAnEngine, VersionMismatch
 from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
+    Expectation,
     GateDecision,
     Imported,
     Mask,
@@ -141,7 +143,11 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    return _plain(SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState))
+    said = _mapping(row).get("expected")
+    expected = None if said is None else _plain(Expectation, said)
+    return _plain(
+        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), expected=expected
+    )
 
 
 def case_row_to_wire(row: CaseRow) -> Row:
@@ -210,7 +216,15 @@ def info_from_wire(row: Any) -> EngineInfo:
         row,
         supported=_read(row, "supported", lambda kinds: frozenset(known[k] for k in kinds if k in known)),
         targets=_read(row, "targets", lambda rows: tuple(targets_from_wire(rows))),
+        cases=_read({"cases": {}, **_mapping(row)}, "cases", case_settings_from_wire),
     )
+
+
+def case_settings_from_wire(row: Any) -> CaseSettings:
+    """How cases come; raises `ConfigError` for what cannot be, also for values of another type."""
+    names = CaseSettings.__dataclass_fields__
+    values = {k: v for k, v in row.items() if k in names} if isinstance(row, Mapping) else {"order": row}
+    return CaseSettings(**values)
 
 
 def version_to_wire(version: WeightsVersion) -> Row:

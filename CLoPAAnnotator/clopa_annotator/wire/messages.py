@@ -5,12 +5,14 @@ Arrays are (k, j, i). Instants are ISO 8601 strings in UTC, for people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from clopa_annotator.case_order import CaseSettings, mean_certainty
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
+    Expectation,
     Imported,
     Mask,
     PromptKind,
@@ -50,6 +52,7 @@ class EngineInfo:
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
         free_places: how many more images it can hold open; None if the engine does not say.
         targets: what the campaign segments, in order; never empty.
+        cases: in which order cases come, and which of them without a suggestion.
     """
 
     api_version: int
@@ -66,6 +69,7 @@ class EngineInfo:
     campaign_id: str = ""
     free_places: int | None = None
     targets: tuple[Target, ...] = (Target("target"),)
+    cases: CaseSettings = field(default_factory=CaseSettings)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ class SlotRow:
         is_suggestion: the draft is a mask that nobody has worked on yet.
         is_absent: the confirmed mask is empty: the image holds no such target.
         note: why it was skipped, withdrawn or flagged; empty otherwise.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
+        certainty: how sure the model is of its suggestion, see `case_order.in_order`; None without one.
+        expected: Dice to expect of the suggestion; None if there is none, or nothing is known yet.
     """
 
     slot: Slot
@@ -91,6 +99,10 @@ class SlotRow:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
+    certainty: float | None = None
+    expected: Expectation | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -127,6 +139,12 @@ class CaseRow:
     def decided(self) -> int:
         """Number of slots with nothing left to do."""
         return sum(row.is_decided for row in self.slots)
+
+    @property
+    def certainty(self) -> float:
+        """How sure the model is of the suggestions for what is left to do; NaN without any."""
+        left = (row.certainty for row in self.slots if not row.is_decided)
+        return mean_certainty([score for score in left if score is not None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -61,6 +62,11 @@ class CampaignManifest:
         for name, value in (("targets", targets), ("label", label)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "format_version", max(self.format_version, needed))
+
+    @property
+    def campaign_id(self) -> str:
+        """Tells campaigns apart, whatever their names; hexadecimal."""
+        return hashlib.sha256(f"{self.name}\n{self.created}\n{self.model_hash}".encode()).hexdigest()
 
     def with_targets(self, targets: Targets) -> CampaignManifest:
         """The same campaign with other targets; a format version that was needed once stays.
