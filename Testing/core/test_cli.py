@@ -94,14 +94,6 @@ def test_wrong_input_ends_with_2_and_a_sentence(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize(
-    ("options", "strategy", "schedule"),
-    [
-        ([], "clopa-all", "thorough"),
-        (["--model", "official"], "clopa-cn", "thorough"),
-        (["--model", "official", "--strategy", "clopa-all", "--schedule", "quick"], "clopa-all", "quick"),
-    ],
-)
 def test_how_cases_come_is_shown_and_changed_by_the_lead_at_any_time(
     campaign_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +110,14 @@ def test_how_cases_come_is_shown_and_changed_by_the_lead_at_any_time(
     assert main([*command, "--without-suggestion-share", "2"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "strategy", "schedule"),
+    [
+        ([], "clopa-all", "thorough"),
+        (["--model", "official"], "clopa-cn", "thorough"),
+        (["--model", "official", "--strategy", "clopa-all", "--schedule", "quick"], "clopa-all", "quick"),
+    ],
+)
 def test_a_new_campaign_learns_thoroughly_and_official_versions_stay_small(
     options: list[str], strategy: str, schedule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -235,7 +235,7 @@ def _permute(
     cluster: bool,
     json: bool,
 ) -> None:
-    """One campaign; or one for each order of the cases and permutation of the stream, in folders, compared."""
+    """One campaign; or one for each order of cases and permutation of the stream, in folders, compared."""
     if permutations == workers == len(orders) == 1 and not cluster:
         _alone(plan, orders[0], out, json)
         return

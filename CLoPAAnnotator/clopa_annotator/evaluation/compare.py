@@ -1,8 +1,8 @@
 """``clopa compare``: several runs against each other, as the papers' tables and the trajectory figure.
 
 Runs on the same dataset form one table (a task); a run with several targets belongs to a table of each. Runs
-of one strategy with the same base model, clicks and order of cases are permutations of the stream. Each run's numbers are
-computed first and then averaged, as in the paper; the tests pair the cases, each with its mean over the runs.
+of one strategy with the same base model, clicks and order of cases are permutations of the stream. Each run's
+numbers are computed first and then averaged, as in the paper; the tests pair the cases, each with its mean.
 A method's row is that of its newest version in use. A trajectory is computed per run for every metric and
 then averaged, case count by case count; its area is tested over the case counts. NoS is the first case count
 at which the mean final Dice reaches the threshold.

@@ -1,7 +1,7 @@
 """What the order of cases brings, per case annotated: simulated campaigns in several orders, side by side.
 
-Each permutation of the stream is a campaign of its own; numbers are means over the permutations, case count by
-case count. ``orders.csv`` has a row per order and case count, ``orders.md`` the means, and a figure per target
+Each permutation of the stream is a campaign of its own; numbers are means over the permutations, case count
+by case count. ``orders.csv`` has a row per order and case count, ``orders.md`` the means, a figure per target
 the curves: of the first proposals along the stream, and of the unseen cases with the weights then in use.
 """
 
@@ -31,9 +31,17 @@ TABLE, TEXT = "orders.csv", "orders.md"
 TEST = ("dice_zero", "dice_init", "dice_final")
 COLOURS = {"added": "#8b95a5", "random": "#d99a1c", "least-certain": "#0b74c4", "most-certain": "#1f9d6b"}
 NOTE = (
-    "Means over permutations of the stream. The first proposals are those of the cases as they came, so an order "
-    "that takes easy cases first looks good at first; the unseen cases are the same for all, and say what was "
-    "learned."
+    "Means over permutations of the stream. The first proposals are those of the cases as they came, so an "
+    "order that takes easy cases first looks good at first; the unseen cases are the same for all, and say "
+    "what was learned."
+)
+LEGEND = (
+    "First columns: means over the cases of the stream. Unseen: means over the case counts (the height of "
+    "the curve), then with the weights in use at the end."
+)
+HEADER = (
+    *("order", "runs", "no click", "first proposal", "corrections per case"),
+    *("unseen: no click", "unseen: first", "unseen: last", "at the end: first", "at the end: last"),
 )
 
 
@@ -148,22 +156,14 @@ def _rows(order: str, courses: Sequence[Mapping[str, Sequence[float]]], target: 
 
 
 def _markdown(rows: Sequence[OrderRow]) -> str:
-    header = (
-        "| order | runs | no click | first proposal | corrections per case | unseen: no click | unseen: first "
-        "| unseen: last | at the end: first | last |"
-    )
     parts = ["# The order of cases", NOTE]
     for target in dict.fromkeys(row.target for row in rows):
-        lines = [header, "|---" + "|---:" * 9 + "|"]
+        lines = [f"| {' | '.join(HEADER)} |", "|---" + "|---:" * 9 + "|"]
         own = [row for row in rows if row.target == target]
         for order in dict.fromkeys(row.order for row in own):
             lines.append(_line([row for row in own if row.order == order]))
         parts += [f"## {target}"] * bool(target) + ["\n".join(lines)]
-    legend = (
-        "First columns: means over the cases of the stream. Unseen: means over the case counts (the height of the "
-        "curve), then with the weights in use at the end."
-    )
-    return "\n\n".join([*parts, legend]) + "\n"
+    return "\n\n".join([*parts, LEGEND]) + "\n"
 
 
 def _line(rows: Sequence[OrderRow]) -> str:
