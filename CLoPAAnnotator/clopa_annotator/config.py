@@ -74,6 +74,8 @@ class CampaignConfig:
         order: in which cases come, see `case_order.in_order`; can be changed later.
         without_suggestion: share of the cases that are shown no suggestion, see `case_order.CaseSettings`;
             can be changed later.
+        first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
+            of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
 
     name: str
@@ -89,6 +91,7 @@ class CampaignConfig:
     unprompted: float | None = None
     order: CaseOrder = "added"
     without_suggestion: float = 0.0
+    first_episode: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -105,6 +108,11 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if self.first_episode is not None and self.first_episode < 3:
+            raise ConfigError(
+                "The first episode comes after three cases at the earliest: two to train on, one held out; "
+                f"not after {self.first_episode}."
+            )
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
         if self.order not in CASE_ORDERS:

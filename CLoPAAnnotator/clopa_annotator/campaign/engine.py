@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clopa_annotator import __version__
-from clopa_annotator.campaign.case_queue import CaseQueue
 from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
+from clopa_annotator.campaign.idle.case_queue import CaseQueue
 from clopa_annotator.campaign.journal import Journal
 from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.campaign.leases import CaseLeases
@@ -20,14 +20,14 @@ from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.campaign.prediction import PredictionThread, device_in_words, device_setter
 from clopa_annotator.campaign.slot_choice import SlotChoice
 from clopa_annotator.campaign.training_desk import TrainingDesk
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import InputError, UnknownVersion
 from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, Image, Slot, Targets, WeightsVersion
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import API_VERSION, EngineInfo
 from clopa_annotator.wire.session_messages import Row, model_row
 from clopa_annotator.wire.tokens import Identity
 
@@ -98,6 +98,7 @@ class Engine:
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
         self.queue = CaseQueue(campaign, self.events)
+        self.set_case_settings = self.queue.change
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
@@ -252,10 +253,6 @@ class Engine:
         """Say what the campaign segments; see `Cases.set_targets`."""
         self.cases.set_targets(targets)
         self.desk.controllers()  # each new target has its versions from now on
-
-    def set_case_settings(self, settings: CaseSettings, who: Identity) -> None:
-        """Say how cases come to annotators; see `CaseQueue.change`."""
-        self.queue.change(settings, who.name)
 
     @property
     def last_event(self) -> int:

@@ -17,6 +17,7 @@ from clopa_annotator.commands.options import (
     Dataset,
     Device,
     ExpertDice,
+    FirstEpisode,
     Json,
     Label,
     Limit,
@@ -77,6 +78,7 @@ def create(
     several: Several = None,
     order: Order = "added",
     without_suggestion: WithoutSuggestion = 0.0,
+    first_episode: FirstEpisode = None,
 ) -> None:
     """Make an empty campaign folder."""
     from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
@@ -88,7 +90,7 @@ def create(
     targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(
-        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed,
+        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed, first_episode=first_episode,
         order=order, without_suggestion=without_suggestion,  # type: ignore[arg-type]  # its check names them
     )  # fmt: skip
     with Campaign.create(folder, config, targets):
@@ -105,8 +107,8 @@ def settings(
     """Show or change how cases come; while an engine runs on the campaign, change it in the panel."""
     import getpass
 
-    from clopa_annotator.campaign.case_queue import CaseQueue
     from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.idle.case_queue import CaseQueue
     from clopa_annotator.campaign.journal import Journal
     from clopa_annotator.case_order import IN_WORDS
 
@@ -186,6 +188,7 @@ def simulate(
     suggestions: Suggestions = True,
     order: Orders = None,
     unprompted: Unprompted = None,
+    first_episode: FirstEpisode = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -198,7 +201,7 @@ def simulate(
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
         suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
-        threshold=expert_dice,
+        threshold=expert_dice, first_episode=first_episode,
     )  # fmt: skip
     asked = dict.fromkeys(order or ["added"])
     several = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself

@@ -33,6 +33,7 @@ class SimulationSettings:
         device: of the network.
         suggestions: episodes also train without a prompt, and what that gives is measured.
         unprompted: share of the training samples without one; None for the schedule's.
+        first_episode: cases until the first episode, see `CampaignConfig`.
         order: in which the stream's cases come, see `case_order.in_order`; by the suggestions of the version
             in use (as added while that is the base).
         final_episode: train once more on what is left when the stream ends.
@@ -57,6 +58,7 @@ class SimulationSettings:
     device: str = "auto"
     suggestions: bool = True
     unprompted: float | None = None
+    first_episode: int | None = None
     order: CaseOrder = "added"
     final_episode: bool = False
     overwrite: bool = False

@@ -20,7 +20,8 @@ from clopa_annotator.wire.codec import (
     targets_from_wire,
     version_to_wire,
 )
-from clopa_annotator.wire.messages import EngineInfo, EpisodeRow, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import EngineInfo
 from clopa_annotator.wire.session_messages import integer
 from clopa_annotator.wire.tokens import Identity
 
@@ -57,7 +58,7 @@ class LearningHost(Protocol):
         """Say what the campaign segments."""
         ...
 
-    def set_case_settings(self, settings: CaseSettings, who: Identity) -> None:
+    def set_case_settings(self, settings: CaseSettings, who: str, /) -> None:
         """Say how cases come to annotators."""
         ...
 
@@ -113,7 +114,7 @@ class LearningRoutes:
     def set_case_settings(self, ask: Ask) -> Reply:
         """Say in which order cases come, and how many of them without a suggestion."""
         ask.who.require_owner("say in which order cases come")
-        self._host.set_case_settings(case_settings_from_wire(ask.meta.get("settings")), ask.who)
+        self._host.set_case_settings(case_settings_from_wire(ask.meta.get("settings")), ask.who.name)
         return Reply({"engine": info_to_wire(self._host.info(ask.who))})
 
     def start(self, ask: Ask) -> Reply:

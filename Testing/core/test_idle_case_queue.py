@@ -10,8 +10,8 @@ import pytest
 from cache_helpers import an_image
 
 from clopa_annotator.cache.campaign_store import CampaignStore
-from clopa_annotator.campaign.case_queue import CaseQueue
 from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.campaign.idle.case_queue import CaseQueue
 from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.events import EventLog
