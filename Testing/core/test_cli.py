@@ -41,6 +41,7 @@ COMMANDS = (
     ("export",),
     ("doctor",),
     ("predict",),
+    ("report",),
 )
 
 

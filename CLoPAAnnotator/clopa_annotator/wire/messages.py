@@ -217,6 +217,7 @@ class CaseStatistics:
         annotator: who confirmed.
         slot: which target it is of, and which of several of a kind.
         suggestion: what was made of the model's suggestion; figures of different uses are different figures.
+        suggestion_dice: Dice of the suggestion with what was confirmed, shown or not; None without one.
     """
 
     case_id: str
@@ -228,3 +229,4 @@ class CaseStatistics:
     annotator: str = ""
     slot: Slot = FIRST
     suggestion: SuggestionUse = SuggestionUse.NONE
+    suggestion_dice: float | None = None
