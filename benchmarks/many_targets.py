@@ -54,14 +54,21 @@ def connect(driver, targets):
 
 def cases_list(driver, targets, repeats):
     """One row of 1,000 changes, as after a confirmation; and all are written for the first time."""
-    from clopa_annotator.types import CaseState, Slot
+    from clopa_annotator.types import CaseState, Expectation, Slot
     from clopa_annotator.wire.messages import CaseRow, SlotRow
+    from CLoPAAnnotatorLib.panels.CaseColumns import EXPECTED, NAME, STATE
     from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
     workspace, panel = driver.workspace, driver.widget.casesPanel
-    slots = tuple(SlotRow(Slot(target.key)) for target in targets)
+
+    def slots_of(number):
+        """Targets with suggestions that differ from case to case."""
+        sure = 0.3 + 0.6 * (number * 37 % CASES) / CASES
+        known = Expectation(sure, sure - 0.1, sure + 0.05, 20)
+        return tuple(SlotRow(Slot(target.key), certainty=sure, expected=known) for target in targets)
+
     workspace.cases.rows = {
-        f"case {n}": CaseRow(f"case {n}", CaseState.TODO, slots=slots) for n in range(CASES)
+        f"case {n}": CaseRow(f"case {n}", CaseState.TODO, slots=slots_of(n)) for n in range(CASES)
     }
     start = time.perf_counter()
     workspace.addSources(tuple(CaseSource(f"case {n}", None, "none") for n in range(CASES)))
@@ -83,9 +90,12 @@ def cases_list(driver, targets, repeats):
         table.verticalScrollBar().setValue(next(rows) % CASES)
         driver.host.mainWindow.repaint()
 
+    columns = iter([EXPECTED, EXPECTED, NAME, STATE] * repeats)
     return {
         "list of cases written first, ms": first,
         **changed,
+        **timed("list of cases sorted by a column", lambda: panel.table.sortBy(next(columns)), repeats),
+        **timed("the next of all cases found", workspace.nextSource, repeats),
         **timed("list of cases scrolled", scroll, repeats),
     }
 

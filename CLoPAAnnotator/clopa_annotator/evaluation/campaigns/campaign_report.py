@@ -37,8 +37,8 @@ HEADER = (
 )
 NOTE = (
     "Figures of different uses are different figures: who starts from a suggestion sees the suggestion "
-    "first, who starts without sees what the first prompt gave. Dice of the suggestion: compared with what was "
-    "confirmed, whether it was shown or not. Means with their standard errors; corrections of confirmed "
+    "first, who starts without sees what the first prompt gave. Dice of the suggestion: compared with what "
+    "was confirmed, whether it was shown or not. Means with their standard errors; corrections of confirmed "
     "cases count for prompts and time alone."
 )
 

@@ -50,7 +50,7 @@ def test_the_page_tells_the_uses_apart_and_reads_only(
         "suggestion taken",
         "suggestion withheld",
         "3 of 3 confirmed",
-        "50 % of the",
+        "50 % of",
     ):
         assert told in text
     assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
