@@ -13,9 +13,9 @@ from clopa_annotator.evaluation.campaigns.orders import (
     OrderRow,
     compare_orders,
     result_files,
-    running_mean,
 )
 from clopa_annotator.evaluation.compare import compare_runs
+from clopa_annotator.evaluation.figures import running_mean
 from clopa_annotator.evaluation.tables import read_rows
 
 

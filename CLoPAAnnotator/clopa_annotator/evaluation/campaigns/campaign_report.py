@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clopa_annotator.evaluation import figures, page
-from clopa_annotator.evaluation.campaigns.orders import running_mean
 from clopa_annotator.evaluation.tables import replace_text
 from clopa_annotator.types import SuggestionUse
 from clopa_annotator.types.uses import (
@@ -209,7 +208,7 @@ def _draw(axes: Any, lines: Sequence[Line], unit: str, *, legend: bool = True) -
     for name, colour, values in lines:
         numbers, heights = [n for n, _ in values], [v for _, v in values]
         axes.scatter(numbers, heights, s=20, color=colour, alpha=0.6)
-        axes.plot(numbers, running_mean(heights), color=colour, label=f"{name} ({len(values)})")
+        axes.plot(numbers, figures.running_mean(heights), color=colour, label=f"{name} ({len(values)})")
     axes.set(xlabel="case in order of confirmation", ylabel=unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if legend:

@@ -169,15 +169,10 @@ def _markdown(rows: Sequence[OrderRow]) -> str:
 def _line(rows: Sequence[OrderRow]) -> str:
     last = rows[-1]
     names = ("dice_zero", "dice_first", "test_zero", "test_first", "test_last")
-    zero, first, *unseen = (number(_mean([getattr(row, name) for row in rows])) for name in names)
+    zero, first, *unseen = (number(figures.mean_of([getattr(row, name) for row in rows])) for name in names)
     corrections = number(last.corrections / last.annotated, 2)
     cells = [last.order, str(last.runs), zero, first, corrections, *unseen]
     return f"| {' | '.join([*cells, number(last.test_first), number(last.test_last)])} |"
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _figure(rows: Sequence[OrderRow], target: str) -> str:
@@ -189,15 +184,10 @@ def _figure(rows: Sequence[OrderRow], target: str) -> str:
             own = [row for row in rows if row.order == order]
             counts = [row.annotated for row in own]
             look = {"color": COLOURS[order], "label": IN_WORDS[order]}  # type: ignore[index]
-            along.plot(counts, running_mean([row.dice_first for row in own]), **look)
+            along.plot(counts, figures.running_mean([row.dice_first for row in own]), **look)
             unseen.step(counts, [row.test_first for row in own], where="post", **look)
         along.set(title="First proposal of the cases as they came", xlabel="cases annotated", ylabel="Dice")
         unseen.set(title="First proposal on unseen cases", xlabel="cases annotated")
         along.legend(loc="lower right")
 
     return standalone_svg(figures.to_svg(draw, (8.4, 3.2), f"orders-{target}"))
-
-
-def running_mean(values: Sequence[float], width: int = figures.RUNNING_MEAN) -> list[float]:
-    """Mean over the last ``width`` values, fewer at the beginning; NaN values are left out."""
-    return [_mean(values[max(0, n + 1 - width) : n + 1]) for n in range(len(values))]
