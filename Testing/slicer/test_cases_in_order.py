@@ -216,3 +216,32 @@ def test_the_order_is_the_campaigns_and_there_again_with_the_next_connection(dri
     driver.widget, driver.ui, driver.workspace = again.widget, again.ui, again.workspace
     again.connect(FakeEngineClient(campaign))
     assert str(again.ui.orderBox.currentText) == "at random"
+
+
+def test_pictures_for_the_guides(driver, artifacts):
+    from clopa_annotator.geometry import Geometry
+    from clopa_annotator.types import Confirmation, Image
+    from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
+
+    campaign = driver.client.campaign
+    image = Image(a_ball(), Geometry((30, 40, 50)))
+    names = [f"patient {number:02d}" for number in range(1, 13)]
+    sure = (None, None, None, 0.86, 0.71, 0.91, 0.64, 0.88, 0.79, None, None, None)
+    for name, certainty in zip(names, sure, strict=True):
+        campaign.add(name, image, "")
+        work = campaign.case(name).slot(FIRST)
+        if certainty is not None:
+            work.certainty = certainty
+            work.expected = Expectation(certainty, certainty - 0.09, certainty + 0.05, 14)
+    for number, name in enumerate(names[:3]):
+        mask = (image.voxels > 0.5).astype("uint8")
+        campaign.confirm(Confirmation(name, name, mask, (), ("Ada", "Grace")[number % 2]))
+    driver.workspace.addSources(tuple(CaseSource(name, None, "none") for name in names))
+    campaign.set_case_settings(CaseSettings("least-certain"))
+    driver.until(lambda: driver.workspace.cases.settings.order == "least-certain", "the event")
+    driver.until(lambda: column(driver, ANNOTATOR)[0] == "Ada", "the list")
+    driver.ui.annotateSection.collapsed = True
+    title(driver, EXPECTED)
+    assert column(driver, NAME)[:2] == ["patient 07", "patient 05"]
+    driver.host.spin(0.1)
+    driver.panelPicture(artifacts, "12-case-order")

@@ -204,8 +204,8 @@ def simulate(
         threshold=expert_dice, first_episode=first_episode,
     )  # fmt: skip
     asked = dict.fromkeys(order or ["added"])
-    several = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself
-    _permute(plan, several, out, permutations, workers, cluster, json)
+    planned = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself
+    _permute(plan, planned, out, permutations, workers, cluster, json)
 
 
 def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:

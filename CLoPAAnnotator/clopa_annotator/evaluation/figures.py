@@ -135,7 +135,7 @@ def paired_first_proposals(before: Sequence[float], after: Sequence[float], labe
 def stream_of_cases(rows: Sequence[CaseRow], episodes: Sequence[EpisodeSummary]) -> str:
     """First-shown Dice along the stream, its running mean, and where the weights changed."""
     order = np.array([row.order for row in rows])
-    shown = np.array([row.dice_first_shown for row in rows])
+    shown = [row.dice_first_shown for row in rows]
     zero = [row.dice_zero for row in rows]
 
     def draw(figure: Figure) -> None:

@@ -145,11 +145,14 @@ def _rows(order: str, courses: Sequence[Mapping[str, Sequence[float]]], target: 
         values = [v for v in (course[name][place] for course in courses) if not math.isnan(v)]
         return float(np.mean(values)) if values else math.nan
 
+    def test(name: str, place: int) -> float:
+        return mean(name + "_test", place)
+
     return [
         OrderRow(
             order, place + 1, len(courses),
             mean("dice_zero", place), mean("dice_first", place), mean("corrections", place),
-            *(mean(name + "_test", place) for name in TEST), target,
+            test("dice_zero", place), test("dice_init", place), test("dice_final", place), target,
         )
         for place in range(length)
     ]  # fmt: skip
