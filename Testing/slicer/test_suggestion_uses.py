@@ -55,7 +55,7 @@ def charts(driver):
 
 def test_without_suggestions_there_is_nothing_to_tell_apart(driver):
     confirm(driver, STORY[:3])
-    assert not driver.ui.usesBox.isVisible()
+    assert not driver.ui.usesTable.isVisible()
     assert series(charts(driver)["Quality of the first proposal"])[0] == "CLoPA First proposal"
 
 
@@ -63,10 +63,10 @@ def test_every_use_has_a_line_and_curves_of_its_own(driver):
     confirm(driver)
     driver.until(lambda: driver.ui.usesTable.rowCount == 6, "the table")
     found = {line[0]: line[1:] for line in lines(driver)}
-    assert found["no suggestion"] == ["4", "0.59 ± 0.02", "–", "6.5 ± 0.6", "72 ± 5"]
-    assert found["suggestion withheld"][:3] == ["3", "0.68 ± 0.01", "0.79 ± 0.01"]
-    assert found["suggestion untouched"] == ["2", "1.00 ± 0.00", "1.00 ± 0.00", "0.0 ± 0.0", "20 ± 0"]
-    assert found["suggestion shown (all three)"][0] == "7"
+    assert found["none"] == ["4", "0.60 ± 0.02", "–", "6.5 ± 0.6", "72 ± 5"]
+    assert found["withheld"][:3] == ["3", "0.68 ± 0.01", "0.79 ± 0.01"]
+    assert found["untouched"] == ["2", "1.00 ± 0.00", "1.00 ± 0.00", "0.0 ± 0.0", "20 ± 0"]
+    assert found["shown (all three)"][0] == "7"
     first = series(charts(driver)["Quality of the first proposal"])
     assert first[:5] == [
         "CLoPA First proposal",
@@ -110,7 +110,7 @@ def test_only_the_lead_may_change_it(panel, isOwner):
 def test_pictures_for_the_guides(driver, artifacts):
     confirm(driver)
     driver.until(lambda: driver.ui.usesTable.rowCount == 6, "the table")
-    for section in (driver.ui.casesSection, driver.ui.annotateSection):
+    for section in (driver.ui.campaignSection, driver.ui.casesSection, driver.ui.annotateSection):
         section.collapsed = True
     driver.ui.learningSection.collapsed = False
     driver.host.spin(0.1)

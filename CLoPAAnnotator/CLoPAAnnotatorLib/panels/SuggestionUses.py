@@ -23,7 +23,7 @@ from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.Style import USE_COLOURS
 from CLoPAAnnotatorLib.Texts import tr
 
-COLUMNS = ("Cases with", "Number", "First Dice", "Suggested Dice", "Prompts", "Seconds")
+COLUMNS = ("Suggestion", "Cases", "First Dice", "Suggested", "Prompts", "Seconds")
 ROW_HEIGHT = 22
 SETTLED_MS = 600
 """So long the share stays as it was typed or turned before the campaign is asked to take it."""
@@ -75,7 +75,7 @@ class SuggestionUses:
         """New confirmations; without a suggestion in any of them there is nothing to tell apart."""
         apart = by_use(statistics)
         isApart = bool(apart.keys() - {SuggestionUse.NONE})
-        self._ui.usesBox.setVisible(isApart)
+        self._ui.usesTable.setVisible(isApart)
         if isApart:
             self._fill(figures_by_use(statistics))
         isWithheld = SuggestionUse.WITHHELD in apart
@@ -89,7 +89,7 @@ class SuggestionUses:
         table.setRowCount(len(lines))
         for row, line in enumerate(lines):
             means = (_mean(line.first, 2), _mean(line.suggested, 2), _mean(line.prompts, 1))
-            texts = (tr(line.name), str(line.cases), *means, _mean(line.seconds, 0))
+            texts = (tr(_short(line.name)), str(line.cases), *means, _mean(line.seconds, 0))
             for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
                 if column == 0 and line.name in colours:
@@ -99,6 +99,11 @@ class SuggestionUses:
         height = ROW_HEIGHT * len(lines) + table.horizontalHeader().sizeHint.height() + 6
         table.setMinimumHeight(height)
         table.setMaximumHeight(height)
+
+
+def _short(name: str) -> str:
+    """A use's name below the title "Suggestion"."""
+    return "none" if name == IN_WORDS[SuggestionUse.NONE] else name.removeprefix("suggestion ")
 
 
 def _mean(mean: Mean, digits: int) -> str:
