@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from clopa_annotator import errors
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.geometry import Geometry, box_slices
 from clopa_annotator.types import CaseState, Confirmation, Image, PointPrompt, SuggestionUse, TimedPrompt
 from clopa_annotator.wire.messages import API_VERSION, Draft
@@ -247,25 +246,6 @@ class EngineContract:
         (line,) = wait_for(client, client.statistics())
         assert (line.case_id, line.prompts, line.seconds_active) == ("case 1", 1, 12.5)
         assert line.first_shown_dice == pytest.approx(0.8)
-
-    def test_the_list_says_who_confirmed_and_when(self, client):
-        wait_for(client, client.prefetch_case("case 0", an_image()))
-        confirm_case(client, "case 1")
-        open_one, done = wait_for(client, client.cases())
-        assert (open_one.slots[0].annotator, open_one.slots[0].confirmed_at) == ("", "")
-        assert done.slots[0].annotator == wait_for(client, client.statistics())[0].annotator
-        assert done.slots[0].confirmed_at.startswith("20")
-
-    def test_how_cases_come_is_kept_and_told(self, make_client):
-        one, other = make_client(), make_client()
-        told = []
-        other.listen(lambda event: told.append(event.name))
-        assert wait_for(other, other.connect()).cases.order == "added"
-        seed = wait_for(one, one.connect()).cases.seed
-        info = wait_for(one, one.set_case_settings(CaseSettings("most-certain", 0.25, seed=99)))
-        assert info.cases == CaseSettings("most-certain", 0.25, seed)
-        wait_until(other, lambda: "case_settings_changed" in told)
-        assert wait_for(other, other.connect()).cases == info.cases
 
     def test_statistics_tell_what_was_made_of_each_suggestion(self, client):
         for number, use in enumerate(SuggestionUse):

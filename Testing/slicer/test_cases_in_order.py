@@ -240,8 +240,8 @@ def test_pictures_for_the_guides(driver, artifacts):
     campaign.set_case_settings(CaseSettings("least-certain"))
     driver.until(lambda: driver.workspace.cases.settings.order == "least-certain", "the event")
     driver.until(lambda: column(driver, ANNOTATOR)[0] == "Ada", "the list")
-    driver.ui.annotateSection.collapsed = True
+    driver.ui.campaignSection.collapsed = driver.ui.annotateSection.collapsed = True
     title(driver, EXPECTED)
     assert column(driver, NAME)[:2] == ["patient 07", "patient 05"]
     driver.host.spin(0.1)
-    driver.panelPicture(artifacts, "12-case-order")
+    driver.panelPicture(artifacts, "12-case-order", isWhole=True)

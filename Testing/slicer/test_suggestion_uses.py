@@ -63,10 +63,10 @@ def test_every_use_has_a_line_and_curves_of_its_own(driver):
     confirm(driver)
     driver.until(lambda: driver.ui.usesTable.rowCount == 6, "the table")
     found = {line[0]: line[1:] for line in lines(driver)}
-    assert found["none"] == ["4", "0.60 ± 0.02", "–", "6.5 ± 0.6", "72 ± 5"]
-    assert found["withheld"][:3] == ["3", "0.68 ± 0.01", "0.79 ± 0.01"]
-    assert found["untouched"] == ["2", "1.00 ± 0.00", "1.00 ± 0.00", "0.0 ± 0.0", "20 ± 0"]
-    assert found["shown (all three)"][0] == "7"
+    assert found["none"] == ["4", "0.60 ± .02", "–", "6.5", "72"]
+    assert found["withheld"][:3] == ["3", "0.68 ± .01", "0.79 ± .01"]
+    assert found["untouched"] == ["2", "1.00 ± .00", "1.00 ± .00", "0.0", "20"]
+    assert found["all shown"][0] == "7"
     first = series(charts(driver)["Quality of the first proposal"])
     assert first[:5] == [
         "CLoPA First proposal",
@@ -113,5 +113,8 @@ def test_pictures_for_the_guides(driver, artifacts):
     for section in (driver.ui.campaignSection, driver.ui.casesSection, driver.ui.annotateSection):
         section.collapsed = True
     driver.ui.learningSection.collapsed = False
+    campaign = driver.client.campaign
+    campaign.set_case_settings(replace(campaign.case_settings, without_suggestion=0.1))
+    driver.until(lambda: driver.ui.withheldBox.value == 10, "the share")
     driver.host.spin(0.1)
-    driver.panelPicture(artifacts, "13-suggestion-uses")
+    driver.panelPicture(artifacts, "13-suggestion-uses", isWhole=True)

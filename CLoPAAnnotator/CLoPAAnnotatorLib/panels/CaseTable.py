@@ -7,7 +7,9 @@ from typing import Any
 
 import qt
 from CLoPAAnnotatorLib.panels.CaseColumns import (
+    ANNOTATOR,
     AS_ADDED,
+    DATE,
     EXPECTED,
     HIDDEN_WHEN_EMPTY,
     NAME,
@@ -21,7 +23,7 @@ from CLoPAAnnotatorLib.panels.CaseColumns import (
 )
 from CLoPAAnnotatorLib.Texts import tr
 
-FITTED = (NAME, STATE, TARGETS, EXPECTED)
+FITTED = (NAME, STATE, TARGETS, EXPECTED, ANNOTATOR, DATE)
 
 
 class CaseTable:

@@ -10,6 +10,7 @@ import qt
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.types import SuggestionUse
 from clopa_annotator.types.uses import (
+    ALL_SHOWN,
     IN_WORDS,
     Mean,
     UseFigures,
@@ -23,7 +24,7 @@ from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.Style import USE_COLOURS
 from CLoPAAnnotatorLib.Texts import tr
 
-COLUMNS = ("Suggestion", "Cases", "First Dice", "Suggested", "Prompts", "Seconds")
+COLUMNS = ("Suggestion", "Cases", "First Dice", "Suggested", "Prompts", "s")
 ROW_HEIGHT = 22
 SETTLED_MS = 600
 """So long the share stays as it was typed or turned before the campaign is asked to take it."""
@@ -38,6 +39,9 @@ class SuggestionUses:
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([tr(column) for column in COLUMNS])
         table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setDefaultAlignment(qt.Qt.AlignLeft | qt.Qt.AlignVCenter)
+        table.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self._timer = qt.QTimer()
@@ -88,10 +92,13 @@ class SuggestionUses:
         colours = {IN_WORDS[use]: colour for use, colour in USE_COLOURS.items()}
         table.setRowCount(len(lines))
         for row, line in enumerate(lines):
-            means = (_mean(line.first, 2), _mean(line.suggested, 2), _mean(line.prompts, 1))
-            texts = (tr(_short(line.name)), str(line.cases), *means, _mean(line.seconds, 0))
+            costs = (_number(line.prompts.value, 1), _number(line.seconds.value, 0))
+            texts = (tr(_short(line.name)), str(line.cases), _dice(line.first), _dice(line.suggested), *costs)
+            errors = {4: _number(line.prompts.error, 1), 5: _number(line.seconds.error, 0)}
             for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
+                if column in errors:
+                    item.setToolTip(tr("Standard error: {error}").format(error=errors[column]))
                 if column == 0 and line.name in colours:
                     item.setForeground(qt.QBrush(qt.QColor(colours[line.name])))
                 table.setItem(row, column, item)
@@ -103,12 +110,17 @@ class SuggestionUses:
 
 def _short(name: str) -> str:
     """A use's name below the title "Suggestion"."""
-    return "none" if name == IN_WORDS[SuggestionUse.NONE] else name.removeprefix("suggestion ")
+    short = {IN_WORDS[SuggestionUse.NONE]: "none", ALL_SHOWN: "all shown"}
+    return short.get(name, name.removeprefix("suggestion "))
 
 
-def _mean(mean: Mean, digits: int) -> str:
-    """A mean with its standard error."""
+def _dice(mean: Mean) -> str:
+    """A mean Dice with its standard error, as narrow as it can be said."""
     if math.isnan(mean.value):
         return "–"
-    error = "" if math.isnan(mean.error) else f" ± {mean.error:.{digits}f}"
-    return f"{mean.value:.{digits}f}{error}"
+    error = "" if math.isnan(mean.error) else f" ± {mean.error:.2f}".replace(" 0.", " .")
+    return f"{mean.value:.2f}{error}"
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"

@@ -203,9 +203,7 @@ def simulate(
         suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
         threshold=expert_dice, first_episode=first_episode,
     )  # fmt: skip
-    asked = dict.fromkeys(order or ["added"])
-    planned = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself
-    _permute(plan, planned, out, permutations, workers, cluster, json)
+    _permute(plan, settings, order or ["added"], out, permutations, workers, cluster, json)
 
 
 def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:
@@ -231,7 +229,8 @@ def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder,
 
 def _permute(
     plan: StreamPlan,
-    orders: Sequence[SimulationSettings],
+    settings: SimulationSettings,
+    names: Sequence[str],
     out: Path,
     permutations: int,
     workers: int,
@@ -239,6 +238,8 @@ def _permute(
     json: bool,
 ) -> None:
     """One campaign; or one for each order of cases and permutation of the stream, in folders, compared."""
+    asked = dict.fromkeys(names)
+    orders = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself
     if permutations == workers == len(orders) == 1 and not cluster:
         _alone(plan, orders[0], out, json)
         return

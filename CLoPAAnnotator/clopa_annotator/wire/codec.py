@@ -230,8 +230,9 @@ def info_from_wire(row: Any) -> EngineInfo:
 
 def case_settings_from_wire(row: Any) -> CaseSettings:
     """How cases come; raises `ConfigError` for what cannot be, also for values of another type."""
-    names = CaseSettings.__dataclass_fields__
-    values = {k: v for k, v in row.items() if k in names} if isinstance(row, Mapping) else {"order": row}
+    if not isinstance(row, Mapping):
+        raise ConfigError("How cases come travels as an order and the share without a suggestion.")
+    values = {k: v for k, v in row.items() if k in CaseSettings.__dataclass_fields__}
     return CaseSettings(**values)
 
 
