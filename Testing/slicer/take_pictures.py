@@ -25,7 +25,9 @@ PICTURES = (
     *("targets", "targets-form"),
     *("12-case-order", "13-suggestion-uses"),
 )
-NARROW = {"10-dicom-first-mask": 1280, "11-suggestion": 1280}
+NARROW = dict.fromkeys(
+    ("5-engine-lost", "7-training", "8-promoted", "10-dicom-first-mask", "11-suggestion", "targets"), 1280
+)
 """Pixels of width where less is enough: all pictures together have a limit."""
 """The README and Slicer's extension catalogue show two of these too, from the same place."""
 

@@ -65,10 +65,11 @@ class CaseList:
         opened in this sitting and left undecided comes again after the others.
         """
         known = {source.caseId: source for source in self._state.sources}
-        sure = {name: row.certainty for name, row in self.rows.items()}
+        bySureness = self.settings.order in BY_CERTAINTY
+        sure = {name: row.certainty for name, row in self.rows.items()} if bySureness else {}
         ids = self.settings.arrange(list(known), sure)
         start = ids.index(caseId) + 1 if caseId in known else 0
-        if self.settings.order in BY_CERTAINTY:
+        if bySureness:
             ids, start = sorted(ids, key=lambda name: self._opened.get(name, 0)), 0
 
         def isFree(source: CaseSource) -> bool:

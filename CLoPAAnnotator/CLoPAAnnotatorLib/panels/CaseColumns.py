@@ -50,6 +50,13 @@ class CaseLine:
     isOpen: bool
     tip: str = ""
 
+    def looksAs(self, other: CaseLine, column: int) -> bool:
+        """Whether a cell looks the same in another line."""
+        same = self.texts[column] == other.texts[column] and self.isOpen == other.isOpen
+        if column == STATE:
+            return same and self.colour == other.colour
+        return same and (column != EXPECTED or self.tip == other.tip)
+
 
 @dataclass(frozen=True)
 class KnownCells:

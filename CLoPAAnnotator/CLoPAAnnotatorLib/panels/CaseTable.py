@@ -77,7 +77,10 @@ class CaseTable:
         table.blockSignals(True)
         if table.rowCount != len(lines):
             table.setRowCount(len(lines))
-        changed = [row for row, line in enumerate(lines) if self._lines[row : row + 1] != [line]]
+        old, had = self._lines, len(self._lines)
+        changed = [
+            row for row, line in enumerate(lines) if row >= had or (old[row] is not line and old[row] != line)
+        ]
         for row in changed:
             self._fillRow(row, lines[row])
         self._lines = lines
@@ -88,7 +91,10 @@ class CaseTable:
         self._widen([lines[row].texts for row in changed])
 
     def _fillRow(self, row: int, line: CaseLine) -> None:
+        before = self._lines[row] if row < len(self._lines) else None
         for column, text in enumerate(line.texts):
+            if before is not None and before.looksAs(line, column):
+                continue
             item = qt.QTableWidgetItem(text)
             if column == STATE:
                 item.setForeground(qt.QBrush(qt.QColor(line.colour)))

@@ -41,7 +41,7 @@ class CasesPanel:
         self.askForFile = lambda: str(
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
-        self._counted: dict[str, tuple[CaseRow, KnownCells]] = {}
+        self._known: dict[str, tuple[tuple[object, ...], CaseLine]] = {}
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
         self.table = CaseTable(ui.casesTable, ui.sortBox, self.refresh)
         self.orderBox = CaseOrderBox(ui.orderBox, workspace)
@@ -146,28 +146,33 @@ class CasesPanel:
         self.refreshButtons()
 
     def _line(self, source: CaseSource) -> CaseLine:
+        """The line about a case, made anew only if anything that it says has changed."""
         workspace, caseId = self._workspace, source.caseId
-        state = workspace.cases.stateOf(caseId)
-        known = workspace.cases.rows.get(caseId)
-        words, cells = tr(WORDS[state]), self._cells(known)
-        if known is not None and known.versions > 1 and workspace.targets.isSingle:
-            words += f" (v{known.versions})"
-        note = known.note if known is not None else ""
-        if known is not None and known.owner and known.owner != self._me():
-            note = tr("open at {owner}").format(owner=known.owner)
-        isOpen = caseId == workspace.session.caseId
-        return lineOf(caseId, state, words, note, self.dicom.titleOf(source), cells, isOpen)
+        row = workspace.cases.rows.get(caseId)
+        isOpen, title = caseId == workspace.session.caseId, self.dicom.titleOf(source)
+        now = (row, isOpen, title, self._me(), workspace.targets.targets)
+        known = self._known.get(caseId)
+        if known is None or any(a is not b and a != b for a, b in zip(known[0], now, strict=True)):
+            known = self._known[caseId] = (now, self._newLine(caseId, row, title, isOpen))
+        return known[1]
+
+    def _newLine(self, caseId: str, row: CaseRow | None, title: str, isOpen: bool) -> CaseLine:
+        state = self._workspace.cases.stateOf(caseId)
+        words = tr(WORDS[state])
+        if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
+            words += f" (v{row.versions})"
+        note = row.note if row is not None else ""
+        if row is not None and row.owner and row.owner != self._me():
+            note = tr("open at {owner}").format(owner=row.owner)
+        return lineOf(caseId, state, words, note, title, self._cells(row), isOpen)
 
     def _cells(self, row: CaseRow | None) -> KnownCells:
-        """What follows from the engine's row of a case; worked out once for each row that it gave."""
+        """What follows from the engine's row of a case alone."""
         targets = self._workspace.targets.targets
         names = {target.key: target.name for target in targets} if len(targets) > 1 else {}
         if row is None:
             return KnownCells(f"0/{len(targets)}" if names else "", "", math.nan, "", "", "")
-        known = self._counted.get(row.case_id)
-        if known is None or known[0] is not row:
-            known = self._counted[row.case_id] = (row, cellsOf(row, names))
-        return known[1]
+        return cellsOf(row, names)
 
     def _me(self) -> str:
         return self._workspace.info.annotator if self._workspace.info is not None else ""
