@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clopa_annotator.config import CASE_ORDERS, CaseOrder, check_share
+from clopa_annotator.config import CASE_ORDERS, CampaignConfig, CaseOrder, check_share
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.types.targets import FIRST, Slot
 
@@ -45,6 +45,11 @@ class CaseSettings:
         if self.order not in CASE_ORDERS:
             raise ConfigError(f'There is no order "{self.order}"; there are {", ".join(CASE_ORDERS)}.')
         check_share(self.without_suggestion, "The share of cases without a suggestion")
+
+    @classmethod
+    def of(cls, config: CampaignConfig) -> CaseSettings:
+        """A campaign's."""
+        return cls(config.order, config.without_suggestion, config.seed)
 
     def withholds(self, case_id: str, slot: Slot = FIRST) -> bool:
         """Whether the suggestion for a target of a case is made but not shown (anchoring check).

@@ -41,7 +41,7 @@ def test_a_change_lies_on_disk_and_is_told_with_who_made_it(campaign: Campaign) 
     events = EventLog()
     queue = CaseQueue(campaign, events)
     queue.change(CaseSettings("least-certain", 0.25, seed=99), "Lea")
-    assert queue.settings == campaign.case_settings == CaseSettings("least-certain", 0.25, seed=4)
+    assert queue.settings == CaseSettings.of(campaign.config) == CaseSettings("least-certain", 0.25, seed=4)
     written = json.loads((campaign.folder / "campaign.json").read_text())["settings"]
     assert (written["order"], written["without_suggestion"]) == ("least-certain", 0.25)
     (event,) = events.since(0)
@@ -72,10 +72,10 @@ def test_what_is_left_comes_in_the_campaigns_order_and_what_somebody_holds_last(
         a_row("held", 0.1, owner="Ada"),
         a_row("unscored", None),
     ]
-    campaign = SimpleNamespace(case_settings=CaseSettings("least-certain"))
+    campaign = SimpleNamespace(config=CampaignConfig("c", 9, order="least-certain"))
     queue = CaseQueue(campaign, EventLog())  # type: ignore[arg-type]
     assert queue.following(rows) == ["unsure", "sure", "unscored", "held"]
-    campaign.case_settings = CaseSettings("added")
+    campaign.config = CampaignConfig("c", 9)
     assert queue.following(rows) == ["sure", "unsure", "unscored", "held"]
 
 

@@ -22,7 +22,6 @@ from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.campaign.lines import EPISODES, LearningLine
 from clopa_annotator.campaign.live_line import WEIGHTS
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
@@ -210,13 +209,6 @@ class Campaign:
         line = self._lines.get(self.model.lineage)
         if line is not None:
             line.step_aside()
-
-    # -- cases ---------------------------------------------------------------------------------------------
-
-    @property
-    def case_settings(self) -> CaseSettings:
-        """In which order cases come, and which of them without a suggestion."""
-        return CaseSettings(self.config.order, self.config.without_suggestion, self.config.seed)
 
     # -- the network ---------------------------------------------------------------------------------------
 

@@ -249,7 +249,7 @@ class Engine:
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
             targets=tuple(campaign.store.targets),
-            cases=campaign.case_settings,
+            cases=self.queue.settings,
         )
 
     def set_targets(self, targets: Targets) -> None:

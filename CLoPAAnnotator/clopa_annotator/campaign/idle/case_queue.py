@@ -26,7 +26,7 @@ class CaseQueue:
     @property
     def settings(self) -> CaseSettings:
         """As they are now."""
-        return self._campaign.case_settings
+        return CaseSettings.of(self._campaign.config)
 
     def change(self, settings: CaseSettings, who: str) -> None:
         """Have cases come otherwise from now on; the seed stays the campaign's. Told in the journal.
