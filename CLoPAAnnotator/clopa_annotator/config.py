@@ -59,6 +59,8 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        others_as_background: give the confirmed masks of other targets to the network as what it is not, see
+            `session.background`; for strategies that learn in episodes alone.
     """
 
     name: str
@@ -72,6 +74,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    others_as_background: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -92,8 +95,11 @@ class CampaignConfig:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; a setting that is left to the schedule is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Plain values for JSON; what is left to the schedule, or newer than other settings, is left out."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        if not self.others_as_background:
+            del values["others_as_background"]  # an older program refuses what it does not know
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:

@@ -23,7 +23,7 @@ from clopa_annotator.campaign.lines import EPISODES, LearningLine
 from clopa_annotator.campaign.live_line import WEIGHTS
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
-from clopa_annotator.errors import RegistryError
+from clopa_annotator.errors import ConfigError, RegistryError
 from clopa_annotator.events import EventLog
 from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.registry.weights_registry import WeightsRegistry
@@ -80,9 +80,15 @@ class Campaign:
         """Make a campaign folder for these targets.
 
         Raises:
+            ConfigError: the strategy learns between clicks, and others are to be the background.
             ModelError: the base model is not there or cannot be loaded.
             CacheError: the folder cannot be made.
         """
+        if config.others_as_background and get_strategy(config.strategy).online is not None:
+            raise ConfigError(
+                f"The strategy {config.strategy} learns between clicks, from inputs without other targets. "
+                "Leave others as background out, or choose a strategy that learns in episodes alone."
+            )
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,

@@ -21,6 +21,7 @@ from clopa_annotator.commands.options import (
     Limit,
     Model,
     Order,
+    OthersAsBackground,
     Out,
     Overwrite,
     Permutations,
@@ -69,6 +70,7 @@ def create(
         typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
     ] = None,
     several: Several = None,
+    others_as_background: OthersAsBackground = False,
 ) -> None:
     """Make an empty campaign folder."""
     from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
@@ -79,7 +81,10 @@ def create(
     kinds = {targets.by_name(name).key for name in several or ()}
     targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
-    config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
+    config = CampaignConfig(
+        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed,
+        others_as_background=others_as_background,
+    )  # fmt: skip
     with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
         if target:
@@ -90,8 +95,9 @@ def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
     cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 6,
-    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 6,
-    clicks: Clicks = 6,
+    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 4,
+    clicks: Clicks = 4,
+    schedule: Schedule = "brief",
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
@@ -118,7 +124,7 @@ def demo(
         dataset = write_structure_dataset(out / "dataset", total, spec, seed)
     targets = tuple(TargetLabel(name, value) for value, name in structure_names(2).items())
     plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed, targets=targets)
-    settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
+    settings = SimulationSettings(model, strategy, schedule, clicks, seed=seed)
     _simulate(plan, settings, folder, json)
 
 
@@ -147,6 +153,7 @@ def simulate(
     suggestions: Suggestions = True,
     order: Order = "added",
     unprompted: Unprompted = None,
+    others_as_background: OthersAsBackground = False,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -158,8 +165,8 @@ def simulate(
     plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
-        suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
-        threshold=expert_dice, order=order,  # type: ignore[arg-type]  # its check names the choices
+        suggestions=suggestions, unprompted=unprompted, others_as_background=others_as_background,
+        device=device, overwrite=overwrite, threshold=expert_dice, order=order,  # type: ignore[arg-type]
     )  # fmt: skip
     _permute(plan, settings, out, permutations, workers, cluster, json)
 

@@ -36,6 +36,7 @@ class SimulationSettings:
         unprompted: share of the training samples without one; None for the schedule's.
         order: in which the stream's cases come: as "added"; "least-certain" or "most-certain" first, by the
             suggestions of the version in use (as added while that is the base); or "random".
+        others_as_background: see `CampaignConfig`.
         final_episode: train once more on what is left when the stream ends.
         overwrite: replace an earlier run in the same folder.
         report: write ``report.html``, which takes seconds.
@@ -59,6 +60,7 @@ class SimulationSettings:
     suggestions: bool = True
     unprompted: float | None = None
     order: Order = "added"
+    others_as_background: bool = False
     final_episode: bool = False
     overwrite: bool = False
     report: bool = True
