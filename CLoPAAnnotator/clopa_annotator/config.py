@@ -61,6 +61,8 @@ class CampaignConfig:
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         others_as_background: give the confirmed masks of other targets to the network as what it is not, see
             `session.background`; for strategies that learn in episodes alone.
+        first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
+            of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
 
     name: str
@@ -75,6 +77,7 @@ class CampaignConfig:
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
     others_as_background: bool = False
+    first_episode: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -91,6 +94,11 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if self.first_episode is not None and self.first_episode < 3:
+            raise ConfigError(
+                "The first episode comes after three cases at the earliest: two to train on, one held out; "
+                f"not after {self.first_episode}."
+            )
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 

@@ -16,6 +16,7 @@ from clopa_annotator.commands.options import (
     Dataset,
     Device,
     ExpertDice,
+    FirstEpisode,
     Json,
     Label,
     Limit,
@@ -71,6 +72,7 @@ def create(
     ] = None,
     several: Several = None,
     others_as_background: OthersAsBackground = False,
+    first_episode: FirstEpisode = None,
 ) -> None:
     """Make an empty campaign folder."""
     from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
@@ -83,7 +85,7 @@ def create(
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(
         name, size, model=model, strategy=strategy, schedule=schedule, seed=seed,
-        others_as_background=others_as_background,
+        first_episode=first_episode, others_as_background=others_as_background,
     )  # fmt: skip
     with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
@@ -154,6 +156,7 @@ def simulate(
     order: Order = "added",
     unprompted: Unprompted = None,
     others_as_background: OthersAsBackground = False,
+    first_episode: FirstEpisode = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -163,11 +166,10 @@ def simulate(
 
     drawn = (str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed)
     plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
-    settings = SimulationSettings(
-        model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
-        suggestions=suggestions, unprompted=unprompted, others_as_background=others_as_background,
-        device=device, overwrite=overwrite, threshold=expert_dice, order=order,  # type: ignore[arg-type]
-    )  # fmt: skip
+    settings = SimulationSettings(model, strategy, schedule, clicks, stream_clicks, seed, runs,
+        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
+        others_as_background=others_as_background, first_episode=first_episode, overwrite=overwrite,
+        threshold=expert_dice, order=order)  # type: ignore[arg-type]  # fmt: skip
     _permute(plan, settings, out, permutations, workers, cluster, json)
 
 

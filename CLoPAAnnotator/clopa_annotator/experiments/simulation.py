@@ -93,6 +93,7 @@ def run_simulation(
         seed=settings.seed,
         unprompted=settings.unprompted if settings.suggestions else 0.0,
         others_as_background=settings.others_as_background,
+        first_episode=settings.first_episode,
     )
     for remark in remarks:
         progress.say(remark)
