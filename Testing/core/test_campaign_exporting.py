@@ -75,6 +75,6 @@ def test_a_model_is_of_the_target_that_is_named_and_of_one_alone(model_folder: P
         with pytest.raises(ConfigError, match="liver, lesion were named"):
             export(campaign, "model", tmp_path / "both", targets=ExportTargets(("liver", "lesion")))
         kidney, first = (load_model(tmp_path / name, "cpu").base_state() for name in ("kidney", "first"))
-        for name, value in tensors.items():
-            assert torch.equal(kidney[name], value) and not torch.equal(first[name], value)
+        assert all(torch.equal(kidney[name], value) for name, value in tensors.items())
+        assert not all(torch.equal(first[name], value) for name, value in tensors.items())
     assert not (tmp_path / "both").exists()
