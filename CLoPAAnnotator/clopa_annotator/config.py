@@ -51,7 +51,7 @@ class CampaignConfig:
         size: number of cases expected; the scheduler's fractions refer to it.
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
-        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
+        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many samples, "paper"
             for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each case when a candidate is compared.
@@ -61,6 +61,7 @@ class CampaignConfig:
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         others_as_background: give the confirmed masks of other targets to the network as what it is not, see
             `session.background`; for strategies that learn in episodes alone.
+        suggestions: whether the engine suggests masks for the coming cases.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -77,6 +78,7 @@ class CampaignConfig:
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
     others_as_background: bool = False
+    suggestions: bool = True
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +96,8 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if not isinstance(self.suggestions, bool):
+            raise ConfigError("Suggestions are made or not: true or false.")
         if self.first_episode is not None and self.first_episode < 3:
             raise ConfigError(
                 "The first episode comes after three cases at the earliest: two to train on, one held out; "
@@ -103,10 +107,12 @@ class CampaignConfig:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; what is left to the schedule, or newer than other settings, is left out."""
+        """Plain values for JSON; what older programs do not know, and refuse, is left out where it can be."""
         values = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.suggestions:
+            del values["suggestions"]
         if not self.others_as_background:
-            del values["others_as_background"]  # an older program refuses what it does not know
+            del values["others_as_background"]
         return values
 
     @classmethod

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from clopa_annotator.campaign.lines import EPISODES, LearningLine
 from clopa_annotator.campaign.live_line import WEIGHTS
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
-from clopa_annotator.errors import ConfigError, RegistryError
+from clopa_annotator.errors import RegistryError
 from clopa_annotator.events import EventLog
 from clopa_annotator.online.strategy import OnlineStrategy
 from clopa_annotator.registry.weights_registry import WeightsRegistry
@@ -33,6 +34,7 @@ from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
+from clopa_annotator.training.other_masks import require_episodes
 from clopa_annotator.training.roles import AllTargets, ConfirmedCases
 from clopa_annotator.types import (
     CaseRef,
@@ -84,11 +86,7 @@ class Campaign:
             ModelError: the base model is not there or cannot be loaded.
             CacheError: the folder cannot be made.
         """
-        if config.others_as_background and get_strategy(config.strategy).online is not None:
-            raise ConfigError(
-                f"The strategy {config.strategy} learns between clicks, from inputs without other targets. "
-                "Leave others as background out, or choose a strategy that learns in episodes alone."
-            )
+        require_episodes(config, get_strategy(config.strategy).online is not None)
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,
@@ -145,6 +143,16 @@ class Campaign:
         """
         self.store.set_targets(targets)
         _ = self.lines
+
+    def set_suggestions(self, on: bool) -> None:
+        """Have the engine suggest masks for the coming cases, or not.
+
+        Raises:
+            CacheError: the change could not be written.
+        """
+        config = replace(self.config, suggestions=on)
+        self.store.set_settings(config.to_dict())
+        self.config = config
 
     @property
     def lines(self) -> Mapping[str, LearningLine]:

@@ -10,7 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from clopa_annotator.cache.campaign_store import CampaignReader
+from clopa_annotator.config import CampaignConfig
+from clopa_annotator.errors import ConfigError
 from clopa_annotator.types import CaseRef
+
+
+def require_episodes(config: CampaignConfig, learns_online: bool) -> None:
+    """Refuse to tell a strategy of other targets that learns between clicks. Raises `ConfigError`."""
+    if config.others_as_background and learns_online:
+        raise ConfigError(
+            f"The strategy {config.strategy} learns between clicks, from inputs without other targets. "
+            "Leave others as background out, or choose a strategy that learns in episodes alone."
+        )
 
 
 def others_before(store: CampaignReader, refs: Iterable[CaseRef]) -> dict[str, tuple[CaseRef, ...]]:
