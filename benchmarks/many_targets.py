@@ -2,7 +2,8 @@
 
     python benchmarks/many_targets.py
 
-Needs slicer-core, PySide6-Essentials==6.8.3 and numpy. "cpu" is the processor's time alone.
+Needs slicer-core, PySide6-Essentials==6.8.3 and numpy. "cpu" is the processor's time alone. The goal for
+scrolling the list of cases is no stall over 16 ms: its longest.
 """
 
 from __future__ import annotations
