@@ -22,7 +22,7 @@ from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot
 from clopa_annotator.types.targets import FIRST
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
@@ -42,7 +42,8 @@ CREATE TABLE versions (
     mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
     based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
     prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, UNIQUE (case_id, target, instance, case_version));
+    confirmed_at TEXT NOT NULL, suggestion TEXT NOT NULL,
+    UNIQUE (case_id, target, instance, case_version));
 CREATE INDEX cases_by_number ON cases (number);
 """
 
@@ -245,12 +246,13 @@ class Index:
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
         """A confirmed version, which becomes its slot's current one."""
         self._run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
             *(record.sequence, *_key(record.case_id, record.slot)),
             *(record.case_version, record.confirmation_id),
             *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
             *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
             *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
+            record.suggestion.value,
         )
         self._begin_slot(record.case_id, record.slot)
         state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED

@@ -21,7 +21,7 @@ from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_
 from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState, Imported, Slot, TimedPrompt
+from clopa_annotator.types import CaseState, Imported, Slot, SuggestionUse, TimedPrompt
 from clopa_annotator.types.targets import FIRST
 
 FORMAT_VERSION, OTHER_SLOTS_VERSION = 1, 2
@@ -59,6 +59,16 @@ def imported_from_json(values: Mapping[str, Any]) -> Imported | None:
         return None
     known = {f.name for f in fields(Imported)}
     return Imported(**{key: value for key, value in found.items() if key in known})
+
+
+def suggestion_to_json(use: SuggestionUse) -> dict[str, Any]:
+    """``{"suggestion": "taken"}``, or nothing at all where there was none: documents stay as they were."""
+    return {} if use is SuggestionUse.NONE else {"suggestion": use.value}
+
+
+def suggestion_from_json(values: Mapping[str, Any]) -> SuggestionUse:
+    """The inverse of `suggestion_to_json`; raises `ValueError`."""
+    return SuggestionUse(values.get("suggestion", SuggestionUse.NONE.value))
 
 
 def slot_to_json(slot: Slot) -> dict[str, Any]:
@@ -209,6 +219,7 @@ class CaseRecord:
         software: versions of the programs that wrote it.
         imported: where the mask came from; None if it was made here.
         slot: what of the case it is of.
+        suggestion: what was made of the model's suggestion.
     """
 
     case_id: str
@@ -236,6 +247,7 @@ class CaseRecord:
     software: Mapping[str, str] = field(default_factory=software_versions)
     imported: Imported | None = None
     slot: Slot = FIRST
+    suggestion: SuggestionUse = SuggestionUse.NONE
 
     def to_document(self) -> bytes:
         """The content of ``record.json``."""
@@ -246,8 +258,8 @@ class CaseRecord:
             "files": dict(self.files),
             "software": dict(self.software),
         }
-        del values["imported"], values["slot"]
-        values |= imported_to_json(self.imported)
+        del values["imported"], values["slot"], values["suggestion"]
+        values |= suggestion_to_json(self.suggestion) | imported_to_json(self.imported)
         return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
     @classmethod
@@ -257,8 +269,12 @@ class CaseRecord:
         try:
             geometry = geometry_from_json(values["geometry"])
             prompts = prompts_from_json(values["prompts"], geometry.shape_kji)
-            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in ("imported", "slot")}
-            given = {"imported": imported_from_json(values), "slot": slot_from_json(values, name)}
+            given = {
+                "imported": imported_from_json(values),
+                "slot": slot_from_json(values, name),
+                "suggestion": suggestion_from_json(values),
+            }
+            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in given}
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
             raise CorruptRecord(f"{name} cannot be read: {error}.") from error
         return cls(**{**plain, "geometry": geometry, "prompts": prompts, **given})
