@@ -5,11 +5,11 @@
 Labels are compressed NIfTI files with a lumpy organ. They are copied and imported in ``--parts`` parts, the
 three ways taking turns part by part, so that a moment in which the machine is slow hits all of them.
 
-The reference is "copied and flushed": `shutil.copyfile` and `fsync`, one file after the other, which is what a
-copy has to do if it is to survive a power cut as an import does. "Copied" is the same without `fsync`: it
+The reference is "copied and flushed": `shutil.copyfile` and `fsync`, one file after the other, which is what
+a copy has to do if it is to survive a power cut as an import does. "Copied" is the same without `fsync`: it
 promises nothing. Imported is everything: finding, hashing, reading, matching, comparing the grid, and for
-confirmed masks both mask files, record, flushes, renames, reading back, index. ``ratio`` is imported by copied
-and flushed. The second run finds that all is there already.
+confirmed masks both mask files, record, flushes, renames, reading back, index. ``ratio`` is imported by
+copied and flushed. The second run finds that all is there already.
 """
 
 from __future__ import annotations

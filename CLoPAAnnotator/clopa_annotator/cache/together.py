@@ -32,7 +32,8 @@ from clopa_annotator.cache.target_rules import overlap_refused, refuse_overlap
 from clopa_annotator.errors import CacheError, InputError
 from clopa_annotator.types import CaseRef, Confirmation, Slot
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 PACKERS = min(4, os.cpu_count() or 1)
 """Masks that are packed at the same time."""
 
