@@ -21,7 +21,7 @@ from engine_support import ANNOTATOR, OWNER, Running, an_image, make_campaign, s
 
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.http_client import HttpEngineClient
-from clopa_annotator.testing.random_model import QUICKEST, write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import Mask, PointPrompt, Slot, Targets
 
 TARGETS = Targets.named(["liver", "kidney", "spleen"])
@@ -134,7 +134,7 @@ def switch_and_click(
 def run(folder: Path, switches: int, seed: int = 0) -> Race:
     """Run the race with two clients; `Race.wrong` says what was not as it must be."""
     torch.set_num_threads(1)
-    model = write_random_model(folder / "model", **QUICKEST)
+    model = write_random_model(folder / "model", patch_size_kji=(52, 52, 52), features=(4, 8, 16))
     with serving(make_campaign(folder / "campaign", model, targets=TARGETS)) as running:
         race = Race(running, add_versions(running))
         errors: list[Exception] = []

@@ -29,7 +29,7 @@ PATCH = (64, 64, 64)
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> PromptEncoder:
     folder = tmp_path_factory.mktemp("model") / "random"
-    write_random_model(folder, patch_size_kji=PATCH, features=(8, 8))
+    write_random_model(folder, patch_size_kji=PATCH, features=(4, 8))
     return PromptEncoder(load_model(Path(folder), "cpu"))
 
 

@@ -18,7 +18,7 @@ from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.strategies import StrategySpec, get_strategy
-from clopa_annotator.testing.random_model import QUICKEST, write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import BoxPrompt, Image, Mask, PointPrompt, Prompt
 
 
@@ -26,7 +26,7 @@ from clopa_annotator.types import BoxPrompt, Image, Mask, PointPrompt, Prompt
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     torch.set_num_threads(1)
     where = tmp_path_factory.mktemp("model") / "m"
-    folder = write_random_model(where, **QUICKEST, seed=3)
+    folder = write_random_model(where, patch_size_kji=(50, 50, 50), features=(2, 4), seed=3)
     return load_model(folder, "cpu")
 
 

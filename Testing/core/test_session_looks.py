@@ -35,7 +35,7 @@ SHAPES = st.tuples(*[st.integers(3, 200)] * 3)
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> PromptEncoder:
     folder = tmp_path_factory.mktemp("model") / "random"
-    write_random_model(folder, patch_size_kji=PATCH, features=(8, 8))
+    write_random_model(folder, patch_size_kji=PATCH, features=(4, 8))
     return PromptEncoder(load_model(Path(folder), "cpu"))
 
 

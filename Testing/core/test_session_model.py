@@ -14,7 +14,7 @@ from clopa_annotator.errors import ModelError, ModelNotPresent
 from clopa_annotator.session.model import CHECKPOINT_NAME, choose_device, hash_weights, load_model
 from clopa_annotator.testing.random_model import write_random_model
 
-SMALL = {"features": (8, 8)}
+SMALL = {"features": (4, 8)}
 
 
 @pytest.fixture(scope="module")

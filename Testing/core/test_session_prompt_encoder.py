@@ -13,7 +13,7 @@ from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
 from clopa_annotator.session.prompt_encoder import PromptEncoder
-from clopa_annotator.testing.random_model import QUICKEST, write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt, ScribblePrompt
 
 SHAPE = (40, 90, 33)
@@ -22,7 +22,7 @@ SHAPE = (40, 90, 33)
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     torch.set_num_threads(1)
-    return load_model(write_random_model(tmp_path_factory.mktemp("model"), **QUICKEST), "cpu")
+    return load_model(write_random_model(tmp_path_factory.mktemp("model"), features=(4, 8)), "cpu")
 
 
 @pytest.fixture(scope="module")

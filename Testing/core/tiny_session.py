@@ -12,7 +12,7 @@ from clopa_annotator.geometry import Geometry
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
 from clopa_annotator.session.upstream import Core
-from clopa_annotator.testing.random_model import QUICKEST, write_random_model
+from clopa_annotator.testing.random_model import write_random_model
 from clopa_annotator.types import BoxPrompt, Image, LassoPrompt, MaskPrompt, PointPrompt, ScribblePrompt
 
 SHAPE = (70, 66, 40)
@@ -21,7 +21,7 @@ SHAPE = (70, 66, 40)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     torch.set_num_threads(1)
-    return write_random_model(tmp_path_factory.mktemp("model"), **QUICKEST)
+    return write_random_model(tmp_path_factory.mktemp("model"), features=(8, 16, 32))
 
 
 @pytest.fixture(scope="module")
