@@ -51,7 +51,7 @@ class CampaignConfig:
         size: number of cases expected; the scheduler's fractions refer to it.
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
-        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
+        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many samples, "paper"
             for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each case when a candidate is compared.
@@ -59,6 +59,7 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        suggestions: whether the engine suggests masks for the coming cases.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -74,6 +75,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    suggestions: bool = True
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if not isinstance(self.suggestions, bool):
+            raise ConfigError("Suggestions are made or not: true or false.")
         if self.first_episode is not None and self.first_episode < 3:
             raise ConfigError(
                 "The first episode comes after three cases at the earliest: two to train on, one held out; "
@@ -100,8 +104,11 @@ class CampaignConfig:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; a setting that is left to the schedule is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Plain values for JSON; what programs before suggestions do not know is left out where it can be."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.suggestions:
+            del values["suggestions"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:

@@ -28,6 +28,7 @@ from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
+from clopa_annotator.wire.suggestion_messages import mark_from_wire
 
 Row = dict[str, Any]
 _LONGEST_TEXT = 4000
@@ -135,7 +136,10 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    return _plain(SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState))
+    mark = mark_from_wire(_mapping(row).get("suggestion"))
+    return _plain(
+        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), suggestion=mark
+    )
 
 
 def case_row_to_wire(row: CaseRow) -> Row:
