@@ -77,6 +77,7 @@ SHELL_ALLOWED: dict[str, set[str]] = {
     "scene": {"Texts"},
     "annotation": {"Texts", "engine", "scene"},
     "panels": {"Texts", "engine", "scene", "annotation"},
+    "caselist": {"Texts", "engine", "scene", "annotation", "panels"},
     "SelfTest": {"engine", "scene", "annotation"},
     "__init__": set(),
 }

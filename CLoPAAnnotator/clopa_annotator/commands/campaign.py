@@ -205,9 +205,8 @@ def simulate(
     plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
-        suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
-        threshold=expert_dice, first_episode=first_episode, others_as_background=others_as_background,
-    )  # fmt: skip
+        suggestions=suggestions, unprompted=unprompted, others_as_background=others_as_background,
+        first_episode=first_episode, threshold=expert_dice, device=device, overwrite=overwrite)  # fmt: skip
     _permute(plan, settings, order or ["added"], out, permutations, workers, cluster, json)
 
 

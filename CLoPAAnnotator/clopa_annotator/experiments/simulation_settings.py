@@ -61,7 +61,6 @@ class SimulationSettings:
     unprompted: float | None = None
     first_episode: int | None = None
     order: CaseOrder = "added"
-    order: Order = "added"
     others_as_background: bool = False
     final_episode: bool = False
     overwrite: bool = False
