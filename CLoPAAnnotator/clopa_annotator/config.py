@@ -59,6 +59,7 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        review_own_cases: people may review what they confirmed themselves; None, as False, for not.
     """
 
     name: str
@@ -72,6 +73,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    review_own_cases: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -90,6 +92,8 @@ class CampaignConfig:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
+        if self.review_own_cases not in (None, True, False):
+            raise ConfigError("Whether people may review their own cases is yes or no.")
 
     def to_dict(self) -> dict[str, str | int | float]:
         """Plain values for JSON; a setting that is left to the schedule is left out."""

@@ -23,6 +23,7 @@ from clopa_annotator.cache.opening import create_campaign, open_campaign, renew_
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.rebuild import RebuildReport
 from clopa_annotator.cache.repair import check_campaign
+from clopa_annotator.cache.reviewing import replaced_verdict
 from clopa_annotator.cache.summaries import CaseSummary, SlotSummary, VersionSummary
 from clopa_annotator.cache.target_rules import check_change, refuse_overlap
 from clopa_annotator.cache.verify import Finding, VerifyReport
@@ -156,6 +157,8 @@ class CampaignStore(CaseChanges):
             ConfigError: the campaign has no such target.
             GeometryError: the mask is not on the image's grid.
             ConfirmationConflict: the confirmation id was used for something else.
+            AcceptedCase: a reviewer has accepted the version before, and the confirmation does not say that
+                it is to be replaced.
             UnknownCase: the case was not added.
         """
         check_confirmation(confirmation)
@@ -168,7 +171,9 @@ class CampaignStore(CaseChanges):
             ref = writer.earlier(prepared)
             if ref is None:
                 refuse_overlap(self, case_id, slot, mask)
+                accepted = replaced_verdict(self, confirmation)
                 record = prepared.record(self.manifest, digest, values["dtype"])
+                record = replace(record, replaces_accepted=accepted)
                 ref = writer.confirm(prepared, record, self.targets, based_on_version)
                 self._forget_draft(case_id, slot)
         return ref

@@ -12,8 +12,9 @@ from clopa_annotator.cache.format.disk import explained
 from clopa_annotator.cache.format.record import Mark
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.writing import Writer
-from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign
+from clopa_annotator.errors import AcceptedCase, CacheError, CorruptRecord, ReadOnlyCampaign
 from clopa_annotator.types import CaseState, Slot
+from clopa_annotator.types.review import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class CaseChanges(CampaignReader):
         Versions before it were replaced by it and do not come back. It needs another look.
 
         Raises:
+            AcceptedCase: a second person has accepted it; it has to be returned instead.
             CacheError: there is no current version.
         """
         with self._change(f"withdraw {self._named(case_id, slot)}"):
@@ -46,6 +48,13 @@ class CaseChanges(CampaignReader):
             if current is None:
                 named = self._named(case_id, slot)
                 raise CacheError(f"{_upper(named)} has no confirmed version that could be withdrawn.")
+            known = self.slot(case_id, slot)
+            if known.verdict is Verdict.ACCEPTED:
+                named = _upper(self._named(case_id, slot))
+                raise AcceptedCase(
+                    f"{named} was accepted by {known.reviewer}, so it is not withdrawn. Return it in a "
+                    "review instead, with what is wrong; then it trains no more."
+                )
             number = current.ref.case_version
             self._mark(case_id, slot, "withdraw", CaseState.NEEDS_REVIEW, annotator, reason, number)
 

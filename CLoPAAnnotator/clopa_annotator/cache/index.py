@@ -8,6 +8,7 @@ of SQLite leave here as `OSError`, so that one place turns them into sentences.
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,35 +19,20 @@ from typing import Any
 from clopa_annotator.cache.format.disk import Disk, translate
 from clopa_annotator.cache.format.names import case_folder
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.index_schema import SCHEMA, SCHEMA_VERSION
 from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
-SCHEMA_VERSION = 2
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
-CREATE TABLE images (image_hash TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE cases (
-    case_id TEXT PRIMARY KEY, number INTEGER NOT NULL, folder TEXT NOT NULL UNIQUE, image_hash TEXT NOT NULL,
-    source TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE slots (
-    case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL, state TEXT NOT NULL,
-    note TEXT NOT NULL, versions INTEGER NOT NULL, last_version INTEGER NOT NULL, current INTEGER,
-    is_absent INTEGER NOT NULL, marks INTEGER NOT NULL,
-    PRIMARY KEY (case_id, target, instance)) WITHOUT ROWID;
-CREATE TABLE versions (
-    sequence INTEGER PRIMARY KEY, case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL,
-    case_version INTEGER NOT NULL,
-    confirmation_id TEXT NOT NULL UNIQUE, confirmation_hash TEXT NOT NULL, image_hash TEXT NOT NULL,
-    mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
-    based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
-    prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, UNIQUE (case_id, target, instance, case_version));
-CREATE INDEX cases_by_number ON cases (number);
-"""
-
 _SLOT = "case_id = ? AND target = ? AND instance = ?"
+_VERDICTS = {
+    "accept": Verdict.ACCEPTED,
+    "return": Verdict.RETURNED,
+    "withdraw": Verdict.NONE,
+    "skip": Verdict.NONE,
+}
+"""What each action leads to; the others leave the verdict as it is."""
 
 _ERRNO_BY_TEXT = {
     "disk is full": errno.ENOSPC,
@@ -123,7 +109,7 @@ class Index:
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if writer and found == 0 and not self._tables():
                 self._connection.executescript(
-                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                    f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )
             elif found != SCHEMA_VERSION or len(self._tables()) != 6:
                 raise BrokenIndex(f"schema version {found}, not {SCHEMA_VERSION}")
@@ -238,8 +224,8 @@ class Index:
     def _begin_slot(self, case_id: str, slot: Slot) -> None:
         """A row for a slot that has none yet; slots that nobody touched have none."""
         self._run(
-            "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?, '', 0, 0, NULL, 0, 0)",
-            *(*_key(case_id, slot), CaseState.TODO.name),
+            "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?, '', 0, 0, NULL, 0, 0, ?, '', NULL, '', '')",
+            *(*_key(case_id, slot), CaseState.TODO.name, Verdict.NONE.name),
         )
 
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
@@ -259,9 +245,10 @@ class Index:
         )
         self._run(
             f"UPDATE slots SET state = ?, note = ?, versions = versions + 1, current = ?, is_absent = ?,"
-            f" last_version = max(last_version, ?) WHERE {_SLOT}",
+            f" last_version = max(last_version, ?), verdict = ?, reviewer = '', judged = NULL,"
+            f" comment = '', place = '' WHERE {_SLOT}",
             *(state.name, note, record.sequence, record.mask_voxels == 0, record.case_version),
-            *_key(record.case_id, record.slot),
+            *(Verdict.NONE.name, *_key(record.case_id, record.slot)),
         )
 
     def raise_version(self, folder: str, slot: Slot, case_version: int) -> None:
@@ -288,3 +275,12 @@ class Index:
             f"UPDATE slots SET state = ?, note = ?, marks = marks + 1 WHERE {_SLOT}",
             *(mark.state.name, note, *key),
         )
+        if mark.action in _VERDICTS:
+            verdict = _VERDICTS[mark.action]
+            place = json.dumps(mark.review.place_lps_mm) if mark.review and mark.review.place_lps_mm else ""
+            said = (mark.annotator, mark.sequence, mark.reason, place)
+            columns = "verdict = ?, reviewer = ?, judged = ?, comment = ?, place = ?"
+            self._run(
+                f"UPDATE slots SET {columns} WHERE {_SLOT}",
+                *(verdict.name, *(("", None, "", "") if verdict is Verdict.NONE else said), *key),
+            )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from clopa_annotator.types import CaseRef, CaseState, Slot, Target, sum_of_states
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
@@ -27,7 +28,10 @@ class SlotSummary:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is an imported mask that nobody has worked on yet.
         is_absent: the current confirmed mask is empty.
-        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned, reopened or flagged; empty otherwise.
+        verdict: what a second person decided about the newest version.
+        reviewer: who that was; empty if nobody has.
+        judged: number of the mark that says so; None if there is none.
     """
 
     slot: Slot = FIRST
@@ -38,6 +42,9 @@ class SlotSummary:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    verdict: Verdict = Verdict.NONE
+    reviewer: str = ""
+    judged: int | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -135,6 +142,9 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         bool(draft),
         bool(row["is_absent"]),
         row["note"],
+        Verdict[row["verdict"]],
+        row["reviewer"],
+        row["judged"],
     )
 
 

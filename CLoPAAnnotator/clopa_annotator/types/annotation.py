@@ -86,6 +86,7 @@ class Confirmation:
         note: free text.
         imported: where the mask came from; None if it was made here.
         slot: which target the mask is of, and which of several of a kind.
+        replaces_accepted: the person knows that a reviewer has accepted the version before, and means it.
     """
 
     confirmation_id: str
@@ -99,6 +100,7 @@ class Confirmation:
     note: str = ""
     imported: Imported | None = None
     slot: Slot = FIRST
+    replaces_accepted: bool = False
 
 
 @dataclass(frozen=True)

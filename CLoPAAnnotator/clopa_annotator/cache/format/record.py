@@ -19,14 +19,20 @@ from clopa_annotator import __version__
 from clopa_annotator.cache.format.manifest import check_format_version
 from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.cache.format.sealed import seal, unseal
-from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError
+from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError, InputError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseState, Imported, Slot, TimedPrompt
+from clopa_annotator.types.review import Lps, place_from
 from clopa_annotator.types.targets import FIRST
 
 FORMAT_VERSION, OTHER_SLOTS_VERSION = 1, 2
 """Written for what version 1 knows, and for documents of other slots than the first."""
 CASE, RECORD, MARK, IMAGE = "clopa-case", "clopa-record", "clopa-mark", "clopa-image"
+VERDICTS = ("accept", "return")
+"""Actions of marks that a second person makes; they say more, under ``review``."""
+_SOMETIMES = ("imported", "slot", "replaces_accepted")
+"""What only some records say."""
+_MARK_KEYS = ("sequence", "case_id", "action", "state", "case_version", "annotator", "reason", "at")
 
 
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
@@ -136,19 +142,35 @@ class CaseEntry:
 
 
 @dataclass(frozen=True)
+class Reviewed:
+    """What a second person's verdict says besides what every mark says.
+
+    Attributes:
+        case_version: the version accepted or returned.
+        place_lps_mm: where the reviewer says to look; None if nowhere in particular.
+        allowed_by: the campaign's setting without which this reviewer could not have judged it; or empty.
+    """
+
+    case_version: int
+    place_lps_mm: Lps | None = None
+    allowed_by: str = ""
+
+
+@dataclass(frozen=True)
 class Mark:
     """``m<sequence>.json``: a decision about a case that is not a mask.
 
     Attributes:
         sequence: campaign-wide number.
         case_id: name of the case.
-        action: "withdraw", "reopen", "skip" or "state".
+        action: "withdraw", "reopen", "skip", "state", "accept" or "return".
         state: state of the case afterwards.
-        case_version: the version withdrawn; None for every other action.
+        case_version: the version withdrawn or returned; None for every other action.
         annotator: who decided.
         reason: why, in words.
         at: ISO 8601 instant.
         slot: what of the case it is about.
+        review: what "accept" and "return" say besides; None for every other action.
     """
 
     sequence: int
@@ -160,11 +182,14 @@ class Mark:
     reason: str = ""
     at: str = ""
     slot: Slot = FIRST
+    review: Reviewed | None = None
 
     def to_document(self) -> bytes:
         """The content of the mark's file."""
-        values = {**vars(self), "state": self.state.name}
-        del values["slot"]
+        values = {name: getattr(self, name) for name in _MARK_KEYS}
+        if self.review is not None:
+            values["review"] = asdict(self.review)
+        values["state"] = self.state.name
         return seal({"format": MARK, **slot_to_json(self.slot), **values})
 
     @classmethod
@@ -172,11 +197,17 @@ class Mark:
         """Read a mark; raises `CorruptRecord`."""
         values = open_document(document, MARK, name)
         try:
-            keys = ("sequence", "case_id", "action", "case_version", "annotator", "reason", "at")
-            plain = {key: values[key] for key in keys}
-            return cls(**plain, state=CaseState[values["state"]], slot=slot_from_json(values, name))
+            given = {key: values[key] for key in _MARK_KEYS}
+            given |= {"state": CaseState[values["state"]], "slot": slot_from_json(values, name)}
+            if given["action"] in VERDICTS:
+                review = values["review"]
+                place = place_from(review["place_lps_mm"])
+                given["review"] = Reviewed(review["case_version"], place, review["allowed_by"])
+            return cls(**given)
         except KeyError as error:
             raise CorruptRecord(f"{name} lacks {error}.") from error
+        except (TypeError, InputError) as error:
+            raise CorruptRecord(f"{name} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +240,7 @@ class CaseRecord:
         software: versions of the programs that wrote it.
         imported: where the mask came from; None if it was made here.
         slot: what of the case it is of.
+        replaces_accepted: number of the mark that had accepted the version before; None if none had.
     """
 
     case_id: str
@@ -236,6 +268,7 @@ class CaseRecord:
     software: Mapping[str, str] = field(default_factory=software_versions)
     imported: Imported | None = None
     slot: Slot = FIRST
+    replaces_accepted: int | None = None
 
     def to_document(self) -> bytes:
         """The content of ``record.json``."""
@@ -247,6 +280,8 @@ class CaseRecord:
             "software": dict(self.software),
         }
         del values["imported"], values["slot"]
+        if self.replaces_accepted is None:  # most documents stay as they were
+            del values["replaces_accepted"]
         values |= imported_to_json(self.imported)
         return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
@@ -257,8 +292,9 @@ class CaseRecord:
         try:
             geometry = geometry_from_json(values["geometry"])
             prompts = prompts_from_json(values["prompts"], geometry.shape_kji)
-            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in ("imported", "slot")}
+            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in _SOMETIMES}
             given = {"imported": imported_from_json(values), "slot": slot_from_json(values, name)}
+            given["replaces_accepted"] = values.get("replaces_accepted")
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
             raise CorruptRecord(f"{name} cannot be read: {error}.") from error
         return cls(**{**plain, "geometry": geometry, "prompts": prompts, **given})
