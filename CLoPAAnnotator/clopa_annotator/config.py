@@ -60,6 +60,8 @@ class CampaignConfig:
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         review_own_cases: people may review what they confirmed themselves; None, as False, for not.
+        first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
+            of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
 
     name: str
@@ -74,6 +76,7 @@ class CampaignConfig:
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
     review_own_cases: bool | None = None
+    first_episode: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -90,6 +93,11 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if self.first_episode is not None and self.first_episode < 3:
+            raise ConfigError(
+                "The first episode comes after three cases at the earliest: two to train on, one held out; "
+                f"not after {self.first_episode}."
+            )
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
         if self.review_own_cases not in (None, True, False):

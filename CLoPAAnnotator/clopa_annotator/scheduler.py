@@ -7,6 +7,9 @@ The rule is CLoPA's (Esmaeili et al. 2026): an episode is due once
 cases wait, so ``k_d`` is an interval between episodes and not a filling level of the cache. Of ``n`` cases
 between two episodes ``ceil((1 - k_m) * n)`` train and the rest validate. Both sets only grow.
 
+With `SchedulerSettings.first` (ours) the first episode comes after so many cases, and the next one whenever
+the cases have doubled, until the interval is reached: what a case adds falls with how many there are.
+
 In CLoPA a case gets its role when an episode fires. Here it gets it when it is first confirmed
 (`next_is_held_out`), because a strategy may learn from it at once: the counts are CLoPA's, the order within
 the first interval is not.
@@ -22,6 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from clopa_annotator.config import CampaignConfig
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.types import Split
 
@@ -50,11 +54,13 @@ class SchedulerSettings:
         size: expected number of cases of the campaign (N).
         k_d: fraction of ``size`` between two episodes, in (0, 1].
         k_m: fraction of the cases that is held out for validation, in (0, 1).
+        first: cases until the first episode; 0 for the interval, as in CLoPA.
     """
 
     size: int = 20
     k_d: float = 0.25
     k_m: float = 0.2
+    first: int = 0
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -63,17 +69,43 @@ class SchedulerSettings:
             raise ConfigError(f"k_d is a fraction of the campaign: give a number in (0, 1], not {self.k_d}.")
         if not 0 < self.k_m < 1:
             raise ConfigError(f"k_m is the held-out fraction: give a number in (0, 1), not {self.k_m}.")
+        if self.first != 0 and self.first <= MIN_TRAIN:
+            raise ConfigError(
+                f"The first episode comes after {MIN_TRAIN + 1} cases at the earliest: {MIN_TRAIN} to train "
+                f"on, one held out; not after {self.first}."
+            )
 
 
-def threshold(settings: SchedulerSettings) -> int:
-    """Number of waiting cases at which an episode is due."""
+def interval(settings: SchedulerSettings) -> int:
+    """Number of waiting cases at which an episode is due in CLoPA."""
     return max(int(_exact(settings.k_d) * settings.size), ceil(1 / _exact(settings.k_m)))
+
+
+def needed(settings: SchedulerSettings, assigned: int) -> int:
+    """Number of waiting cases at which an episode is due.
+
+    Args:
+        settings: the campaign's.
+        assigned: cases that an episode has seen.
+    """
+    if settings.first == 0:
+        return interval(settings)
+    return min(interval(settings), max(settings.first, assigned))
+
+
+def scheduler_settings(config: CampaignConfig) -> SchedulerSettings:
+    """A campaign's scheduler.
+
+    Raises:
+        ConfigError: its ``first_episode`` is too early.
+    """
+    return SchedulerSettings(size=config.size, first=config.first_episode or 0)
 
 
 def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) -> bool:
     """Whether the next case to be confirmed for the first time is held out: a case's role, decided once.
 
-    Each interval of `threshold` cases holds out as many as CLoPA does, its last ones.
+    Each `interval` holds out as many as CLoPA does, its last ones.
     One of them comes earlier: as soon as two cases are there to train on, the next one is held out if none
     is, because without a held-out case no candidate could ever be promoted, also one of "Train now".
 
@@ -85,14 +117,18 @@ def next_is_held_out(settings: SchedulerSettings, given: Share, present: Share) 
     if not present.held_out and present.train >= MIN_TRAIN:
         return True
     train_share, total = 1 - _exact(settings.k_m), given.train + given.held_out
-    interval = threshold(settings)
-    past, place = divmod(total, interval)
-    left = (interval - ceil(train_share * interval)) * (past + 1) - given.held_out
-    return place >= interval - left
+    length = interval(settings)
+    past, place = divmod(total, length)
+    left = (length - ceil(train_share * length)) * (past + 1) - given.held_out
+    return place >= length - left
 
 
 def due(
-    settings: SchedulerSettings, split: Split, held_out: Container[int], waiting: int | None = None
+    settings: SchedulerSettings,
+    split: Split,
+    held_out: Container[int],
+    waiting: int | None = None,
+    assigned: int | None = None,
 ) -> Split | None:
     """The split after assigning the waiting cases, or None if it is too early to learn.
 
@@ -101,8 +137,10 @@ def due(
         split: who has a part already, and who waits.
         held_out: sequence numbers of the waiting cases whose role is to be held out.
         waiting: how many cases wait, where one may have several masks; None for a mask each.
+        assigned: how many cases an episode has seen, likewise.
     """
-    if (len(split.unassigned) if waiting is None else waiting) < threshold(settings):
+    seen = len(split.train) + len(split.val) if assigned is None else assigned
+    if (len(split.unassigned) if waiting is None else waiting) < needed(settings, seen):
         return None
     return _assign(split, held_out)
 

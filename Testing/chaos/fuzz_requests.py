@@ -127,6 +127,7 @@ FIELDS = [
     "confirmation_id",
     "weights_version",
     "first_shown_dice",
+    "suggestion",
     "note",
     "based_on_version",
     "paused",

@@ -15,7 +15,7 @@ import pytest
 
 from clopa_annotator import errors
 from clopa_annotator.geometry import Geometry, box_slices
-from clopa_annotator.types import CaseState, Confirmation, Image, PointPrompt, TimedPrompt
+from clopa_annotator.types import CaseState, Confirmation, Image, PointPrompt, SuggestionUse, TimedPrompt
 from clopa_annotator.wire.messages import API_VERSION, Draft
 
 SHAPE = (20, 24, 28)
@@ -53,10 +53,10 @@ def a_confirmation(case_id, mask, **kw):
     return Confirmation(uuid.uuid4().hex, case_id, mask, annotator="tester", seconds_active=12.5, **kw)
 
 
-def confirm_case(client, case_id, seed=0):
+def confirm_case(client, case_id, seed=0, **kw):
     wait_for(client, client.open_case(case_id, an_image(seed)))
     mask = wait_for(client, client.add_prompts([PointPrompt(CENTRE)])).proposal.mask.copy()
-    return wait_for(client, client.confirm(a_confirmation(case_id, mask, first_shown_dice=0.8)))
+    return wait_for(client, client.confirm(a_confirmation(case_id, mask, first_shown_dice=0.8, **kw)))
 
 
 class EngineContract:
@@ -246,6 +246,18 @@ class EngineContract:
         (line,) = wait_for(client, client.statistics())
         assert (line.case_id, line.prompts, line.seconds_active) == ("case 1", 1, 12.5)
         assert line.first_shown_dice == pytest.approx(0.8)
+
+    def test_statistics_tell_what_was_made_of_each_suggestion(self, client):
+        for number, use in enumerate(SuggestionUse):
+            confirm_case(client, f"case {number}", number, suggestion=use)
+        assert [s.suggestion for s in wait_for(client, client.statistics())] == list(SuggestionUse)
+
+    def test_a_draft_keeps_what_was_made_of_the_suggestion(self, client):
+        wait_for(client, client.open_case("case 1", an_image()))
+        mask = (an_image().voxels > 1).astype(np.uint8)
+        wait_for(client, client.save_draft(Draft(mask, suggestion=SuggestionUse.CLEARED)))
+        opened = wait_for(client, client.open_case("case 1", an_image()))
+        assert opened.draft.suggestion is SuggestionUse.CLEARED
 
     def test_learning_counts_and_can_be_paused(self, client):
         assert wait_for(client, client.learning()).phase == "idle"

@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from cache_helpers import SHAPE, a_confirmation, a_mask, an_image
 
+from clopa_annotator.cache.campaign_store import CampaignStore, rebuild_index
 from clopa_annotator.errors import ConfirmationConflict, GeometryError, InputError, UnknownCase
-from clopa_annotator.types import CaseState, LassoPrompt, MaskPrompt, ScribblePrompt, TimedPrompt
+from clopa_annotator.types import (
+    CaseState,
+    LassoPrompt,
+    MaskPrompt,
+    ScribblePrompt,
+    SuggestionUse,
+    TimedPrompt,
+)
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
 
@@ -50,7 +58,30 @@ def test_delivering_a_confirmation_again_changes_nothing(store):
     assert len(store.versions("case one")) == 1
 
 
-@pytest.mark.parametrize("change", [{"mask": a_mask(99)}, {"annotator": "somebody else"}, {"prompts": ()}])
+def test_what_was_made_of_the_suggestion_is_kept_and_nothing_is_written_where_there_was_none(store):
+    for number, use in enumerate(SuggestionUse, 1):
+        ref = store.confirm(a_confirmation(number, suggestion=use))
+        assert store.record(ref).suggestion is use
+        assert store.versions("case one")[-1].suggestion is use
+        document = json.loads((store.folder / ref.folder / "record.json").read_bytes())
+        assert document.get("suggestion", "none") == use.value
+        assert ("suggestion" in document) is (use is not SuggestionUse.NONE)
+        assert store.confirm(a_confirmation(number, suggestion=use)) == ref
+    store.close()
+    rebuild_index(store.folder)
+    with CampaignStore.open(store.folder, writer=False) as again:
+        assert [v.suggestion for v in again.versions("case one")] == list(SuggestionUse)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suggestion": SuggestionUse.TAKEN},
+        {"mask": a_mask(99)},
+        {"annotator": "somebody else"},
+        {"prompts": ()},
+    ],
+)
 def test_one_confirmation_id_with_two_contents_is_refused(store, change):
     ref = store.confirm(a_confirmation())
     with pytest.raises(ConfirmationConflict, match="under a new id"):

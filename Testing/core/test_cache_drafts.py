@@ -12,7 +12,7 @@ from cache_helpers import Broken, a_confirmation, a_mask, an_image
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
 from clopa_annotator.errors import CorruptRecord, GeometryError, InputError, StorageFull
-from clopa_annotator.types import CaseState
+from clopa_annotator.types import CaseState, SuggestionUse
 
 store, tmp_path = cache_helpers.store, cache_helpers.tmp_path
 
@@ -32,6 +32,13 @@ def test_a_draft_is_kept_replaced_and_dropped_by_the_confirmation(store):
     assert store.confirmed() == ()
     store.confirm(a_confirmation())
     assert store.load_draft("case one") is None
+
+
+def test_a_draft_knows_what_was_made_of_the_suggestion(store):
+    for use in SuggestionUse:
+        store.save_draft(CaseDraft("case one", a_mask(1), suggestion=use))
+        assert store.load_draft("case one").suggestion is use
+        assert not store.case("case one").slots[0].is_suggestion, "only an import that nobody touched is"
 
 
 def test_a_draft_can_be_discarded(store):

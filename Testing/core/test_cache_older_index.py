@@ -15,7 +15,7 @@ from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.format.manifest import CampaignManifest, check_format_version
 from clopa_annotator.cache.older_index import kept_by_an_older_index
 from clopa_annotator.errors import ConfigError, CorruptRecord
-from clopa_annotator.types import CaseState, Confirmation, Slot, Target, Targets
+from clopa_annotator.types import CaseState, Confirmation, Slot, SuggestionUse, Target, Targets
 
 tmp_path = cache_helpers.tmp_path
 
@@ -90,6 +90,20 @@ def test_an_older_index_keeps_what_no_file_says_and_nothing_else_is_taken_for_on
     with sqlite3.connect(tmp_path / "other.sqlite") as connection:
         connection.execute("CREATE TABLE things (name)")
     assert kept_by_an_older_index(tmp_path / "other.sqlite") == {}
+
+
+def test_an_index_from_before_suggestions_is_made_again_and_its_numbers_are_kept(tmp_path: Path) -> None:
+    version_one.make(tmp_path)
+    with CampaignStore.open(tmp_path, writer=True):
+        pass
+    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+        connection.execute("ALTER TABLE versions DROP COLUMN suggestion")
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with CampaignStore.open(tmp_path, writer=True) as store:
+        assert [v.suggestion for v in store.versions("one")] == [SuggestionUse.NONE] * 2
+        store.reopen("one", "Ada")
+        assert store.marks("one")[0].sequence == 10
 
 
 def test_without_any_copy_a_damaged_campaign_json_is_told(tmp_path: Path) -> None:

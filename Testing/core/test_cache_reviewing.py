@@ -12,7 +12,7 @@ import pytest
 from cache_helpers import a_confirmation, a_mask, a_store, an_image
 
 from clopa_annotator.cache.campaign_store import CampaignStore, rebuild_index
-from clopa_annotator.cache.format.record import Mark, Reviewed
+from clopa_annotator.cache.format.mark import Mark, Reviewed
 from clopa_annotator.cache.reviewing import judge, review_row, review_rows
 from clopa_annotator.cache.together import confirm_together
 from clopa_annotator.errors import (
@@ -225,7 +225,7 @@ def test_a_campaign_of_before_keeps_what_its_index_knew(store: CampaignStore, tm
 
     folder = Path(shutil.copytree(store.folder, tmp_path / "before"))
     with sqlite3.connect(folder / "index.sqlite") as index:
-        index.execute("PRAGMA user_version = 2")
+        index.execute("PRAGMA user_version = 3")
         index.execute("UPDATE meta SET value = 41 WHERE key = 'last_sequence'")
     index.close()
     with CampaignStore.open(folder, writer=True) as opened:

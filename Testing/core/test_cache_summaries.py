@@ -13,7 +13,7 @@ from clopa_annotator.cache.summaries import (
     ref_from_row,
     version_from_row,
 )
-from clopa_annotator.types import CaseRef, CaseState, Slot, Target, Targets
+from clopa_annotator.types import CaseRef, CaseState, Slot, SuggestionUse, Target, Targets
 from clopa_annotator.types.targets import FIRST
 
 
@@ -46,6 +46,7 @@ def a_version(**changes: object) -> sqlite3.Row:
         "annotator": "Ada", "confirmed_at": "now",
         "withdrawn": 0, "conflict": 0, "based_on": 1, "first_shown_dice": 0.5, "prompts": 3,
         "seconds_active": 7.0, "weights_version": 4, "current": 5,
+        "suggestion": "cleared",
     }  # fmt: skip
     return a_row(**values | changes)
 
@@ -116,6 +117,7 @@ def test_a_version_keeps_what_it_cost_and_what_it_is_based_on() -> None:
     assert (version.annotator, version.weights_version, version.first_shown_dice) == ("Ada", 4, 0.5)
     assert (version.prompts, version.seconds_active, version.based_on_version) == (3, 7.0, 1)
     assert version.conflict and not version.withdrawn
+    assert version.suggestion is SuggestionUse.CLEARED
     assert version.ref == ref_from_row(a_version())
     assert version.ref == CaseRef("one", 2, 5, "i", "m", "r", "cases/one/v2")
     assert version_from_row(a_version(target="liver", instance=3)).ref.slot == Slot("liver", 3)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clopa_annotator.config import CampaignConfig
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.scheduler import (
     Due,
@@ -15,8 +16,10 @@ from clopa_annotator.scheduler import (
     Share,
     due,
     final,
+    interval,
+    needed,
     next_is_held_out,
-    threshold,
+    scheduler_settings,
     whose_turn,
 )
 from clopa_annotator.types import Split
@@ -106,8 +109,41 @@ def test_a_final_episode_needs_two_cases_to_train_on() -> None:
 
 
 def test_a_typed_decimal_is_taken_as_that_decimal() -> None:
-    assert threshold(SchedulerSettings(size=100, k_d=0.29)) == 29
-    assert threshold(SchedulerSettings(size=1, k_m=0.1)) == 10
+    assert interval(SchedulerSettings(size=100, k_d=0.29)) == 29
+    assert interval(SchedulerSettings(size=1, k_m=0.1)) == 10
+
+
+def test_with_an_early_start_episodes_follow_each_doubling_until_the_interval() -> None:
+    fired, split = run(SchedulerSettings(size=48, first=5), 48)
+    assert [n for n, _ in fired] == [5, 10, 20, 32, 44]
+    assert [(len(s.train), len(s.val)) for _, s in fired[:2]] == [(4, 1), (9, 1)]
+    assert len(split.unassigned) == 4
+
+
+def test_an_early_start_later_than_the_interval_changes_nothing() -> None:
+    early, usual = SchedulerSettings(size=16, first=9), SchedulerSettings(size=16)
+    assert [n for n, _ in run(early, 16)[0]] == [n for n, _ in run(usual, 16)[0]]
+
+
+def test_the_count_of_cases_decides_where_a_case_has_several_masks() -> None:
+    settings, split = (
+        SchedulerSettings(size=48, first=5),
+        Split(tuple(range(8)), (8, 9), tuple(range(10, 20))),
+    )
+    assert due(settings, split, (), waiting=5, assigned=5) is not None
+    assert due(settings, split, (), waiting=4, assigned=5) is None
+    assert needed(settings, 5) == 5
+
+
+def test_a_campaign_says_when_its_first_episode_comes() -> None:
+    config = CampaignConfig("c", 48)
+    assert scheduler_settings(config) == SchedulerSettings(size=48)
+    early = scheduler_settings(replace(config, first_episode=5))
+    assert early == SchedulerSettings(size=48, first=5)
+    with pytest.raises(ConfigError, match=r"three cases at the earliest.*not after 2"):
+        replace(config, first_episode=2)
+    with pytest.raises(ConfigError, match=r"3 cases at the earliest.*not after 2"):
+        SchedulerSettings(first=2)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"k_d": 0.0}, {"k_d": 1.5}, {"k_m": 0.0}, {"k_m": 1.0}])
@@ -121,6 +157,7 @@ any_settings = st.builds(
     size=st.integers(1, 300),
     k_d=st.sampled_from([0.05, 0.1, 0.25, 0.5, 1.0]),
     k_m=st.sampled_from([0.1, 0.2, 0.25, 0.4, 0.5]),
+    first=st.sampled_from([0, 3, 5, 40]),
 )
 
 
@@ -140,7 +177,7 @@ def test_both_sets_only_grow_and_no_case_is_lost(settings: SchedulerSettings, ca
 @given(any_settings, st.integers(0, 120))
 def test_an_episode_never_fires_below_its_threshold(settings: SchedulerSettings, waiting: int) -> None:
     split = Split(unassigned=tuple(range(waiting)))
-    if waiting < threshold(settings):
+    if waiting < needed(settings, 0):
         assert due(settings, split, frozenset()) is None
 
 

@@ -11,7 +11,7 @@ from clopa_annotator.errors import ClopaError, GeometryError, ImageError, InputE
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.server.http import Ask, Reply
 from clopa_annotator.server.routes_cases import CaseRoutes
-from clopa_annotator.types import CaseRef, CaseState, Image, Slot
+from clopa_annotator.types import CaseRef, CaseState, Image, Slot, SuggestionUse
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.array_framing import Bundle, WireLimits
@@ -94,6 +94,7 @@ CONFIRM = {
     "first_shown_dice": 0.25,
     "note": "thin",
     "based_on_version": 1,
+    "suggestion": "taken",
 }
 
 
@@ -103,14 +104,16 @@ def test_a_confirmation_is_the_tokens_persons_with_all_that_was_sent(host: Host,
     assert (sent.annotator, sent.confirmation_id, sent.case_id, sent.note) == ("Bob", "id 1", "one", "thin")
     assert (sent.seconds_active, sent.weights_version, sent.first_shown_dice) == (9.5, 3, 0.25)
     assert sent.prompts[0].at_s == 2.5 and np.array_equal(sent.mask, MASK) and based_on == 1
-    assert reply.meta["ref"]["record_hash"] == "r"
+    assert reply.meta["ref"]["record_hash"] == "r" and sent.suggestion is SuggestionUse.TAKEN
 
 
 def test_what_was_not_said_of_a_confirmation_is_not_zero(host: Host, routes: CaseRoutes) -> None:
-    left_out = {k: v for k, v in CONFIRM.items() if k not in ("first_shown_dice", "based_on_version")}
+    unsaid = ("first_shown_dice", "based_on_version", "suggestion")
+    left_out = {k: v for k, v in CONFIRM.items() if k not in unsaid}
     routes.confirm(ask(left_out, {"mask": MASK}))
     ((_, sent, based_on),) = host.calls
     assert sent.first_shown_dice is None and based_on is None
+    assert sent.suggestion is SuggestionUse.NONE
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,7 @@ def test_what_was_not_said_of_a_confirmation_is_not_zero(host: Host, routes: Cas
         ({"first_shown_dice": float("nan")}, MASK, InputError),
         ({"based_on_version": True}, MASK, PromptError),
         ({"prompts": "many"}, MASK, PromptError),
+        ({"suggestion": "swallowed"}, MASK, InputError),
         ({}, MASK[0], PromptError),
         ({}, MASK.astype(np.float32), PromptError),
         ({}, None, InputError),

@@ -22,19 +22,13 @@ from clopa_annotator.types import (
     GateDecision,
     PromptKind,
     Slot,
+    SuggestionUse,
     Target,
     WeightsVersion,
 )
 from clopa_annotator.wire import codec
-from clopa_annotator.wire.messages import (
-    CaseRow,
-    CaseStatistics,
-    Draft,
-    EngineInfo,
-    EpisodeRow,
-    LearningState,
-    SlotRow,
-)
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
 
 DECISION = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
 MESSAGES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], object]] = [
@@ -60,7 +54,7 @@ MESSAGES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], object]] = [
     (
         codec.statistics_to_wire,
         codec.statistics_from_wire,
-        CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada", Slot("lesion", 2)),
+        CaseStatistics("a", 1, -3, None, 2, 1.5, "Ada", Slot("lesion", 2), SuggestionUse.TAKEN),
     ),
     (codec.learning_to_wire, codec.learning_from_wire, LearningState("waiting", "1 of 5", loss=0.5)),
     (
@@ -109,10 +103,13 @@ MESSAGES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], object]] = [
 def test_messages_come_back_as_they_were_sent() -> None:
     for there, back, message in MESSAGES:
         assert back(json.loads(json.dumps(there(message)))) == message
-    draft = Draft(np.ones((1, 2, 2), np.uint8), a_confirmation().prompts, 3.0)
+    draft = Draft(
+        np.ones((1, 2, 2), np.uint8), a_confirmation().prompts, 3.0, suggestion=SuggestionUse.CLEARED
+    )
     meta, arrays = codec.draft_to_wire(draft)
     again = codec.draft_from_wire(json.loads(json.dumps(meta)), arrays)
     assert again.prompts[0] == draft.prompts[0] and again.seconds_active == 3.0
+    assert again.suggestion is SuggestionUse.CLEARED
     assert np.array_equal(again.prompts[1].prompt.mask, draft.prompts[1].prompt.mask)
 
 
@@ -131,6 +128,13 @@ def test_a_message_that_names_no_target_is_about_the_first() -> None:
     for wrong in (3, {"target": 1}, {"target": "Not a key"}, {"instance": 0}, {"instance": "1"}):
         with pytest.raises(InputError):
             codec.slot_from_wire(wrong)
+
+
+def test_a_message_that_says_nothing_of_a_suggestion_is_of_a_case_without_one() -> None:
+    assert codec.suggestion_use_from_wire(None) is SuggestionUse.NONE
+    for wrong in ("swallowed", 3, ["taken"]):
+        with pytest.raises(InputError, match="untouched"):
+            codec.suggestion_use_from_wire(wrong)
 
 
 def test_targets_that_cannot_be_read_are_refused_in_words() -> None:

@@ -34,7 +34,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_cache_format.py",
         "one document each, held against the specification together",
-        "clopa_annotator.cache.format.record",
+        "clopa_annotator.cache.format.record clopa_annotator.cache.format.mark",
     ),
     Elsewhere(
         "test_cache_prompt_json.py",
@@ -84,7 +84,8 @@ ELSEWHERE = (
     Elsewhere(
         "test_wire_messages.py",
         "messages are what they are after their journey",
-        "clopa_annotator.wire.codec clopa_annotator.server.event_stream",
+        "clopa_annotator.wire.codec clopa_annotator.wire.learning_messages "
+        "clopa_annotator.server.event_stream",
     ),
     Elsewhere(
         "test_training_trainer_process.py",

@@ -80,7 +80,7 @@ ROLES = (
     Mutant(
         "no case is held out",
         "next_is_held_out",
-        "return place >= interval - left",
+        "return place >= length - left",
         "return False",
         ("test_each_interval_holds_as_many_out_as_clopa_does_and_the_first_of_all_comes_third",),
     ),

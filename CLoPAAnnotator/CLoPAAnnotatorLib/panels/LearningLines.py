@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
-from clopa_annotator.wire.messages import LearningState
+from clopa_annotator.wire.learning_messages import LearningState
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.Style import PHASE_COLOURS, swatch
 from CLoPAAnnotatorLib.scene.SegmentLook import colourOf

@@ -12,7 +12,7 @@ import qt
 from clopa_annotator.client.calls import Call
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.types import Event, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.LearningLines import LearningLines
 from CLoPAAnnotatorLib.panels.LearningPlots import LearningPlots

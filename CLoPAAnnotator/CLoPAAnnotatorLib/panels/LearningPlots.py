@@ -12,7 +12,8 @@ from typing import Any
 import slicer
 import vtk
 
-from clopa_annotator.wire.messages import CaseStatistics, EpisodeRow
+from clopa_annotator.wire.learning_messages import EpisodeRow
+from clopa_annotator.wire.messages import CaseStatistics
 from CLoPAAnnotatorLib.Texts import tr
 
 ATTRIBUTE = "CLoPA.Plot"

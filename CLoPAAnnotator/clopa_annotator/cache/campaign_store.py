@@ -18,7 +18,8 @@ from clopa_annotator.cache.format.disk import Disk
 from clopa_annotator.cache.format.images import image_record, prepare, require_same
 from clopa_annotator.cache.format.layout import utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.opening import create_campaign, open_campaign, renew_index, write_manifest
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.rebuild import RebuildReport

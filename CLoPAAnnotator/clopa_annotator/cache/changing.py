@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from clopa_annotator.cache import drafts
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.format.disk import explained
-from clopa_annotator.cache.format.record import Mark
+from clopa_annotator.cache.format.mark import Mark
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.writing import Writer
 from clopa_annotator.errors import AcceptedCase, CacheError, CorruptRecord, ReadOnlyCampaign

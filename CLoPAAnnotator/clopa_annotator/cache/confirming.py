@@ -14,7 +14,7 @@ from clopa_annotator.cache.format.chunked import encode_chunked, mask_hash
 from clopa_annotator.cache.format.layout import sha256, utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.cache.format.prompt_json import prompts_to_json
-from clopa_annotator.cache.format.record import CaseRecord, imported_to_json
+from clopa_annotator.cache.format.record import CaseRecord, imported_to_json, suggestion_to_json
 from clopa_annotator.cache.format.segnrrd import encode_seg_nrrd, segment_of
 from clopa_annotator.errors import GeometryError, InputError
 from clopa_annotator.geometry import Geometry, Kji
@@ -78,6 +78,7 @@ class Prepared:
             "weights_version": int(sent.weights_version),
             "first_shown_dice": None if sent.first_shown_dice is None else float(sent.first_shown_dice),
             "note": sent.note,
+            **suggestion_to_json(sent.suggestion),
             **imported_to_json(sent.imported),
         }
         if sent.slot != FIRST:
@@ -114,6 +115,7 @@ class Prepared:
             confirmed_at=utc_now(),
             imported=sent.imported,
             slot=sent.slot,
+            suggestion=sent.suggestion,
         )
 
 

@@ -16,12 +16,14 @@ from clopa_annotator.cache.format.record import (
     open_document,
     slot_from_json,
     slot_to_json,
+    suggestion_from_json,
+    suggestion_to_json,
 )
 from clopa_annotator.cache.format.regions import mask_from_json, mask_to_json
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.geometry import Kji
-from clopa_annotator.types import Imported, Mask, Slot, TimedPrompt
+from clopa_annotator.types import Imported, Mask, Slot, SuggestionUse, TimedPrompt
 from clopa_annotator.types.targets import FIRST
 
 DRAFT = "clopa-draft"
@@ -45,6 +47,7 @@ class CaseDraft:
         saved_at: ISO 8601 instant; filled in when it is saved.
         imported: where the mask came from, if nobody has touched it since: it is a suggestion then.
         slot: what of the case it is of.
+        suggestion: what was made of the model's suggestion so far.
     """
 
     case_id: str
@@ -58,6 +61,7 @@ class CaseDraft:
     saved_at: str = ""
     imported: Imported | None = None
     slot: Slot = FIRST
+    suggestion: SuggestionUse = SuggestionUse.NONE
 
 
 def draft_path(case_id: str, slot: Slot = FIRST) -> str:
@@ -82,8 +86,8 @@ def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
         "prompts": prompts_to_json(draft.prompts),
         "saved_at": utc_now(),
     }
-    del values["imported"], values["slot"]
-    values |= imported_to_json(draft.imported)
+    del values["imported"], values["slot"], values["suggestion"]
+    values |= suggestion_to_json(draft.suggestion) | imported_to_json(draft.imported)  # `DraftList`: last
     return seal(values)
 
 
@@ -91,8 +95,12 @@ def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:
     """Read a draft; raises `CorruptRecord`."""
     values = open_document(layout.read(relative), DRAFT, relative)
     try:
-        plain = {k: values[k] for k in CaseDraft.__dataclass_fields__ if k not in ("imported", "slot")}
-        given = {"imported": imported_from_json(values), "slot": slot_from_json(values, relative)}
+        given = {
+            "imported": imported_from_json(values),
+            "slot": slot_from_json(values, relative),
+            "suggestion": suggestion_from_json(values),
+        }
+        plain = {k: values[k] for k in CaseDraft.__dataclass_fields__ if k not in given}
         mask = mask_from_json(values["mask"], shape_kji)
         prompts = prompts_from_json(values["prompts"], shape_kji)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from clopa_annotator.cache.format.disk import Disk, translate
+from clopa_annotator.cache.format.mark import Mark
 from clopa_annotator.cache.format.names import case_folder
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.index_schema import SCHEMA, SCHEMA_VERSION
 from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot
@@ -231,12 +232,13 @@ class Index:
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
         """A confirmed version, which becomes its slot's current one."""
         self._run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
             *(record.sequence, *_key(record.case_id, record.slot)),
             *(record.case_version, record.confirmation_id),
             *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
             *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
             *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
+            record.suggestion.value,
         )
         self._begin_slot(record.case_id, record.slot)
         state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED

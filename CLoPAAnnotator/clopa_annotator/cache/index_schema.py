@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
@@ -23,6 +23,7 @@ CREATE TABLE versions (
     mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
     based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
     prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, UNIQUE (case_id, target, instance, case_version));
+    confirmed_at TEXT NOT NULL, suggestion TEXT NOT NULL,
+    UNIQUE (case_id, target, instance, case_version));
 CREATE INDEX cases_by_number ON cases (number);
 """

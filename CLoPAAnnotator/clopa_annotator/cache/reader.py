@@ -16,7 +16,8 @@ from clopa_annotator.cache.format.chunked import Voxels, as_mask, decode_chunked
 from clopa_annotator.cache.format.images import check_image, image_record, read_patch
 from clopa_annotator.cache.format.layout import slot_path
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.record import CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.opening import Opened
 from clopa_annotator.cache.summaries import (

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clopa_annotator.cache.changing import CaseChanges
-from clopa_annotator.cache.format.record import Mark, Reviewed
+from clopa_annotator.cache.format.mark import Mark, Reviewed
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.summaries import slot_of
 from clopa_annotator.errors import AcceptedCase, CacheError, InputError, OwnCase, ReviewConflict

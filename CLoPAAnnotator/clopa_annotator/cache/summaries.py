@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from clopa_annotator.types import CaseRef, CaseState, Slot, Target, sum_of_states
+from clopa_annotator.types import CaseRef, CaseState, Slot, SuggestionUse, Target, sum_of_states
 from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
@@ -108,6 +108,7 @@ class VersionSummary:
         prompts: number of prompts given.
         seconds_active: time spent.
         weights_version: weights in use.
+        suggestion: what was made of the model's suggestion.
     """
 
     ref: CaseRef
@@ -121,6 +122,7 @@ class VersionSummary:
     prompts: int
     seconds_active: float
     weights_version: int
+    suggestion: SuggestionUse = SuggestionUse.NONE
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
@@ -239,4 +241,5 @@ def version_from_row(row: sqlite3.Row) -> VersionSummary:
         prompts=row["prompts"],
         seconds_active=row["seconds_active"],
         weights_version=row["weights_version"],
+        suggestion=SuggestionUse(row["suggestion"]),
     )

@@ -17,7 +17,8 @@ from clopa_annotator.cache.format.chunked import Voxels
 from clopa_annotator.cache.format.disk import take_back
 from clopa_annotator.cache.format.images import store_image
 from clopa_annotator.cache.format.layout import Layout, mark_path, sha256, utc_now, version_path
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.verify import check_version

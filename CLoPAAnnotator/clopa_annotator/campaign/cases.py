@@ -175,6 +175,7 @@ class Cases:
                     annotator=who,
                     seconds_active=draft.seconds_active,
                     slot=slot,
+                    suggestion=draft.suggestion,
                 )
             )
         finally:
@@ -185,7 +186,9 @@ class Cases:
     def load_draft(self, case_id: str, slot: Slot = FIRST) -> Draft | None:
         """The kept work, if there is any."""
         kept = self._store.load_draft(case_id, slot)
-        return None if kept is None else Draft(kept.mask, kept.prompts, kept.seconds_active, kept.imported)
+        if kept is None:
+            return None
+        return Draft(kept.mask, kept.prompts, kept.seconds_active, kept.imported, kept.suggestion)
 
     def newest(self, case_id: str, slot: Slot = FIRST) -> tuple[CaseRef, Mask] | None:
         """The newest confirmed version that is not withdrawn."""
@@ -252,6 +255,7 @@ class Cases:
                 v.seconds_active,
                 v.annotator,
                 v.ref.slot,
+                v.suggestion,
             )
             for v in self._store.confirmed_versions(self.targets.by_key(target).key)
         )

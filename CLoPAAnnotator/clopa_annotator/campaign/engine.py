@@ -26,7 +26,8 @@ from clopa_annotator.session.protocol import Session
 from clopa_annotator.training.supervisor import SupervisorSettings
 from clopa_annotator.types import Confirmation, Image, Slot, Targets, WeightsVersion
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import API_VERSION, EngineInfo, EpisodeRow, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import API_VERSION, EngineInfo
 from clopa_annotator.wire.session_messages import Row, model_row
 from clopa_annotator.wire.tokens import Identity
 

@@ -30,7 +30,7 @@ from clopa_annotator.training.job_index import hold_back_if_overtaken
 from clopa_annotator.training.signals import CANCEL
 from clopa_annotator.training.supervisor import Outcome
 from clopa_annotator.types import EpisodeRequest, EpisodeResult, EventValue, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.lines import LearningLine

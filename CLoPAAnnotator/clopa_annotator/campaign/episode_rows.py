@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from clopa_annotator.episode.folder import PROGRESS, REQUEST, read_job, read_result
 from clopa_annotator.episode.progress import read_progress
-from clopa_annotator.scheduler import threshold
+from clopa_annotator.scheduler import needed
 from clopa_annotator.training.replay import is_replay, read_replay_result
 from clopa_annotator.training.supervisor import has_result
 from clopa_annotator.types import GateDecision, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningPhase, LearningState
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.lines import LearningLine
@@ -113,8 +113,8 @@ def learning_state(
         known: the version in use for whoever asks, and the person's choices.
     """
     split, jobs = line.split(), line.jobs()
-    needed, gathered = threshold(line.scheduler), line.cases_in(split.unassigned)
-    confirmed = line.cases_in()
+    gathered, confirmed = line.cases_in(split.unassigned), line.cases_in()
+    wanted = needed(line.scheduler, line.cases_in(split.train + split.val))
     if phase in ("idle", "waiting", "paused"):
         phase = "paused" if known.paused else "waiting" if confirmed else "idle"
     if job is not None and has_result(job) and not is_replay(job):
@@ -124,11 +124,11 @@ def learning_state(
     return replace(
         known,
         phase=phase,
-        sentence=in_words(phase, gathered, needed),
+        sentence=in_words(phase, gathered, wanted),
         waiting_version=current if current != known.weights_version else None,
         confirmed=confirmed,
         gathered=gathered,
-        needed=needed,
+        needed=wanted,
         episode=job_number(jobs[-1]) if jobs else 0,
         epoch=int(row.get("epoch") or 0),
         epochs=int(row.get("epochs") or 0),

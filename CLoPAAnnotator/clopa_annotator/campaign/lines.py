@@ -21,7 +21,7 @@ from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.folder import read_job, read_result, write_job
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.online.adapting_session import AdaptingSession
-from clopa_annotator.scheduler import Due, SchedulerSettings, due, final
+from clopa_annotator.scheduler import Due, due, final, scheduler_settings
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.training import job_index as job_files
 from clopa_annotator.training.roles import ROLES, CaseRoles, ConfirmedCases
@@ -53,7 +53,7 @@ class LearningLine(LiveLine):
     ) -> None:
         super().__init__(campaign, key)
         self.cases = cases
-        self.scheduler = SchedulerSettings(size=campaign.config.size)
+        self.scheduler = scheduler_settings(campaign.config)
         self._writes, self._targets = writes, targets
         self._mutex = threading.Lock()
         self._roles: CaseRoles | None = None
@@ -89,8 +89,10 @@ class LearningLine(LiveLine):
         if not self.strategy.learns:
             return None
         split, held_out = self.split(), self.roles.held_out()
-        waiting = self.cases_in(split.unassigned)
-        assigned = final(split, held_out) if final_one else due(self.scheduler, split, held_out, waiting)
+        waiting, seen = self.cases_in(split.unassigned), self.cases_in(split.train + split.val)
+        assigned = (
+            final(split, held_out) if final_one else due(self.scheduler, split, held_out, waiting, seen)
+        )
         if assigned is None:
             return None
         number = len(self.jobs()) + 1

@@ -13,7 +13,7 @@ from clopa_annotator.events import EventLog
 from clopa_annotator.training.replay import ReplayResult, is_replay, write_replay_result
 from clopa_annotator.training.supervisor import Outcome, Supervisor
 from clopa_annotator.types import EpisodeRequest
-from clopa_annotator.wire.messages import LearningPhase
+from clopa_annotator.wire.learning_messages import LearningPhase
 
 if TYPE_CHECKING:
     from clopa_annotator.campaign.lines import LearningLine

@@ -18,17 +18,8 @@ from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, S
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import (
-    Answer,
-    CaseRow,
-    CaseStatistics,
-    Draft,
-    EngineInfo,
-    EpisodeRow,
-    LearningState,
-    OpenedCase,
-    SwapPolicy,
-)
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
+from clopa_annotator.wire.messages import Answer, CaseRow, CaseStatistics, Draft, EngineInfo, OpenedCase
 
 EventListener = Callable[[Event], object]
 

@@ -11,7 +11,8 @@ from clopa_annotator.client.operations import ClientOperations
 from clopa_annotator.client.transfers import TransferCalls
 from clopa_annotator.types import WeightsVersion
 from clopa_annotator.wire import codec
-from clopa_annotator.wire.messages import CaseStatistics, EpisodeRow, LearningState, SwapPolicy
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
+from clopa_annotator.wire.messages import CaseStatistics
 
 T = TypeVar("T")
 

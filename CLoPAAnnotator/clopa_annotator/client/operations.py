@@ -37,15 +37,8 @@ from clopa_annotator.types import (
 )
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
-from clopa_annotator.wire.messages import (
-    API_VERSION,
-    Answer,
-    CaseRow,
-    Draft,
-    EngineInfo,
-    LearningState,
-    OpenedCase,
-)
+from clopa_annotator.wire.learning_messages import LearningState
+from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 from clopa_annotator.wire.session_messages import geometry_to_wire
 
 logger = logging.getLogger(__name__)

@@ -56,6 +56,7 @@ def confirmation_message(confirmation: Confirmation, based_on_version: int | Non
         "note": confirmation.note,
         "based_on_version": based_on_version,
         "slot": {"target": confirmation.slot.target, "instance": confirmation.slot.instance},
+        "suggestion": confirmation.suggestion.value,
     }
     return pack_bundle(meta, {**arrays, "mask": confirmation.mask})
 

@@ -16,6 +16,7 @@ from clopa_annotator.commands.options import (
     Dataset,
     Device,
     ExpertDice,
+    FirstEpisode,
     Json,
     Label,
     Limit,
@@ -69,6 +70,7 @@ def create(
         typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
     ] = None,
     several: Several = None,
+    first_episode: FirstEpisode = None,
 ) -> None:
     """Make an empty campaign folder."""
     from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
@@ -79,7 +81,9 @@ def create(
     kinds = {targets.by_name(name).key for name in several or ()}
     targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
-    config = CampaignConfig(name, size, model=model, strategy=strategy, schedule=schedule, seed=seed)
+    config = CampaignConfig(
+        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed, first_episode=first_episode
+    )
     with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
         if target:
@@ -147,6 +151,7 @@ def simulate(
     suggestions: Suggestions = True,
     order: Order = "added",
     unprompted: Unprompted = None,
+    first_episode: FirstEpisode = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -159,7 +164,7 @@ def simulate(
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
         suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
-        threshold=expert_dice, order=order,  # type: ignore[arg-type]  # its check names the choices
+        threshold=expert_dice, first_episode=first_episode, order=order,  # type: ignore[arg-type]  # its check names the choices
     )  # fmt: skip
     _permute(plan, settings, out, permutations, workers, cluster, json)
 

@@ -80,6 +80,14 @@ Unprompted = Annotated[
     float | None,
     typer.Option("--unprompted", help="Share of training samples without a prompt; default: the schedule's."),
 ]
+FirstEpisode = Annotated[
+    int | None,
+    typer.Option(
+        "--first-episode",
+        help="Cases until the first episode; then as often as the cases have doubled, until a quarter of the "
+        "campaign lies between two. Default: a quarter from the start.",
+    ),
+]
 ExpertDice = Annotated[
     float,
     typer.Option(

@@ -34,6 +34,7 @@ class SimulationSettings:
         device: of the network.
         suggestions: episodes also train without a prompt, and what that gives is measured.
         unprompted: share of the training samples without one; None for the schedule's.
+        first_episode: cases until the first episode, see `CampaignConfig`.
         order: in which the stream's cases come: as "added"; "least-certain" or "most-certain" first, by the
             suggestions of the version in use (as added while that is the base); or "random".
         final_episode: train once more on what is left when the stream ends.
@@ -58,6 +59,7 @@ class SimulationSettings:
     device: str = "auto"
     suggestions: bool = True
     unprompted: float | None = None
+    first_episode: int | None = None
     order: Order = "added"
     final_episode: bool = False
     overwrite: bool = False

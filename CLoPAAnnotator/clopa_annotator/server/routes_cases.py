@@ -23,6 +23,7 @@ from clopa_annotator.wire.codec import (
     slot_from_wire,
     slot_to_wire,
     statistics_to_wire,
+    suggestion_use_from_wire,
 )
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
 from clopa_annotator.wire.session_messages import (
@@ -195,6 +196,7 @@ class CaseRoutes:
             mask_of(ask),
             timed_from_wire(ask.meta.get("prompts", []), ask.message.arrays),
             number(ask.meta.get("seconds_active", 0.0)),
+            suggestion=suggestion_use_from_wire(ask.meta.get("suggestion")),
         )
         self._host.save_draft(text(ask.meta, "case_id"), ask.who.name, draft, _slot(ask))
         return Reply({"saved": True})
@@ -221,6 +223,7 @@ class CaseRoutes:
             first_shown_dice=None if dice is None else number(dice),
             note=text(ask.meta, "note", ""),
             slot=_slot(ask),
+            suggestion=suggestion_use_from_wire(ask.meta.get("suggestion")),
         )
         based_on = ask.meta.get("based_on_version")
         ref = self._host.confirm(confirmation, None if based_on is None else integer(based_on))

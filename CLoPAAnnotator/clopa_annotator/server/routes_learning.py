@@ -18,7 +18,8 @@ from clopa_annotator.wire.codec import (
     targets_from_wire,
     version_to_wire,
 )
-from clopa_annotator.wire.messages import EngineInfo, EpisodeRow, LearningState
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import EngineInfo
 from clopa_annotator.wire.session_messages import integer
 from clopa_annotator.wire.tokens import Identity
 

@@ -239,6 +239,7 @@ class FakeCampaign:
         statistics = CaseStatistics(
             ref.case_id, sequence, confirmation.weights_version, first,
             len(confirmation.prompts), confirmation.seconds_active, confirmation.annotator, confirmation.slot,
+            confirmation.suggestion,
         )  # fmt: skip
         work.versions.append(FakeVersion(ref, confirmation.mask.copy(), statistics))
         work.draft, work.state, work.note = None, CaseState.CONFIRMED, ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from clopa_annotator.errors import EpisodeError, UnknownVersion
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import EventValue, GateDecision, WeightsVersion
-from clopa_annotator.wire.messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningPhase, LearningState, SwapPolicy
 
 LICENCE = "CC BY-NC-SA 4.0 (demonstration weights)"
 MODEL_HASH = "0" * 64

@@ -8,7 +8,8 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.testing.fake_learning import FakeLearning
 from clopa_annotator.testing.fake_transfers import FakeTransfers
 from clopa_annotator.types import WeightsVersion
-from clopa_annotator.wire.messages import CaseStatistics, EpisodeRow, LearningState, SwapPolicy
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
+from clopa_annotator.wire.messages import CaseStatistics
 
 
 class FakeSteering(FakeTransfers):

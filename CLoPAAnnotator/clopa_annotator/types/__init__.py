@@ -38,7 +38,14 @@ from clopa_annotator.types.prompts import (
     ScribblePrompt,
     TimedPrompt,
 )
-from clopa_annotator.types.suggestion import Expectation, Outcome, Subject, Suggestion, WholeImageAnswer
+from clopa_annotator.types.suggestion import (
+    Expectation,
+    Outcome,
+    Subject,
+    Suggestion,
+    SuggestionUse,
+    WholeImageAnswer,
+)
 from clopa_annotator.types.targets import CodedTerm, Slot, Target, Targets
 
 __all__ = [
@@ -71,6 +78,7 @@ __all__ = [
     "Standing",
     "Subject",
     "Suggestion",
+    "SuggestionUse",
     "Target",
     "Targets",
     "TimedPrompt",

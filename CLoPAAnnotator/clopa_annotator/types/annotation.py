@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clopa_annotator.geometry import BoundsKji, Geometry
 from clopa_annotator.types.prompts import Mask, TimedPrompt
+from clopa_annotator.types.suggestion import SuggestionUse
 from clopa_annotator.types.targets import FIRST, Slot
 
 
@@ -82,11 +83,13 @@ class Confirmation:
         annotator: identity of the person.
         seconds_active: time spent on the case without the pauses.
         weights_version: version in use when the mask was confirmed.
-        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown.
+        first_shown_dice: Dice of the first proposal against the confirmed mask; None if none was shown. Of a
+            case with a shown suggestion it is the suggestion's.
         note: free text.
         imported: where the mask came from; None if it was made here.
         slot: which target the mask is of, and which of several of a kind.
         replaces_accepted: the person knows that a reviewer has accepted the version before, and means it.
+        suggestion: what was made of the model's suggestion.
     """
 
     confirmation_id: str
@@ -101,6 +104,7 @@ class Confirmation:
     imported: Imported | None = None
     slot: Slot = FIRST
     replaces_accepted: bool = False
+    suggestion: SuggestionUse = SuggestionUse.NONE
 
 
 @dataclass(frozen=True)

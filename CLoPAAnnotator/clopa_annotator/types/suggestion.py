@@ -5,11 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from clopa_annotator.types.prompts import Mask
+
+
+class SuggestionUse(str, Enum):
+    """What a person made of the model's suggestion for a case; kept with the confirmation."""
+
+    NONE = "none"
+    """There was none to show."""
+    WITHHELD = "withheld"
+    """There was one, and it was not shown: the campaign asks what a person does without."""
+    UNTOUCHED = "untouched"
+    """It was confirmed as it was shown."""
+    TAKEN = "taken"
+    """It was the start, and was changed."""
+    CLEARED = "cleared"
+    """It was thrown away, and the work began without it."""
 
 
 @dataclass(frozen=True, eq=False)

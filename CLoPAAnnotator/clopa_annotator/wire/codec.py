@@ -19,20 +19,14 @@ from clopa_annotator.types import (
     Mask,
     PromptKind,
     Slot,
+    SuggestionUse,
     Target,
     Targets,
     WeightsVersion,
 )
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import (
-    CaseRow,
-    CaseStatistics,
-    Draft,
-    EngineInfo,
-    EpisodeRow,
-    LearningState,
-    SlotRow,
-)
+from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
 
 Row = dict[str, Any]
@@ -168,12 +162,26 @@ def ref_from_wire(row: Any) -> CaseRef:
 
 def statistics_to_wire(row: CaseStatistics) -> Row:
     """One confirmation's numbers."""
-    return asdict(row)
+    return {**asdict(row), "suggestion": row.suggestion.value}
 
 
 def statistics_from_wire(row: Any) -> CaseStatistics:
     """The inverse of `statistics_to_wire`."""
-    return _plain(CaseStatistics, row, slot=_answered_slot(row))
+    use = suggestion_use_from_wire(_mapping(row).get("suggestion"))
+    return _plain(CaseStatistics, row, slot=_answered_slot(row), suggestion=use)
+
+
+def suggestion_use_from_wire(value: Any) -> SuggestionUse:
+    """What was made of a suggestion; nothing said is none.
+
+    Raises:
+        InputError: no such use.
+    """
+    try:
+        return SuggestionUse.NONE if value is None else SuggestionUse(value)
+    except ValueError as error:
+        known = ", ".join(use.value for use in SuggestionUse)
+        raise InputError(f"What was made of a suggestion is one of {known}, not {value!r}.") from error
 
 
 def learning_to_wire(state: LearningState) -> Row:
@@ -253,6 +261,7 @@ def draft_to_wire(draft: Draft) -> tuple[Row, dict[str, npt.NDArray[Any]]]:
     """A draft, and its arrays."""
     rows, arrays = prompts_to_wire(draft.prompts)
     row: Row = {"prompts": rows, "seconds_active": float(draft.seconds_active)}
+    row["suggestion"] = draft.suggestion.value
     if draft.imported is not None:
         row["imported"] = asdict(draft.imported)
     return row, {**arrays, "mask": draft.mask}
@@ -262,4 +271,5 @@ def draft_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Draft:
     """The inverse of `draft_to_wire`."""
     prompts = timed_from_wire(_mapping(row).get("prompts", []), arrays)
     imported = imported_from_wire(row["imported"]) if row.get("imported") else None
-    return Draft(arrays["mask"], prompts, float(row.get("seconds_active", 0.0)), imported)
+    use = suggestion_use_from_wire(row.get("suggestion"))
+    return Draft(arrays["mask"], prompts, float(row.get("seconds_active", 0.0)), imported, use)

@@ -19,20 +19,14 @@ from clopa_annotator import __version__
 from clopa_annotator.cache.format.manifest import check_format_version
 from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.cache.format.sealed import seal, unseal
-from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError, InputError
+from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState, Imported, Slot, TimedPrompt
-from clopa_annotator.types.review import Lps, place_from
+from clopa_annotator.types import Imported, Slot, SuggestionUse, TimedPrompt
 from clopa_annotator.types.targets import FIRST
 
 FORMAT_VERSION, OTHER_SLOTS_VERSION = 1, 2
 """Written for what version 1 knows, and for documents of other slots than the first."""
 CASE, RECORD, MARK, IMAGE = "clopa-case", "clopa-record", "clopa-mark", "clopa-image"
-VERDICTS = ("accept", "return")
-"""Actions of marks that a second person makes; they say more, under ``review``."""
-_SOMETIMES = ("imported", "slot", "replaces_accepted")
-"""What only some records say."""
-_MARK_KEYS = ("sequence", "case_id", "action", "state", "case_version", "annotator", "reason", "at")
 
 
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
@@ -65,6 +59,16 @@ def imported_from_json(values: Mapping[str, Any]) -> Imported | None:
         return None
     known = {f.name for f in fields(Imported)}
     return Imported(**{key: value for key, value in found.items() if key in known})
+
+
+def suggestion_to_json(use: SuggestionUse) -> dict[str, Any]:
+    """``{"suggestion": "taken"}``, or nothing at all where there was none: documents stay as they were."""
+    return {} if use is SuggestionUse.NONE else {"suggestion": use.value}
+
+
+def suggestion_from_json(values: Mapping[str, Any]) -> SuggestionUse:
+    """The inverse of `suggestion_to_json`; raises `ValueError`."""
+    return SuggestionUse(values.get("suggestion", SuggestionUse.NONE.value))
 
 
 def slot_to_json(slot: Slot) -> dict[str, Any]:
@@ -141,75 +145,6 @@ class CaseEntry:
             raise CorruptRecord(f"{name} lacks {error}.") from error
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """What a second person's verdict says besides what every mark says.
-
-    Attributes:
-        case_version: the version accepted or returned.
-        place_lps_mm: where the reviewer says to look; None if nowhere in particular.
-        allowed_by: the campaign's setting without which this reviewer could not have judged it; or empty.
-    """
-
-    case_version: int
-    place_lps_mm: Lps | None = None
-    allowed_by: str = ""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """``m<sequence>.json``: a decision about a case that is not a mask.
-
-    Attributes:
-        sequence: campaign-wide number.
-        case_id: name of the case.
-        action: "withdraw", "reopen", "skip", "state", "accept" or "return".
-        state: state of the case afterwards.
-        case_version: the version withdrawn or returned; None for every other action.
-        annotator: who decided.
-        reason: why, in words.
-        at: ISO 8601 instant.
-        slot: what of the case it is about.
-        review: what "accept" and "return" say besides; None for every other action.
-    """
-
-    sequence: int
-    case_id: str
-    action: str
-    state: CaseState
-    case_version: int | None = None
-    annotator: str = ""
-    reason: str = ""
-    at: str = ""
-    slot: Slot = FIRST
-    review: Reviewed | None = None
-
-    def to_document(self) -> bytes:
-        """The content of the mark's file."""
-        values = {name: getattr(self, name) for name in _MARK_KEYS}
-        if self.review is not None:
-            values["review"] = asdict(self.review)
-        values["state"] = self.state.name
-        return seal({"format": MARK, **slot_to_json(self.slot), **values})
-
-    @classmethod
-    def from_document(cls, document: bytes, name: str = "mark") -> Mark:
-        """Read a mark; raises `CorruptRecord`."""
-        values = open_document(document, MARK, name)
-        try:
-            given = {key: values[key] for key in _MARK_KEYS}
-            given |= {"state": CaseState[values["state"]], "slot": slot_from_json(values, name)}
-            if given["action"] in VERDICTS:
-                review = values["review"]
-                place = place_from(review["place_lps_mm"])
-                given["review"] = Reviewed(review["case_version"], place, review["allowed_by"])
-            return cls(**given)
-        except KeyError as error:
-            raise CorruptRecord(f"{name} lacks {error}.") from error
-        except (TypeError, InputError) as error:
-            raise CorruptRecord(f"{name} cannot be read: {error}") from error
-
-
 @dataclass(frozen=True, eq=False)
 class CaseRecord:
     """``record.json``: one immutable confirmed version of a case.
@@ -241,6 +176,7 @@ class CaseRecord:
         imported: where the mask came from; None if it was made here.
         slot: what of the case it is of.
         replaces_accepted: number of the mark that had accepted the version before; None if none had.
+        suggestion: what was made of the model's suggestion.
     """
 
     case_id: str
@@ -269,6 +205,7 @@ class CaseRecord:
     imported: Imported | None = None
     slot: Slot = FIRST
     replaces_accepted: int | None = None
+    suggestion: SuggestionUse = SuggestionUse.NONE
 
     def to_document(self) -> bytes:
         """The content of ``record.json``."""
@@ -279,10 +216,10 @@ class CaseRecord:
             "files": dict(self.files),
             "software": dict(self.software),
         }
-        del values["imported"], values["slot"]
+        del values["imported"], values["slot"], values["suggestion"]
         if self.replaces_accepted is None:  # most documents stay as they were
             del values["replaces_accepted"]
-        values |= imported_to_json(self.imported)
+        values |= suggestion_to_json(self.suggestion) | imported_to_json(self.imported)
         return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
     @classmethod
@@ -292,9 +229,13 @@ class CaseRecord:
         try:
             geometry = geometry_from_json(values["geometry"])
             prompts = prompts_from_json(values["prompts"], geometry.shape_kji)
-            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in _SOMETIMES}
-            given = {"imported": imported_from_json(values), "slot": slot_from_json(values, name)}
-            given["replaces_accepted"] = values.get("replaces_accepted")
+            given = {
+                "imported": imported_from_json(values),
+                "slot": slot_from_json(values, name),
+                "suggestion": suggestion_from_json(values),
+                "replaces_accepted": values.get("replaces_accepted"),
+            }
+            plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in given}
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
             raise CorruptRecord(f"{name} cannot be read: {error}.") from error
         return cls(**{**plain, "geometry": geometry, "prompts": prompts, **given})
