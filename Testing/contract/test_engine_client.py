@@ -10,6 +10,7 @@ import pytest
 import torch
 from engine_contract import EngineContract
 from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
+from review_contract import ReviewContract
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
 from shared_case_contract import SharedCaseContract
@@ -45,7 +46,7 @@ class TestEngineProcess(EngineContract, TransferContract):
         assert isinstance(client, EngineClient)
 
 
-class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
+class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract, ReviewContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
         with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS)) as running:

@@ -178,14 +178,14 @@ ONE_TARGET: tuple[Operation, ...] = (
     lambda store, log: store.skip("fall a", "harness", "no target"),
     lambda store, log: store.add_case("Fall B", an_image("c")) and None,
     lambda store, log: confirm_several(store, log, {"four": "Fall B", "five": "Fall A"}),
-    lambda store, log: save_drafts_together(
-        store, [CaseDraft(c, a_confirmation("d", c).mask) for c in ("Fall A", "Fall B")]
-    ),
     lambda store, log: _judge(store, "Fall B", Verdict.RETURNED),
     lambda store, log: confirm(store, log, "six", "Fall B"),
     lambda store, log: _judge(store, "Fall B", Verdict.ACCEPTED),
     lambda store, log: _judge(store, "Fall A", Verdict.ACCEPTED),
     lambda store, log: confirm(store, log, "seven!", "Fall A"),
+    lambda store, log: save_drafts_together(
+        store, [CaseDraft(c, a_confirmation("d", c).mask) for c in ("Fall A", "Fall B")]
+    ),
     lambda store, log: store.update_manifest(MANIFEST),
 )
 THREE_TARGETS: tuple[Operation, ...] = (
@@ -205,9 +205,9 @@ THREE_TARGETS: tuple[Operation, ...] = (
     lambda store, log: confirm_several(
         store, log, {"seven@lesion": "Fall A", "eight@": "fall a", "nine@lesion#2": "fall a"}
     ),
-    lambda store, log: save_drafts_together(store, [_a_draft(i, "fall a") for i in ("e@spleen", "f@lesion")]),
     lambda store, log: _judge(store, "fall a", Verdict.RETURNED, Slot("lesion", 2)),
     lambda store, log: _judge(store, "Fall A", Verdict.ACCEPTED, Slot("spleen")),
+    lambda store, log: save_drafts_together(store, [_a_draft(i, "fall a") for i in ("e@spleen", "f@lesion")]),
     lambda store, log: store.set_targets(Targets([THREE[1], THREE[0], THREE[2]])),
     lambda store, log: store.update_manifest(MANIFEST),
 )

@@ -46,7 +46,7 @@ class SlotWork:
     def restored(self, opened: OpenedCase, prompts: Prompts) -> None:
         """Begin with what the engine keeps."""
         self.history = PromptHistory(prompts, opened.answer.can_undo)
-        self.wantsFirst = opened.draft is None and opened.confirmed is None
+        self.wantsFirst = opened.draft is None and opened.confirmed is None and opened.returned is None
         self.decision.revoke()
         self.decision.isConfirmed = isStored(opened)
         self.isShown = True

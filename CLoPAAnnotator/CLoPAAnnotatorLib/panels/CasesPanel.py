@@ -192,7 +192,7 @@ class CasesPanel:
         workspace, caseId = self._workspace, source.caseId
         state = workspace.cases.stateOf(caseId)
         known = workspace.cases.rows.get(caseId)
-        words = tr(WORDS[state])
+        words = tr(workspace.cases.verdictOn(caseId) or WORDS[state])
         several = not workspace.targets.isSingle
         decided = self._decided(known) if several else ""
         if known is not None and known.versions > 1 and not several:

@@ -17,6 +17,7 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
+from clopa_annotator.types.review import Comparison, Lps, ReviewFilter, ReviewRow
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import Answer, CaseRow, CaseStatistics, Draft, EngineInfo, OpenedCase
@@ -40,8 +41,9 @@ class EngineClient(Protocol):
     instance; also for one delivered late), "targets_changed" (ask `connect` for them), "learning" (the state
     changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss, seconds_left), "promoted" /
     "rejected" (episode, version, reason), "version_confirmed" / "taken_back" (version, in_use, reason),
-    "episode_failed" (episode, reason), "swapped" (version), "rolled_back" (version), "connection" (up: bool,
-    sentence). Those about learning hold the target's key as ``target``. Unknown names are to be ignored.
+    "episode_failed" (episode, reason), "reviewed" (case_id, verdict, instance), "swapped" (version),
+    "rolled_back" (version), "connection" (up: bool, sentence). Those about learning and reviews hold the
+    target's key as ``target``. Unknown names are to be ignored.
     """
 
     @property
@@ -213,6 +215,41 @@ class EngineClient(Protocol):
 
     def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
         """Say when promoted weights of a target come into use."""
+        ...
+
+    # -- reviewing -----------------------------------------------------------------------------------------
+
+    def reviews(self, chosen: ReviewFilter | None = None) -> Call[tuple[ReviewRow, ...]]:
+        """What is confirmed and who has judged it, as far as the filter shows it; never waits."""
+        ...
+
+    def accept(
+        self, case_id: str, slot: Slot = FIRST, seen: int | None = None, comment: str = ""
+    ) -> Call[ReviewRow]:
+        """Accept a target's confirmed version; ``seen`` is that of the row that was looked at.
+
+        Fails with `OwnCase` (one's own confirmation), `ReviewConflict` (it changed, or somebody judged it,
+        meanwhile), `CaseTaken` (somebody has it open), `CacheError` (nothing is confirmed), `NotPermitted`.
+        """
+        ...
+
+    def send_back(
+        self,
+        case_id: str,
+        comment: str,
+        slot: Slot = FIRST,
+        seen: int | None = None,
+        place_lps_mm: Lps | None = None,
+    ) -> Call[ReviewRow]:
+        """Return a target's confirmed version; it does not train until it is confirmed anew.
+
+        Whoever opens the target next begins with its mask and is told the comment and the place. Fails as
+        `accept` does, and with `InputError` (no comment, a place outside the image).
+        """
+        ...
+
+    def compare(self, case_id: str, slot: Slot = FIRST) -> Call[Comparison]:
+        """The version before a target's newest, and the suggestion, where there are any."""
         ...
 
     # -- data in and out -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.client.event_follower import EventFollower
 from clopa_annotator.client.learning_calls import LearningCalls
 from clopa_annotator.client.operations import ClientOperations
+from clopa_annotator.client.review_calls import ReviewCalls
 from clopa_annotator.client.transfers import Transfers
 from clopa_annotator.client.transport import Transport, TransportSettings
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets
@@ -36,7 +37,7 @@ _DraftPlace = tuple[int, Slot | None]
 """Which target a draft is of: a slot, or the one that is chosen after so many choices."""
 
 
-class HttpEngineClient(LearningCalls):
+class HttpEngineClient(LearningCalls, ReviewCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(

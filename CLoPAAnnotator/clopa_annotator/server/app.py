@@ -15,6 +15,7 @@ from clopa_annotator.server.event_stream import events_route
 from clopa_annotator.server.request_guard import RequestGuard, RequestGuardSettings
 from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.server.routes_learning import LearningRoutes
+from clopa_annotator.server.routes_review import ReviewRoutes
 from clopa_annotator.server.routes_session import SessionRoutes
 from clopa_annotator.server.routes_transfers import TransferRoutes
 from clopa_annotator.training.freed_memory import give_back_freed_memory
@@ -55,9 +56,11 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
 
 
 def _routes(engine: Engine, settings: RequestGuardSettings, stopping: asyncio.Event) -> list[BaseRoute]:
+    reviews = engine.cases.reviews(engine.campaign.folder)
     return [
         *SessionRoutes(engine).routes(settings.limits),
-        *CaseRoutes(engine.cases).routes(settings.limits),
+        *CaseRoutes(engine.cases, reviews.returned).routes(settings.limits),
+        *ReviewRoutes(reviews).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
         *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),
         events_route(engine.events, stopping),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from clopa_annotator.errors import GeometryError, InputError, PromptError, Unkno
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.session.checks import usable_voxels
 from clopa_annotator.types import CaseRef, Confirmation, Image, Mask, Slot
+from clopa_annotator.types.review import ReviewRow
 from clopa_annotator.wire.array_framing import WireLimits
 from clopa_annotator.wire.codec import (
     case_row_to_wire,
@@ -36,6 +37,14 @@ from clopa_annotator.wire.session_messages import (
 
 HASH = re.compile(r"^[0-9a-f]{64}$")
 _LONGEST_TEXT = 4000
+
+
+ReturnedOf = Callable[[str, Slot], tuple[ReviewRow, Mask] | None]
+"""The version of a slot that was returned and not confirmed anew, with its mask."""
+
+
+def _nothing_returned(_case_id: str, _slot: Slot) -> tuple[ReviewRow, Mask] | None:
+    return None
 
 
 class CaseHost(Protocol):
@@ -105,9 +114,9 @@ class CaseHost(Protocol):
 class CaseRoutes:
     """Handlers over a `CaseHost`."""
 
-    def __init__(self, host: CaseHost) -> None:
-        """Serve the cases of ``host``."""
-        self._host = host
+    def __init__(self, host: CaseHost, returned: ReturnedOf = _nothing_returned) -> None:
+        """Serve the cases of ``host``; ``returned`` says what a reviewer has sent back of a slot."""
+        self._host, self._returned = host, returned
 
     def routes(self, limits: WireLimits) -> list[Route]:
         """All routes of this module."""
@@ -181,6 +190,9 @@ class CaseRoutes:
         newest = self._host.newest(case_id, slot)
         if newest is not None:
             meta["confirmed"], arrays["confirmed"] = ref_to_wire(newest[0]), newest[1]
+        returned = self._returned(case_id, slot)
+        if returned is not None:
+            meta["returned"], arrays["returned"] = returned[0].to_dict(), returned[1]
         self._put_draft(case_id, slot, meta, arrays)
         meta["others"], others = others_to_wire(self._host.others(case_id, slot))
         return Reply(meta, {**arrays, **others})
@@ -223,6 +235,7 @@ class CaseRoutes:
             first_shown_dice=None if dice is None else number(dice),
             note=text(ask.meta, "note", ""),
             slot=_slot(ask),
+            replaces_accepted=ask.meta.get("replaces_accepted") is True,
             suggestion=suggestion_use_from_wire(ask.meta.get("suggestion")),
         )
         based_on = ask.meta.get("based_on_version")

@@ -17,6 +17,7 @@ from clopa_annotator.session.exclusion import Exclusion, union_of
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
+from clopa_annotator.testing.fake_review import review_row
 from clopa_annotator.testing.fake_session import FakeSession
 from clopa_annotator.testing.fake_steering import FakeSteering
 from clopa_annotator.types import (
@@ -30,6 +31,7 @@ from clopa_annotator.types import (
     Slot,
     Targets,
 )
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import (
     API_VERSION,
@@ -178,7 +180,7 @@ class FakeEngineClient(FakeSteering):
             self._slot = slot
             self._use_current_weights()
             session.set_image(case.image)
-            start = work.kept
+            start = work.start
             if start is not None and start.any():
                 session.add_prompts((MaskPrompt(start),))
         work.last_owner = self._annotator
@@ -186,10 +188,9 @@ class FakeEngineClient(FakeSteering):
         known[1].set(union_of(case.taken_by_others(slot)))
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
-        newest = work.newest
-        return OpenedCase(
-            case.row, answer, work.draft, newest.ref if newest else None, slot, case.others(slot)
-        )
+        ref, others = work.newest.ref if work.newest else None, case.others(slot)
+        told = review_row(self.campaign, case.case_id, slot) if work.verdict is Verdict.RETURNED else None
+        return OpenedCase(case.row, answer, work.draft, ref, slot, others, told)
 
     @property
     def _session(self) -> Session:

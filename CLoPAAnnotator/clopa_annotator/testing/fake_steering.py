@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from clopa_annotator.client.calls import Call
 from clopa_annotator.testing.fake_learning import FakeLearning
-from clopa_annotator.testing.fake_transfers import FakeTransfers
+from clopa_annotator.testing.fake_review import FakeReviews
 from clopa_annotator.types import WeightsVersion
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import CaseStatistics
 
 
-class FakeSteering(FakeTransfers):
+class FakeSteering(FakeReviews):
     """What is asked about learning, of each target; mixed into `FakeEngineClient`."""
 
     def learning(self, target: str = "") -> Call[LearningState]:

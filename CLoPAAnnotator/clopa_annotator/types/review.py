@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Any
 
 from clopa_annotator.errors import ConfigError, InputError
+from clopa_annotator.geometry import Kji
+from clopa_annotator.types.prompts import Mask
 from clopa_annotator.types.targets import FIRST, Slot
 
 Lps = tuple[float, float, float]
@@ -127,6 +129,25 @@ class ReviewRow:
         for name in ("measured", "expected"):
             known[name] = math.nan if values.get(name) is None else float(values[name])
         return cls(**known)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a version under review can be held against.
+
+    Attributes:
+        shape_kji: voxels along k, j and i.
+        earlier_version: number of the version before, withdrawn or not; None if there is none.
+        earlier: its (k, j, i) mask.
+        suggested_by: weights version that made the suggestion; None if none is kept.
+        suggestion: its (k, j, i) mask.
+    """
+
+    shape_kji: Kji
+    earlier_version: int | None = None
+    earlier: Mask | None = None
+    suggested_by: int | None = None
+    suggestion: Mask | None = None
 
 
 def place_from(values: Any) -> Lps | None:

@@ -24,6 +24,7 @@ from clopa_annotator.types import (
     Targets,
     WeightsVersion,
 )
+from clopa_annotator.types.review import Comparison, ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
@@ -135,12 +136,27 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    return _plain(SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState))
+    read: Row = {"slot": _answered_slot(row), "state": _read(row, "state", CaseState)}
+    if "verdict" in _mapping(row):  # engines of before there were reviews do not say it
+        read["verdict"] = _read(row, "verdict", Verdict)
+    return _plain(SlotRow, row, **read)
+
+
+def review_row_from_wire(row: Any) -> ReviewRow:
+    """One line of a review's list; the inverse of `ReviewRow.to_dict`."""
+    return _read({"row": _mapping(row)}, "row", ReviewRow.from_dict)
+
+
+def comparison_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Comparison:
+    """What a version under review can be held against."""
+    k, j, i = _read(row, "shape_kji", lambda shape: (int(shape[0]), int(shape[1]), int(shape[2])))
+    masks = {"earlier": arrays.get("earlier"), "suggestion": arrays.get("suggestion")}
+    return _plain(Comparison, row, shape_kji=(k, j, i), **masks)
 
 
 def case_row_to_wire(row: CaseRow) -> Row:
     """A case's row."""
-    slots = [{**asdict(s), "state": s.state.value} for s in row.slots]
+    slots = [{**asdict(s), "state": s.state.value, "verdict": s.verdict.value} for s in row.slots]
     return {**asdict(replace(row, slots=())), "state": row.state.value, "slots": slots}
 
 

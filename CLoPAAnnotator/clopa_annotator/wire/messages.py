@@ -19,6 +19,7 @@ from clopa_annotator.types import (
     Target,
     TimedPrompt,
 )
+from clopa_annotator.types.review import ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 
 API_VERSION = 2
@@ -74,7 +75,8 @@ class SlotRow:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is a mask that nobody has worked on yet.
         is_absent: the confirmed mask is empty: the image holds no such target.
-        note: why it was skipped, withdrawn or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned or flagged; empty otherwise.
+        verdict: what a second person decided about the newest version.
     """
 
     slot: Slot
@@ -85,6 +87,7 @@ class SlotRow:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    verdict: Verdict = Verdict.NONE
 
     @property
     def is_decided(self) -> bool:
@@ -167,12 +170,13 @@ class OpenedCase:
     Attributes:
         row: the case as it stands now; its state is `CaseState.IN_PROGRESS` or what it was.
         answer: the session's state. With a draft the proposal is the draft's mask; without one, but with a
-            confirmed version, it is that version's mask; else it is empty. ``changed_kji`` is the mask's
-            bounding box.
+            confirmed version, it is that version's mask, or that of a returned one; else it is empty.
+            ``changed_kji`` is the mask's bounding box.
         draft: what was restored, or None.
         confirmed: the newest confirmed version that is not withdrawn, or None.
         slot: which target the prompts go to, and which of several of a kind.
         others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
+        returned: what the reviewer said of the newest version, if it was returned and not confirmed anew.
     """
 
     row: CaseRow
@@ -181,6 +185,7 @@ class OpenedCase:
     confirmed: CaseRef | None = None
     slot: Slot = FIRST
     others: tuple[tuple[Slot, Mask], ...] = ()
+    returned: ReviewRow | None = None
 
 
 @dataclass(frozen=True)
