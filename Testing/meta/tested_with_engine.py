@@ -31,7 +31,7 @@ WITH_ENGINE = (
     Elsewhere(
         "test_engine_contract.py",
         "parts of the stand-in engine",
-        "clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_steering clopa_annotator.testing.fake_review",
         "clopa_annotator.testing.fake_engine",
     ),
     Elsewhere(
@@ -56,6 +56,12 @@ WITH_ENGINE = (
     Elsewhere(
         "test_engine_client.py",
         "the client is held to the contract that the in-process engine passes too",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the part of the client that is about reviewing, held to the contract with the engine",
+        "clopa_annotator.client.review_calls",
         "clopa_annotator.client.http_client",
     ),
     Elsewhere(

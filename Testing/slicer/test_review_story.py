@@ -106,13 +106,13 @@ def the_reviewer_returns_one(turns, artifacts):
     driver.click(driver.world(None, PLACE))
     driver.until(lambda: driver.widget.reviewPanel.reviewing.place is not None, "the place")
     assert driver.session.prompts == prompts, "the click is no prompt"
-    type_comment(driver, "The lower end is missing.")
-    driver.picture(artifacts, "review-1-return")
+    type_comment(driver, "The upper end is missing.")
+    driver.picture(artifacts, "review-return")
     driver.ui.reviewReturnButton.click()
     driver.until(lambda: turns.work().verdict is Verdict.RETURNED, "the verdict")
     looks_at(driver, "case 2")
     listed(driver, 1)
-    assert turns.work().comment == "The lower end is missing." and not turns.campaign.statistics()[1:]
+    assert turns.work().comment == "The upper end is missing." and not turns.campaign.statistics()[1:]
     geometry = turns.campaign.case("case 1").image.geometry
     assert geometry.index_kji(turns.work().place_lps_mm) == PLACE
     driver.press("Y")
@@ -130,14 +130,14 @@ def the_annotator_mends_it(turns, artifacts):
     driver.until(lambda: driver.session.isOpen, "the case")
     driver.settle()
     assert (
-        driver.ui.returnedLabel.visible and "Bob: The lower end is missing." in driver.ui.returnedLabel.text
+        driver.ui.returnedLabel.visible and "Bob: The upper end is missing." in driver.ui.returnedLabel.text
     )
     assert driver.workspace.currentMask()[CENTRE], "it begins with the mask that was returned"
     marks = driver.widget.reviewPanel.marks
     shown = np.zeros(3)
     marks.place.GetNthControlPointPositionWorld(0, shown)
     assert np.allclose(shown, driver.world(None, PLACE), atol=0.75)
-    driver.picture(artifacts, "review-2-returned")
+    driver.picture(artifacts, "review-returned")
     driver.click(driver.world(None, PLACE))
     driver.settle()
     driver.press("Ctrl+Shift+Return")
@@ -159,7 +159,7 @@ def the_reviewer_accepts_it(turns, artifacts):
     marks = driver.widget.reviewPanel.marks
     driver.until(lambda: marks.outlines is not None, "the outline")
     assert "version 1" in driver.said
-    driver.picture(artifacts, "review-3-compare")
+    driver.picture(artifacts, "review-compare")
     driver.press("Y")
     driver.until(lambda: turns.work().verdict is Verdict.ACCEPTED, "the verdict")
     driver.ui.reviewVerdictBox.setCurrentIndex(3)
