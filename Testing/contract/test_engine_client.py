@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import EngineContract
-from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
+from engine_support import OTHER, OWNER, REVIEWER, Running, a_model, make_campaign, serving
 from review_contract import ReviewContract
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
@@ -54,7 +54,7 @@ class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract, ReviewCo
 
     @pytest.fixture
     def make_target_client(self, running: Running, tmp_path: Path) -> Callable[[str], HttpEngineClient]:
-        tokens = {"Ada": OWNER, "Bob": ANNOTATOR}
+        tokens = {"Ada": OWNER, "Bob": REVIEWER}
         return lambda person: HttpEngineClient(running.url, tokens[person], tmp_path / "spool" / person)
 
 

@@ -56,6 +56,19 @@ def test_a_confirmation_is_stored_once_and_a_conflicting_one_refused(
     assert len(running.engine.campaign.store.versions("case 1")) == 1
 
 
+def test_an_annotator_sees_the_list_of_a_review_and_judges_nothing(lines: dict[str, Transport]) -> None:
+    add_case(lines["Ada"], "case 1")
+    confirm(lines["Eve"], "case 1", "one")
+    for path in ("review/accept", "review/return", "review/compare"):
+        with pytest.raises(NotPermitted, match="reviewer or the campaign's lead"):
+            lines["Bob"].exchange(path, {"case_id": "case 1", "comment": "wide"})
+    assert lines["Bob"].exchange("hello", {})[0]["engine"]["may_review"] is False
+    (row,) = lines["Bob"].exchange("review/list", {})[0]["rows"]
+    assert (row["annotator"], row["verdict"]) == ("Eve", "waiting")
+    back = lines["Ada"].exchange("review/return", {"case_id": "case 1", "comment": "wide"})[0]["row"]
+    assert (back["reviewer"], back["verdict"]) == ("Ada", "returned")
+
+
 def test_only_the_owner_steers(lines: dict[str, Transport]) -> None:
     for path, meta in (
         ("weights/rollback", {"version": 0}),

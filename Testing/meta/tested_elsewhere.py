@@ -32,18 +32,6 @@ ELSEWHERE = (
         "clopa_annotator.cli",
     ),
     Elsewhere(
-        "test_cli_review.py",
-        "a command is what the command line prints and returns",
-        "clopa_annotator.commands.review",
-        "clopa_annotator.cli",
-    ),
-    Elsewhere(
-        "test_cache_index.py",
-        "tables are what the index keeps in them",
-        "clopa_annotator.cache.index_schema",
-        "clopa_annotator.cache.index",
-    ),
-    Elsewhere(
         "test_cache_format.py",
         "one document each, held against the specification together",
         "clopa_annotator.cache.format.record clopa_annotator.cache.format.mark",

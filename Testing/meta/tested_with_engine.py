@@ -51,7 +51,7 @@ WITH_ENGINE = (
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_calls",
         "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering "
-        "clopa_annotator.testing.fake_transfers",
+        "clopa_annotator.testing.fake_review clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_engine_client.py",

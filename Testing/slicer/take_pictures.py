@@ -25,7 +25,12 @@ PICTURES = (
     *("targets", "targets-form"),
     *("review-return", "review-returned"),
 )
-NARROW = {"10-dicom-first-mask": 1280, "11-suggestion": 1280, "review-return": 1280, "review-returned": 1280}
+NARROW = {
+    **dict.fromkeys(("3-first-click", "4-corrected", "5-engine-lost", "6-confirmed"), 1280),
+    **dict.fromkeys(("7-training", "8-promoted", "9-better-first-proposal"), 1280),
+    **dict.fromkeys(("10-dicom-first-mask", "11-suggestion"), 1280),
+    **{"review-return": 1100, "review-returned": 1000},
+}
 """Pixels of width where less is enough: all pictures together have a limit."""
 """The README and Slicer's extension catalogue show two of these too, from the same place."""
 

@@ -125,7 +125,12 @@ class ReviewPanel:
 
     def _refreshButtons(self) -> None:
         ui, reviewing = self.ui, self.reviewing
-        ready = self._workspace.isConnected and reviewing.isLooking and self._workspace.session.isSettled
+        info = self._workspace.info
+        mayReview = self._workspace.isConnected and info is not None and info.may_review
+        ready = mayReview and reviewing.isLooking and self._workspace.session.isSettled
+        ui.reviewComment.enabled = mayReview
+        whose = tr("What has to be mended") if mayReview else tr("Your token is an annotator's: look only")
+        ui.reviewComment.placeholderText = whose
         for name in ("Accept", "Return", "Compare", "Place"):
             getattr(ui, f"review{name}Button").enabled = ready
         for name in ("Next", "Previous"):

@@ -41,7 +41,12 @@ class HttpEngineClient(LearningCalls, ReviewCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
-        self, url: str, token: str, kept_folder: Path, settings: TransportSettings | None = None
+        self,
+        url: str,
+        token: str,
+        kept_folder: Path,
+        settings: TransportSettings | None = None,
+        person: str = "",
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -50,8 +55,9 @@ class HttpEngineClient(LearningCalls, ReviewCalls):
             token: from the engine's token file.
             kept_folder: for confirmations that could not be delivered; may be the same for all engines.
             settings: how patient to be.
+            person: who sits here; an engine on a server goes by the token instead.
         """
-        self._transport = Transport(url, token, settings)
+        self._transport = Transport(url, token, settings, person)
         self._calls = CallQueue()
         self._ordered = CallWorker("engine", self._calls)
         self._quick = CallWorker("engine-quick", self._calls)

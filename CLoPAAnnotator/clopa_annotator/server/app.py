@@ -36,7 +36,8 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
     # Here, after the campaign has imported nnInteractive without what a session does not use (`lean`).
     from nnInteractive.inference.server.app import make_app
 
-    settings = settings or RequestGuardSettings()
+    # Where one token stands for whoever sits at the computer, the client says who that is.
+    settings = settings or RequestGuardSettings(trusts_names=engine.settings.export_anywhere)
     model = engine.campaign.model
     app: FastAPI = make_app(
         artifacts=model.artifacts,

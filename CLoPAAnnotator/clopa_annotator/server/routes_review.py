@@ -65,6 +65,7 @@ class ReviewRoutes:
 
     def _judge(self, verdict: Verdict, ask: Ask) -> Reply:
         """The reviewer is the token's person, whatever the message says."""
+        ask.who.require_reviewer("accept or return a case")
         seen = ask.meta.get("seen")
         judgement = Judgement(
             text(ask.meta, "case_id"),
@@ -79,6 +80,7 @@ class ReviewRoutes:
 
     def compare(self, ask: Ask) -> Reply:
         """Masks that the version can be held against."""
+        ask.who.require_reviewer("compare versions")
         slot = slot_from_wire(ask.meta.get("slot"))
         found = self._host.compare(text(ask.meta, "case_id"), slot)
         given = {"earlier": found.earlier, "suggestion": found.suggestion}

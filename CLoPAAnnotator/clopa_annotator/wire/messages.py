@@ -45,6 +45,7 @@ class EngineInfo:
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
         free_places: how many more images it can hold open; None if the engine does not say.
         targets: what the campaign segments, in order; never empty.
+        may_review: whether the token may accept and return what others confirmed.
     """
 
     api_version: int
@@ -61,6 +62,7 @@ class EngineInfo:
     campaign_id: str = ""
     free_places: int | None = None
     targets: tuple[Target, ...] = (Target("target"),)
+    may_review: bool = True
 
 
 @dataclass(frozen=True)
