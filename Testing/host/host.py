@@ -67,6 +67,13 @@ class _Representation(STAND_INS["qMRMLWidget"]):
         return panel
 
 
+SLICERS_KEYS = (
+    *("Ctrl+O", "Ctrl+S", "Ctrl+W", "Ctrl+X", "Ctrl+C", "Ctrl+V", "Ctrl+H", "Ctrl+`"),
+    *("Ctrl+0", "Ctrl+1", "Ctrl+2", "Ctrl+3", "Ctrl+4", "Ctrl+5", "Ctrl+6"),
+)
+"""What the menus of Slicer 5.12 keep for themselves. A key that two want goes to one and then to the other."""
+
+
 class Host(CoreHost):
     """The application. Attributes: ``views`` by name, ``errors`` (everything that must not happen)."""
 
@@ -78,6 +85,10 @@ class Host(CoreHost):
         self.views: dict[str, SliceView] = {}
         self.mainWindow = qt.QMainWindow()
         self.mainWindow.setObjectName("qSlicerMainWindow")
+        for keys in SLICERS_KEYS:
+            action = qt.QAction(self.mainWindow)
+            action.setShortcut(qt.QKeySequence(keys))
+            self.mainWindow.addAction(action)
         slicer.app = Application(self, self._application)
         for name, widget in STAND_INS.items():
             setattr(slicer, name, widget)

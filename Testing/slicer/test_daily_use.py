@@ -239,3 +239,23 @@ def test_the_browse_buttons_dialog_asks_for_a_folder(driver):
         qt.QTimer.singleShot(300, look)
         path.browse()
     assert [int(mode) for mode in asked] == [int(qt.QFileDialog.Directory)] * 2
+
+
+def below(parent):
+    """All objects under one."""
+    for child in parent.children():
+        yield child
+        yield from below(child)
+
+
+def test_no_key_is_one_that_slicers_menus_have(driver):
+    import qt
+    import slicer
+
+    taken = set()
+    for action in below(slicer.util.mainWindow()):
+        if action.metaObject().className() == "QAction" and action.enabled and action.visible:
+            taken |= {keys.strip() for keys in qt.QKeySequence(action.shortcut).toString().split(",")}
+    assert "Ctrl+0" in taken, "Slicer's error log has it"
+    ours = {keys for keys, _ in driver.widget.annotatePanel._keys()}
+    assert ours and not ours & taken

@@ -105,7 +105,7 @@ def test_after_confirm_the_next_open_target_is_chosen_and_after_the_last_the_nex
 def test_not_present_is_stored_at_once_and_the_next_target_is_chosen(driver):
     driver.press("2")
     driver.settle()
-    driver.press("Ctrl+0")
+    driver.press("Ctrl+Shift+N")
     driver.until(lambda: driver.session.slot == LESION, "the next target")
     driver.settle()
     (version,) = record(driver, KIDNEY).versions

@@ -80,7 +80,7 @@ def test_three_targets_go_through_a_real_engine(engine, tmp_path):
     mark(driver, KIDNEY)
     driver.press("3")
     settle(driver)
-    driver.press("Ctrl+0")
+    driver.press("Ctrl+Shift+N")
     until(driver, lambda: driver.session.slot.target == keys[1], "the one that is left")
     settle(driver)
     table = driver.ui.targetsTable

@@ -139,7 +139,7 @@ def the_second_case(driver, artifacts):
     """No kidney in this one; the form and the learning section as the lead sees them."""
     driver.press("2")
     driver.settle()
-    driver.press("Ctrl+0")
+    driver.press("Ctrl+Shift+N")
     next_target(driver, LESION)
     assert not record(driver, KIDNEY, "abdomen 2").newest.mask.any()
     driver.picture(artifacts, "targets-4-not-present")

@@ -122,7 +122,7 @@ class AnnotatePanel:
             ("N", self._workspace.openNext),
             ("Ctrl+Return", self.confirmAndNext),
             ("Ctrl+Shift+Return", self.confirm),
-            ("Ctrl+0", self.confirmAbsent),
+            ("Ctrl+Shift+N", self.confirmAbsent),
             *self.targets.keys(),
         ]
 
