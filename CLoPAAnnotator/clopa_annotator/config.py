@@ -60,6 +60,7 @@ class CampaignConfig:
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         review_own_cases: people may review what they confirmed themselves; None, as False, for not.
+        double_reading: share of the cases that two people annotate, blind to each other; None for none.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -76,6 +77,7 @@ class CampaignConfig:
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
     review_own_cases: bool | None = None
+    double_reading: float | None = None
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -102,6 +104,8 @@ class CampaignConfig:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
         if self.review_own_cases not in (None, True, False):
             raise ConfigError("Whether people may review their own cases is yes or no.")
+        if self.double_reading is not None and not 0 <= self.double_reading <= 1:
+            raise ConfigError("The share of cases that two people read is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
         """Plain values for JSON; a setting that is left to the schedule is left out."""

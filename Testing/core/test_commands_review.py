@@ -59,6 +59,27 @@ def test_the_list_is_filtered_and_says_what_is_not_known(
     assert "2 to look at" in said
 
 
+def test_two_readings_are_compared_and_the_second_can_be_accepted(
+    campaign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["review", "settings", str(campaign), "--double-reading", "1.5"]) == 2
+    assert cli.main(["review", "settings", str(campaign), "--double-reading", "1"]) == 0
+    assert "Two people read 100 % of the cases" in capsys.readouterr().out
+    say = ["review", "accept", str(campaign), "case one", "--reviewer", "Eve"]
+    assert cli.main(say) == 1 and "read by a second person first" in capsys.readouterr().err
+    with CampaignStore.open(campaign, writer=True) as store:
+        store.confirm(a_confirmation(7, "case one", annotator="Bob"), reading=2)
+    assert cli.main(["review", "agreement", str(campaign), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"][0]["one"] == "Bob" and found["readings"][0]["second"] == "Bob"
+    assert cli.main(["review", "agreement", str(campaign)]) == 0
+    assert "1 masks that two people drew" in capsys.readouterr().out.replace("\n", " ")
+    assert cli.main([*say, "--version", "2"]) == 0
+    assert "Version 2 of case one, by Bob, is accepted" in capsys.readouterr().out
+    with CampaignStore.open(campaign) as store:
+        assert store.newest("case one").annotator == "Bob"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "strategies": VALUES | {"session", "episode", "online", "experts"},
     "suggestions": VALUES | {"session", "cache", "datasets"},
     # around them
-    "review": VALUES | {"cache", "suggestions", "evaluation"},
+    "review": VALUES | {"cache", "suggestions", "evaluation", "wire"},
     "models": VALUES | {"session"},
     "datasets": VALUES,
     "evaluation": VALUES | {"session"},

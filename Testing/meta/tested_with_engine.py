@@ -65,6 +65,12 @@ WITH_ENGINE = (
         "clopa_annotator.client.http_client",
     ),
     Elsewhere(
+        "test_server_routes_cases.py",
+        "what the routes need is what they are given",
+        "clopa_annotator.server.case_host",
+        "clopa_annotator.server.routes_cases",
+    ),
+    Elsewhere(
         "test_engine_client.py",
         "the part of the client that is about learning",
         "clopa_annotator.client.learning_calls",

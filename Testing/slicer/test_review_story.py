@@ -5,6 +5,9 @@ Two people take turns at one computer; the in-process engine answers. Its pictur
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from driving import a_ball
@@ -12,7 +15,7 @@ from driving import a_ball
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_engine import FakeEngineClient
 from clopa_annotator.types import CaseState
-from clopa_annotator.types.review import Verdict
+from clopa_annotator.types.review import PairAgreement, Verdict
 
 CENTRE = (15, 20, 25)
 PLACE = (18, 20, 25)
@@ -251,3 +254,19 @@ def test_the_list_is_filtered_by_what_is_chosen_above_it(turns):
     listed(driver, 2)
     driver.ui.reviewVerdictBox.setCurrentIndex(1)
     listed(driver, 0)
+
+
+def test_the_lead_sees_how_well_people_agree_and_an_annotator_does_not(turns):
+    driver = turns.driver
+    turns.campaign.agreement.append(PairAgreement("Ada", "Eve", "", 4, 0.91, 0.85, 0.953, 0.04))
+    turns.campaign.agreement.append(PairAgreement("Ada", "Bob", "", 1, 0.8, 0.8, math.nan, math.nan))
+    turns.sits("Bob")
+    label = driver.ui.agreementLabel
+    driver.until(lambda: label.visible, "the agreement")
+    lines = str(label.text).splitlines()
+    assert lines[1] == "Ada and Bob: 1 case, Dice 0.80 (lowest 0.80), NSD –, volumes differ by – %"
+    assert lines[2] == "Ada and Eve: 4 cases, Dice 0.91 (lowest 0.85), NSD 0.95, volumes differ by 4 %"
+    driver.workspace.info = replace(driver.workspace.info, may_review=False)
+    driver.widget.reviewPanel.refresh()
+    assert not driver.ui.reviewComment.enabled
+    assert "look only" in driver.ui.reviewComment.placeholderText

@@ -8,7 +8,7 @@ from typing import Protocol
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, InputError, NoImage, ReviewConflict
 from clopa_annotator.types import Slot
-from clopa_annotator.types.review import Comparison, Lps, ReviewFilter, ReviewRow, Verdict
+from clopa_annotator.types.review import Comparison, Lps, PairAgreement, ReviewFilter, ReviewRow, Verdict
 from CLoPAAnnotatorLib.annotation.AnnotationSession import AnnotationSession
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
@@ -35,6 +35,7 @@ class Reviewing:
         rows: what the filter shows, as the engine last told.
         chosen: the filter.
         current: the row that was opened to be judged; None if none was.
+        agreement: how well people agree who annotated the same cases, as the engine last told.
         place: where the reviewer wants the annotator to look, in the image's own LPS; None if nowhere.
         onChange: called after every change.
     """
@@ -45,6 +46,7 @@ class Reviewing:
         self.chosen = ReviewFilter(verdict=Verdict.NONE)
         self.current: ReviewRow | None = None
         self.place: Lps | None = None
+        self.agreement: tuple[PairAgreement, ...] = ()
         self.onChange: list[Callable[[], object]] = []
         self._asked = 0
 
@@ -73,6 +75,16 @@ class Reviewing:
                     then()
 
         client.reviews(self.chosen).then(got, lambda error: self._around.say(str(error), "error"))
+
+    def askAgreement(self) -> None:
+        """Ask how well people agree who annotated the same cases; nothing is said to who may not know."""
+        client = self._client()
+        if client is not None and self._around.isConnected:
+            client.agreement().then(self._agree, lambda error: self._around.say(str(error), "error"))
+
+    def _agree(self, pairs: tuple[PairAgreement, ...]) -> None:
+        self.agreement = pairs
+        self._tell()
 
     def _tell(self) -> None:
         for listener in tuple(self.onChange):

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import qt
-from clopa_annotator.types.review import ReviewFilter, ReviewRow, Verdict
+from clopa_annotator.types.review import PairAgreement, ReviewFilter, ReviewRow, Verdict
 from CLoPAAnnotatorLib.annotation.Reviewing import Reviewing
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.Texts import tr
@@ -93,6 +93,7 @@ class ReviewList:
     def refresh(self) -> None:
         """Write the list."""
         self._fillBoxes()
+        self._writeAgreement()
         table, rows = self.ui.reviewTable, self.reviewing.rows
         table.setRowCount(len(rows))
         table.setColumnHidden(TARGET, self._workspace.targets.isSingle)
@@ -111,6 +112,23 @@ class ReviewList:
                 table.selectRow(number)
         for column in range(len(COLUMNS) - 1):
             table.resizeColumnToContents(column)
+
+    def _writeAgreement(self) -> None:
+        """A line for each pair of people and target, the lowest agreement first."""
+        pairs = sorted(self.reviewing.agreement, key=lambda pair: pair.dice)
+        label = self.ui.agreementLabel
+        label.setVisible(bool(pairs))
+        label.text = "\n".join([tr("Read by two people, blind to each other:"), *map(self._agreed, pairs)])
+
+    def _agreed(self, pair: PairAgreement) -> str:
+        target = "" if self._workspace.targets.isSingle else self._workspace.targets.target(pair.target).name
+        who = tr("{one} and {two}").format(one=pair.one, two=pair.two) + (f", {target}" if target else "")
+        count = tr("1 case") if pair.readings == 1 else tr("{n} cases").format(n=pair.readings)
+        said = tr("{who}: {count}, Dice {dice} (lowest {low}), NSD {nsd}, volumes differ by {volume} %")
+        shown = {"dice": pair.dice, "low": pair.lowest_dice, "nsd": pair.nsd}
+        words = {name: "–" if math.isnan(value) else f"{value:.2f}" for name, value in shown.items()}
+        volume = "–" if math.isnan(pair.volume_difference) else f"{100 * pair.volume_difference:.0f}"
+        return said.format(who=who, count=count, volume=volume, **words)
 
     def _texts(self, row: ReviewRow) -> tuple[str, ...]:
         words = tr(WORDS[row.verdict])

@@ -115,6 +115,8 @@ class ReviewPanel:
         self._isOutdated = not self.isActive
         if self.isActive:
             self.reviewing.refresh()
+            if self._mayReview:
+                self.reviewing.askAgreement()
 
     # -- showing -------------------------------------------------------------------------------------------
 
@@ -123,10 +125,14 @@ class ReviewPanel:
         self.list.refresh()
         self._refreshButtons()
 
+    @property
+    def _mayReview(self) -> bool:
+        info = self._workspace.info
+        return self._workspace.isConnected and info is not None and info.may_review
+
     def _refreshButtons(self) -> None:
         ui, reviewing = self.ui, self.reviewing
-        info = self._workspace.info
-        mayReview = self._workspace.isConnected and info is not None and info.may_review
+        mayReview = self._mayReview
         ready = mayReview and reviewing.isLooking and self._workspace.session.isSettled
         ui.reviewComment.enabled = mayReview
         whose = tr("What has to be mended") if mayReview else tr("Your token is an annotator's: look only")

@@ -137,7 +137,9 @@ class CampaignStore(CaseChanges):
 
     # -- decisions -----------------------------------------------------------------------------------------
 
-    def confirm(self, confirmation: Confirmation, based_on_version: int | None = None) -> CaseRef:
+    def confirm(
+        self, confirmation: Confirmation, based_on_version: int | None = None, reading: int = 1
+    ) -> CaseRef:
         """Make a confirmation durable; when this returns, it is.
 
         The same confirmation id with the same content gives the same answer again and changes nothing. The
@@ -148,6 +150,8 @@ class CampaignStore(CaseChanges):
             based_on_version: version that the annotator started from, 0 for none; None if not known. If
                 somebody else has confirmed a later one meanwhile, both are kept and the case is marked as
                 needing another look.
+            reading: 2 for that of a second person who has not seen the first's: it is kept beside it, and
+                trains only if a reviewer accepts it instead.
 
         Returns:
             The new version; ``record_hash`` is the client's receipt.
@@ -171,12 +175,13 @@ class CampaignStore(CaseChanges):
         with self._change(f"confirm the case {case_id!r}") as writer:
             ref = writer.earlier(prepared)
             if ref is None:
-                refuse_overlap(self, case_id, slot, mask)
-                accepted = replaced_verdict(self, confirmation)
                 record = prepared.record(self.manifest, digest, values["dtype"])
-                record = replace(record, replaces_accepted=accepted)
+                if reading == 1:
+                    refuse_overlap(self, case_id, slot, mask)
+                    record = replace(record, replaces_accepted=replaced_verdict(self, confirmation))
+                record = replace(record, reading=reading)
                 ref = writer.confirm(prepared, record, self.targets, based_on_version)
-                self._forget_draft(case_id, slot)
+                self._forget_draft(case_id, slot, reading)
         return ref
 
     # -- care ----------------------------------------------------------------------------------------------

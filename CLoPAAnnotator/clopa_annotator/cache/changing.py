@@ -129,15 +129,15 @@ class CaseChanges(CampaignReader):
         with self._change(f"save the draft of {draft.case_id!r}"):
             drafts.save(self._layout, draft, shape)
 
-    def load_draft(self, case_id: str, slot: Slot | None = None) -> CaseDraft | None:
+    def load_draft(self, case_id: str, slot: Slot | None = None, reading: int = 1) -> CaseDraft | None:
         """The unconfirmed work on a slot of a case; None if there is none.
 
         A damaged draft is moved to quarantine and reported once, as `CorruptRecord`.
         """
         try:
-            return super().load_draft(case_id, slot)
+            return super().load_draft(case_id, slot, reading)
         except CorruptRecord as error:
-            relative = drafts.draft_path(case_id, self._meant(slot))
+            relative = drafts.draft_path(case_id, self._meant(slot), reading)
             if self.writable and self._layout.exists(relative):
                 with self._change(f"move the damaged draft of {case_id!r}"):
                     self._layout.quarantine(relative, str(error))
@@ -150,10 +150,10 @@ class CaseChanges(CampaignReader):
         with self._change(f"drop the draft of {case_id!r}"):
             self._layout.disk.remove(self._layout.path(relative))
 
-    def _forget_draft(self, case_id: str, slot: Slot) -> None:
+    def _forget_draft(self, case_id: str, slot: Slot, reading: int = 1) -> None:
         """After a confirmation: a draft that cannot be removed must not make the confirmation fail."""
         try:
-            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id, slot)))
+            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id, slot, reading)))
         except OSError as error:
             logger.warning("The draft of %s could not be removed: %s", case_id, error)
 

@@ -20,21 +20,13 @@ from clopa_annotator.cache.format.disk import Disk, translate
 from clopa_annotator.cache.format.mark import Mark
 from clopa_annotator.cache.format.names import case_folder
 from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
-from clopa_annotator.cache.index_schema import SCHEMA, SCHEMA_VERSION
+from clopa_annotator.cache.index_schema import SCHEMA, SCHEMA_VERSION, VERDICTS
 from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot
 from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
 _SLOT = "case_id = ? AND target = ? AND instance = ?"
-_VERDICTS = {
-    "accept": Verdict.ACCEPTED,
-    "return": Verdict.RETURNED,
-    "withdraw": Verdict.NONE,
-    "skip": Verdict.NONE,
-}
-"""What each action leads to; the others leave the verdict as it is."""
-
 _ERRNO_BY_TEXT = {
     "disk is full": errno.ENOSPC,
     "readonly database": errno.EROFS,
@@ -230,17 +222,27 @@ class Index:
         )
 
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
-        """A confirmed version, which becomes its slot's current one."""
+        """A confirmed version, which becomes its slot's current one unless it is a second reading."""
         self._run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(record.sequence, *_key(record.case_id, record.slot)),
             *(record.case_version, record.confirmation_id),
             *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
             *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
             *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
-            record.suggestion.value,
+            *(record.suggestion.value, record.reading, record.mask_voxels == 0),
         )
         self._begin_slot(record.case_id, record.slot)
+        if record.reading == 1:
+            self._make_current(record)
+            return
+        self._run(  # a second person's reading changes nothing of what is shown and trains
+            f"UPDATE slots SET versions = versions + 1, last_version = max(last_version, ?) WHERE {_SLOT}",
+            *(record.case_version, *_key(record.case_id, record.slot)),
+        )
+
+    def _make_current(self, record: CaseRecord) -> None:
         state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED
         note = (
             "Two people confirmed this case independently; look at both versions." if record.conflict else ""
@@ -277,8 +279,16 @@ class Index:
             f"UPDATE slots SET state = ?, note = ?, marks = marks + 1 WHERE {_SLOT}",
             *(mark.state.name, note, *key),
         )
-        if mark.action in _VERDICTS:
-            verdict = _VERDICTS[mark.action]
+        if mark.action == "accept" and mark.review is not None:
+            of = f"(SELECT {{}} FROM versions WHERE {_SLOT} AND case_version = ? AND withdrawn = 0)"
+            chosen = (*key, mark.review.case_version)
+            self._run(
+                f"UPDATE slots SET current = coalesce({of.format('sequence')}, current),"
+                f" is_absent = coalesce({of.format('is_absent')}, is_absent) WHERE {_SLOT}",
+                *(*chosen, *chosen, *key),
+            )
+        if mark.action in VERDICTS:
+            verdict = VERDICTS[mark.action]
             place = json.dumps(mark.review.place_lps_mm) if mark.review and mark.review.place_lps_mm else ""
             said = (mark.annotator, mark.sequence, mark.reason, place)
             columns = "verdict = ?, reviewer = ?, judged = ?, comment = ?, place = ?"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+from clopa_annotator.types.review import Verdict
+
+SCHEMA_VERSION = 5
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
@@ -24,6 +26,15 @@ CREATE TABLE versions (
     based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
     prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
     confirmed_at TEXT NOT NULL, suggestion TEXT NOT NULL,
+    reading INTEGER NOT NULL, is_absent INTEGER NOT NULL,
     UNIQUE (case_id, target, instance, case_version));
 CREATE INDEX cases_by_number ON cases (number);
 """
+
+VERDICTS = {
+    "accept": Verdict.ACCEPTED,
+    "return": Verdict.RETURNED,
+    "withdraw": Verdict.NONE,
+    "skip": Verdict.NONE,
+}
+"""What the action of each mark leads to; the others leave a slot's verdict as it is."""

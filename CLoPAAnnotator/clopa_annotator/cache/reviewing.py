@@ -11,6 +11,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from clopa_annotator.cache.changing import CaseChanges
@@ -19,13 +20,20 @@ from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.summaries import slot_of
 from clopa_annotator.errors import AcceptedCase, CacheError, InputError, OwnCase, ReviewConflict
 from clopa_annotator.types import CaseState, Confirmation, Slot
-from clopa_annotator.types.review import OWN_CASES, Judgement, ReviewRow, Verdict, place_from
+from clopa_annotator.types.review import (
+    OWN_CASES,
+    Judgement,
+    ReviewRow,
+    Verdict,
+    is_double_read,
+    place_from,
+)
 
 _ROWS = """
 SELECT v.*, s.verdict, s.reviewer, s.judged, s.comment, s.place, s.is_absent, c.number
 FROM slots s JOIN cases c USING (case_id) JOIN versions v ON v.sequence = coalesce(s.current,
-    (SELECT max(w.sequence) FROM versions w
-     WHERE w.case_id = s.case_id AND w.target = s.target AND w.instance = s.instance))
+    (SELECT max(w.sequence) FROM versions w WHERE w.reading = 1
+     AND w.case_id = s.case_id AND w.target = s.target AND w.instance = s.instance))
 WHERE (s.current IS NOT NULL OR s.verdict = 'RETURNED')
 """
 _WORDS = {Verdict.ACCEPTED: "accepted", Verdict.RETURNED: "returned"}
@@ -34,10 +42,13 @@ _WORDS = {Verdict.ACCEPTED: "accepted", Verdict.RETURNED: "returned"}
 def review_rows(store: CampaignReader) -> tuple[ReviewRow, ...]:
     """Every slot that a second person may look at: with a current version, or with a returned one.
 
-    In the order of the cases, and in each of the campaign's targets.
+    In the order of the cases, and in each of the campaign's targets. What a second person has yet to read,
+    without having seen the first's, is not shown.
     """
     places = {target.key: place for place, target in enumerate(store.targets)}
-    rows = [(row["number"], _row(row)) for row in store._index.rows(_ROWS) if row["target"] in places]
+    found = [row for row in store._index.rows(_ROWS) if row["target"] in places]
+    rows = [(row["number"], _row(row)) for row in found]
+    rows = [pair for pair in rows if not is_being_read(store, pair[1].case_id, pair[1].slot)]
     rows.sort(key=lambda pair: (pair[0], places[pair[1].slot.target], pair[1].slot.instance))
     return tuple(row for _, row in rows)
 
@@ -97,12 +108,37 @@ def judge(store: CaseChanges, judgement: Judgement) -> ReviewRow:
     case_id, slot = judgement.case_id, store._meant(judgement.slot)
     _require_inside(store, judgement)
     with store._change(f"store the verdict on {store._named(case_id, slot)}") as writer:
-        row = review_row(store, case_id, slot)
+        row = _chosen(store, review_row(store, case_id, slot), judgement)
         if _is_repeated(row, judgement):
             return row
+        if is_being_read(store, case_id, slot):
+            raise ReviewConflict(
+                f"{_named(store, case_id, slot)} is to be read by a second person first, who must not know "
+                "what was said about it."
+            )
         _require_current(store, row, judgement)
         writer.mark(_mark(row, judgement, _allowed_by(store, row, judgement)))
     return review_row(store, case_id, slot)
+
+
+def is_being_read(store: CampaignReader, case_id: str, slot: Slot) -> bool:
+    """Whether a slot is confirmed, and a second person is to annotate it without having seen that."""
+    if not is_double_read(store.manifest.settings, case_id):
+        return False
+    return store.newest(case_id, slot) is not None and not store.second_readings(case_id, slot)
+
+
+def _chosen(store: CampaignReader, row: ReviewRow, judgement: Judgement) -> ReviewRow:
+    """The row, of the reading that is to be accepted where that is not the one that trains."""
+    if judgement.version is None or judgement.version == row.case_version:
+        return row
+    for version in store.second_readings(row.case_id, row.slot):
+        if version.ref.case_version == judgement.version and judgement.verdict is Verdict.ACCEPTED:
+            return replace(row, case_version=judgement.version, annotator=version.annotator)
+    raise InputError(
+        f"{_named(store, row.case_id, row.slot)}: Version {judgement.version} is neither the one that trains "
+        "nor a second person's reading, which could be accepted instead."
+    )
 
 
 def _mark(row: ReviewRow, judgement: Judgement, allowed_by: str) -> Mark:

@@ -109,6 +109,7 @@ class VersionSummary:
         seconds_active: time spent.
         weights_version: weights in use.
         suggestion: what was made of the model's suggestion.
+        reading: 2 for that of a second person who had not seen the first's.
     """
 
     ref: CaseRef
@@ -123,6 +124,7 @@ class VersionSummary:
     seconds_active: float
     weights_version: int
     suggestion: SuggestionUse = SuggestionUse.NONE
+    reading: int = 1
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
@@ -242,4 +244,5 @@ def version_from_row(row: sqlite3.Row) -> VersionSummary:
         seconds_active=row["seconds_active"],
         weights_version=row["weights_version"],
         suggestion=SuggestionUse(row["suggestion"]),
+        reading=row["reading"],
     )

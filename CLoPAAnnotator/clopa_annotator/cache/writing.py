@@ -141,11 +141,11 @@ class Writer:
         return ref_from_row(row)
 
     def _conflicts(self, record: CaseRecord, based_on_version: int | None) -> bool:
-        if based_on_version is None:
+        if based_on_version is None or record.reading > 1:
             return False
         others = self._index.rows(
             "SELECT 1 FROM versions WHERE case_id = ? AND target = ? AND instance = ?"
-            " AND case_version > ? AND annotator <> ? AND withdrawn = 0",
+            " AND case_version > ? AND annotator <> ? AND withdrawn = 0 AND reading = 1",
             *(record.case_id, record.slot.target, record.slot.instance),
             *(based_on_version, record.annotator),
         )

@@ -17,7 +17,7 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
-from clopa_annotator.types.review import Comparison, Lps, ReviewFilter, ReviewRow
+from clopa_annotator.types.review import Comparison, Lps, PairAgreement, ReviewFilter, ReviewRow
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import Answer, CaseRow, CaseStatistics, Draft, EngineInfo, OpenedCase
@@ -250,6 +250,10 @@ class EngineClient(Protocol):
 
     def compare(self, case_id: str, slot: Slot = FIRST) -> Call[Comparison]:
         """The version before a target's newest, and the suggestion, where there are any."""
+        ...
+
+    def agreement(self) -> Call[tuple[PairAgreement, ...]]:
+        """How well each pair of people agrees about each target that both have read, blind to each other."""
         ...
 
     # -- data in and out -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.client.operations import ClientOperations
 from clopa_annotator.errors import NotAnEngine
 from clopa_annotator.types import Slot
-from clopa_annotator.types.review import Comparison, Lps, ReviewFilter, ReviewRow, Verdict
+from clopa_annotator.types.review import Comparison, Lps, PairAgreement, ReviewFilter, ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 
@@ -76,6 +76,15 @@ class ReviewCalls:
             return codec.comparison_from_wire(row, arrays)
 
         return self._quick.do("compare the versions", work)
+
+    def agreement(self) -> Call[tuple[PairAgreement, ...]]:
+        """How well each pair of people agrees about each target that both have read."""
+
+        def work() -> tuple[PairAgreement, ...]:
+            row, _ = self._engine.ask("review/agreement", {})
+            return tuple(codec.agreement_from_wire(item) for item in row.get("pairs") or ())
+
+        return self._quick.do("say how well people agree", work)
 
     def _do(self, name: str, work: Callable[[], T]) -> Call[T]:
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import math
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_rows)
     group.command()(accept)
     group.command("return")(send_back)
+    group.command()(agreement)
     group.command()(settings)
     app.add_typer(group, name="review")
 
@@ -109,10 +110,15 @@ def accept(
     comment: Annotated[str, typer.Option("--comment", help="Anything worth saying.")] = "",
     target: TargetName = None,
     instance: Instance = 1,
+    version: Annotated[
+        int | None,
+        typer.Option("--version", help="Of a case that two people read: the reading that shall train."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Accept a case's confirmed version; from then on nobody replaces it without saying so."""
-    _judge(folder, case_id, Verdict.ACCEPTED, reviewer, comment, None, target, instance, json)
+    said = Saying(Verdict.ACCEPTED, reviewer, comment, None, version)
+    _judge(folder, case_id, said, target, instance, json)
 
 
 def send_back(
@@ -133,7 +139,7 @@ def send_back(
 ) -> None:
     """Return a case's confirmed version to be mended; until it is confirmed anew it does not train."""
     where = None if place is None else _place(place, lps)
-    _judge(folder, case_id, Verdict.RETURNED, reviewer, comment, where, target, instance, json)
+    _judge(folder, case_id, Saying(Verdict.RETURNED, reviewer, comment, where), target, instance, json)
 
 
 def _place(text: str, lps: bool) -> Lps:
@@ -146,31 +152,32 @@ def _place(text: str, lps: bool) -> Lps:
     return (x, y, z) if lps else (-x, -y, z)
 
 
-def _judge(
-    folder: Path,
-    case_id: str,
-    verdict: Verdict,
-    reviewer: str | None,
-    comment: str,
-    place: Lps | None,
-    target: str | None,
-    instance: int,
-    json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Saying:
+    """What a verdict says, as it was typed."""
+
+    verdict: Verdict
+    reviewer: str | None
+    comment: str
+    place: Lps | None
+    version: int | None = None
+
+
+def _judge(folder: Path, case_id: str, said: Saying, target: str | None, instance: int, json: bool) -> None:
     from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.cache.reviewing import judge
     from clopa_annotator.types.review import Judgement
 
     with CampaignStore.open(folder, writer=True) as store:
         slot = _slot(store, target, instance)
-        who = getpass.getuser() if reviewer is None else reviewer
-        row = judge(store, Judgement(case_id, verdict, who, None, comment, place, slot))
+        who = getpass.getuser() if said.reviewer is None else said.reviewer
+        what = (who, None, said.comment, said.place, slot, said.version)
+        row = judge(store, Judgement(case_id, said.verdict, *what))
     if json:
         print_json(row.to_dict())
         return
-    done = (
-        "accepted" if verdict is Verdict.ACCEPTED else "returned; it trains again when it is confirmed anew"
-    )
+    returned = "returned; it trains again when it is confirmed anew"
+    done = "accepted" if said.verdict is Verdict.ACCEPTED else returned
     console.print(f"Version {row.case_version} of {case_id}, by {row.annotator}, is {done}.", markup=False)
 
 
@@ -180,26 +187,60 @@ def _slot(store: CampaignStore, target: str | None, instance: int) -> Slot:
     return Slot("" if target is None else store.targets.by_name(target).key, instance)
 
 
+def agreement(folder: Folder, json: Json = False) -> None:
+    """Say how well people agree who annotated the same cases blind to each other."""
+    from clopa_annotator.cache.campaign_store import CampaignStore
+    from clopa_annotator.review.agreement import by_pair, double_readings
+
+    with CampaignStore.open(folder) as store:
+        readings, targets = double_readings(store), store.targets
+    pairs = by_pair(readings)
+    if json:
+        print_json({"pairs": [asdict(p) for p in pairs], "readings": [asdict(r) for r in readings]})
+        return
+    columns = ("people", "target", "read", "Dice", "lowest", "NSD", "volume differs by")
+    rows = [
+        (f"{p.one}, {p.two}", targets.by_key(p.target).name, p.readings, p.dice, p.lowest_dice, p.nsd,
+         p.volume_difference)
+        for p in pairs
+    ]  # fmt: skip
+    print_table(f"{len(readings)} masks that two people drew", columns, rows)
+
+
 def settings(
     folder: Folder,
     own_cases: Annotated[
         bool | None,
         typer.Option("--own-cases/--no-own-cases", help="Whether people may review what they confirmed."),
     ] = None,
+    double_reading: Annotated[
+        float | None,
+        typer.Option(
+            "--double-reading",
+            metavar="SHARE",
+            help="Share of the cases that two people annotate, blind to each other; 0 for none.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show how a campaign is reviewed, or change it; stop its engine first."""
     from clopa_annotator.cache.campaign_store import CampaignStore
     from clopa_annotator.cache.reviewing import may_review_own
-    from clopa_annotator.types.review import OWN_CASES
+    from clopa_annotator.types.review import DOUBLE_READING, OWN_CASES
 
-    changes = {} if own_cases is None else {OWN_CASES: own_cases}
+    changes: dict[str, bool | float] = {} if own_cases is None else {OWN_CASES: own_cases}
+    if double_reading is not None:
+        if not 0 <= double_reading <= 1:
+            raise ConfigError("The share of cases that two people read is a number between 0 and 1.")
+        changes[DOUBLE_READING] = double_reading
     with CampaignStore.open(folder, writer=bool(changes)) as store:
         if changes:
             kept = {**store.manifest.settings, **changes}
             store.update_manifest(replace(store.manifest, settings=kept))
         own = may_review_own(store.manifest.settings)
+        share = float(store.manifest.settings.get(DOUBLE_READING) or 0.0)
     if json:
-        print_json({OWN_CASES: own})
+        print_json({OWN_CASES: own, DOUBLE_READING: share})
     else:
+        console.print(f"Two people read {100 * share:g} % of the cases, blind to each other.")
         console.print(f"People {'may' if own else 'may not'} review what they confirmed themselves.")

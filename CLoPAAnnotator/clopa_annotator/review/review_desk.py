@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.reviewing import judge, review_row
 from clopa_annotator.events import EventLog
+from clopa_annotator.review.agreement import by_pair, double_readings
+from clopa_annotator.review.readings import CasesOf, Readings
 from clopa_annotator.review.review_list import listed
 from clopa_annotator.suggestions.suggestion_folder import SuggestionFolder
-from clopa_annotator.types import Mask, Slot, Subject
-from clopa_annotator.types.review import Comparison, Judgement, ReviewFilter, ReviewRow, Verdict
+from clopa_annotator.types import CaseRef, Confirmation, Mask, Slot, Subject
+from clopa_annotator.types.review import (
+    Comparison,
+    Judgement,
+    PairAgreement,
+    ReviewFilter,
+    ReviewRow,
+    Verdict,
+)
+
+T = TypeVar("T")
 
 
 class Leases(Protocol):
@@ -53,6 +64,27 @@ class ReviewDesk:
         """
         self._folder, self._store, self._leases = folder, store, leases
         self._events, self._changed = events, changed
+        self.readings = Readings(store, self._read)
+
+    def _read(self, confirmation: Confirmation, ref: CaseRef) -> None:
+        """A second reading is durable; nobody is told whose case it is of but its name."""
+        self._events.publish(
+            "confirmed",
+            case_id=ref.case_id,
+            record_hash=ref.record_hash,
+            confirmation_id=confirmation.confirmation_id,
+            target=ref.slot.target,
+            instance=ref.slot.instance,
+        )
+        self._events.publish("case_changed", case_id=ref.case_id)
+
+    def seen_by(self, cases: T, who: str) -> T:
+        """The engine's cases as a person may see them; a second reader does not see the first's."""
+        return cast(T, CasesOf(cases, self.readings, who))
+
+    def agreement(self) -> tuple[PairAgreement, ...]:
+        """How well each pair of people agrees about each target that both have read."""
+        return by_pair(double_readings(self._store))
 
     def rows(self, chosen: ReviewFilter) -> tuple[ReviewRow, ...]:
         """What a second person may look at."""

@@ -58,9 +58,10 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
 
 def _routes(engine: Engine, settings: RequestGuardSettings, stopping: asyncio.Event) -> list[BaseRoute]:
     reviews = engine.cases.reviews(engine.campaign.folder)
+    engine.targets.is_blind = reviews.readings.is_blind
     return [
         *SessionRoutes(engine).routes(settings.limits),
-        *CaseRoutes(engine.cases, reviews.returned).routes(settings.limits),
+        *CaseRoutes(engine.cases, reviews.returned, reviews.seen_by).routes(settings.limits),
         *ReviewRoutes(reviews).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
         *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),

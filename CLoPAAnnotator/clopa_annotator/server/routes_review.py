@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from clopa_annotator.types import Slot
 from clopa_annotator.types.review import (
     Comparison,
     Judgement,
+    PairAgreement,
     ReviewFilter,
     ReviewRow,
     Verdict,
@@ -42,6 +45,10 @@ class ReviewHost(Protocol):
         """What the version can be held against."""
         ...
 
+    def agreement(self) -> tuple[PairAgreement, ...]:
+        """How well each pair of people agrees about each target that both have read."""
+        ...
+
 
 class ReviewRoutes:
     """Handlers over a `ReviewHost`."""
@@ -57,6 +64,7 @@ class ReviewRoutes:
             route("review/accept", lambda ask: self._judge(Verdict.ACCEPTED, ask), limits),
             route("review/return", lambda ask: self._judge(Verdict.RETURNED, ask), limits),
             route("review/compare", self.compare, limits),
+            route("review/agreement", self.agreement, limits, ("GET", "POST")),
         ]
 
     def list(self, ask: Ask) -> Reply:
@@ -78,6 +86,11 @@ class ReviewRoutes:
         )
         return Reply({"row": self._host.judge(judgement).to_dict()})
 
+    def agreement(self, ask: Ask) -> Reply:
+        """How well people agree who read the same cases."""
+        ask.who.require_reviewer("see how well people agree")
+        return Reply({"pairs": [agreement_to_wire(pair) for pair in self._host.agreement()]})
+
     def compare(self, ask: Ask) -> Reply:
         """Masks that the version can be held against."""
         ask.who.require_reviewer("compare versions")
@@ -87,6 +100,11 @@ class ReviewRoutes:
         arrays: dict[str, npt.NDArray[Any]] = {k: mask for k, mask in given.items() if mask is not None}
         meta = {"earlier_version": found.earlier_version, "suggested_by": found.suggested_by}
         return Reply({**meta, "shape_kji": list(found.shape_kji)}, arrays)
+
+
+def agreement_to_wire(pair: PairAgreement) -> dict[str, Any]:
+    """One pair of people and target; what is not known is None."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(pair).items()}
 
 
 def filter_from_wire(meta: Mapping[str, Any]) -> ReviewFilter:

@@ -26,7 +26,7 @@ from clopa_annotator.testing.fake_cases import (
 )
 from clopa_annotator.testing.fake_learning import FakeLearning
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Slot, Target, Targets
-from clopa_annotator.types.review import Verdict
+from clopa_annotator.types.review import PairAgreement, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
 
@@ -54,6 +54,7 @@ class FakeCampaign:
         self.targets = targets or Targets((Target("target"),))
         self.lines: dict[str, FakeLearning] = {}
         self.own_reviews, self.verdicts = False, 0
+        self.agreement: list[PairAgreement] = []
         self.cases: dict[str, FakeCase] = {}
         self._confirmations: dict[str, tuple[str, CaseRef]] = {}
 

@@ -10,7 +10,15 @@ from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_cases import FakeVersion, SlotWork
 from clopa_annotator.testing.fake_transfers import FakeTransfers
 from clopa_annotator.types import CaseState, Slot
-from clopa_annotator.types.review import Comparison, Judgement, Lps, ReviewFilter, ReviewRow, Verdict
+from clopa_annotator.types.review import (
+    Comparison,
+    Judgement,
+    Lps,
+    PairAgreement,
+    ReviewFilter,
+    ReviewRow,
+    Verdict,
+)
 from clopa_annotator.types.targets import FIRST
 
 MARKS = 1_000_000
@@ -127,6 +135,10 @@ class FakeReviews(FakeTransfers):
     def compare(self, case_id: str, slot: Slot = FIRST) -> Call[Comparison]:
         """The version before a target's newest."""
         return self._do("compare the versions", lambda: self._compared(case_id, slot))
+
+    def agreement(self) -> Call[tuple[PairAgreement, ...]]:
+        """What a test has put into the campaign."""
+        return self._do("say how well people agree", lambda: tuple(self.campaign.agreement))
 
     def _compared(self, case_id: str, slot: Slot) -> Comparison:
         row, case = review_row(self.campaign, case_id, slot), self.campaign.case(case_id)

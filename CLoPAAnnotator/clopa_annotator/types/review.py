@@ -6,6 +6,7 @@ a newer version has none.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +22,22 @@ Lps = tuple[float, float, float]
 
 OWN_CASES = "review_own_cases"
 """The campaign's setting that lets people review what they confirmed themselves; verdicts name it."""
+DOUBLE_READING = "double_reading"
+"""The campaign's setting that says which share of the cases two people annotate, blind to each other."""
 LONGEST_COMMENT = 4000
+
+
+def is_double_read(settings: Mapping[str, Any], case_id: str) -> bool:
+    """Whether a case is one of those that two people annotate.
+
+    Drawn from the campaign's seed and the case's name alone: the same on every machine, whatever the order of
+    cases, and a larger share keeps everything that a smaller one had drawn.
+    """
+    share = settings.get(DOUBLE_READING)
+    if not isinstance(share, int | float) or not share > 0:
+        return False
+    seed = f"clopa double reading\n{settings.get('seed', 0)}\n{case_id}"
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") < share * 2**64
 
 
 class Verdict(str, Enum):
@@ -44,6 +60,7 @@ class Judgement:
         comment: why it is returned, in words; may say something about an accepted one too.
         place_lps_mm: where to look, in LPS millimetres; None if no place is marked.
         slot: what of the case.
+        version: the version to accept, where two people have read the case; None for the one that trains.
     """
 
     case_id: str
@@ -53,6 +70,7 @@ class Judgement:
     comment: str = ""
     place_lps_mm: Lps | None = None
     slot: Slot = FIRST
+    version: int | None = None
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.NONE:
@@ -148,6 +166,54 @@ class Comparison:
     earlier: Mask | None = None
     suggested_by: int | None = None
     suggestion: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two people agree about one slot, neither having seen the other's mask.
+
+    Attributes:
+        case_id: name of the case.
+        slot: what of it.
+        first: who read it first.
+        second: who read it second.
+        dice: overlap of the two masks.
+        nsd: surface Dice at 1 mm; NaN for two empty masks.
+        volume_difference: second minus first, in shares of their mean; NaN for two empty masks.
+    """
+
+    case_id: str
+    slot: Slot
+    first: str
+    second: str
+    dice: float
+    nsd: float
+    volume_difference: float
+
+
+@dataclass(frozen=True)
+class PairAgreement:
+    """The same for every slot of a target that a pair of people has read.
+
+    Attributes:
+        one: the person whose name comes first.
+        two: the other.
+        target: key of the target.
+        readings: number of slots.
+        dice: mean.
+        lowest_dice: of a single slot.
+        nsd: mean of those that have one.
+        volume_difference: mean of the absolute values.
+    """
+
+    one: str
+    two: str
+    target: str
+    readings: int
+    dice: float
+    lowest_dice: float
+    nsd: float
+    volume_difference: float
 
 
 def place_from(values: Any) -> Lps | None:

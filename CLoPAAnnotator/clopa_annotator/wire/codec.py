@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from clopa_annotator.types import (
     Targets,
     WeightsVersion,
 )
-from clopa_annotator.types.review import Comparison, ReviewRow, Verdict
+from clopa_annotator.types.review import Comparison, PairAgreement, ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
@@ -145,6 +146,12 @@ def _slot_row_from_wire(row: Any) -> SlotRow:
 def review_row_from_wire(row: Any) -> ReviewRow:
     """One line of a review's list; the inverse of `ReviewRow.to_dict`."""
     return _read({"row": _mapping(row)}, "row", ReviewRow.from_dict)
+
+
+def agreement_from_wire(row: Any) -> PairAgreement:
+    """How well a pair of people agrees about a target."""
+    known = {k: math.nan if v is None else v for k, v in _mapping(row).items()}
+    return _plain(PairAgreement, known)
 
 
 def comparison_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Comparison:

@@ -176,6 +176,7 @@ class CaseRecord:
         imported: where the mask came from; None if it was made here.
         slot: what of the case it is of.
         replaces_accepted: number of the mark that had accepted the version before; None if none had.
+        reading: 2 for that of a second person who had not seen the first's; trains only once it is accepted.
         suggestion: what was made of the model's suggestion.
     """
 
@@ -205,6 +206,7 @@ class CaseRecord:
     imported: Imported | None = None
     slot: Slot = FIRST
     replaces_accepted: int | None = None
+    reading: int = 1
     suggestion: SuggestionUse = SuggestionUse.NONE
 
     def to_document(self) -> bytes:
@@ -219,6 +221,8 @@ class CaseRecord:
         del values["imported"], values["slot"], values["suggestion"]
         if self.replaces_accepted is None:  # most documents stay as they were
             del values["replaces_accepted"]
+        if self.reading == 1:
+            del values["reading"]
         values |= suggestion_to_json(self.suggestion) | imported_to_json(self.imported)
         return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
@@ -234,6 +238,7 @@ class CaseRecord:
                 "slot": slot_from_json(values, name),
                 "suggestion": suggestion_from_json(values),
                 "replaces_accepted": values.get("replaces_accepted"),
+                "reading": int(values.get("reading", 1)),
             }
             plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in given}
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
