@@ -51,7 +51,7 @@ class CampaignConfig:
         size: number of cases expected; the scheduler's fractions refer to it.
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
-        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
+        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many samples, "paper"
             for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each case when a candidate is compared.
@@ -61,6 +61,7 @@ class CampaignConfig:
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         review_own_cases: people may review what they confirmed themselves; None, as False, for not.
         double_reading: share of the cases that two people annotate, blind to each other; None for none.
+        suggestions: whether the engine suggests masks for the coming cases.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -78,6 +79,7 @@ class CampaignConfig:
     unprompted: float | None = None
     review_own_cases: bool | None = None
     double_reading: float | None = None
+    suggestions: bool = True
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +97,8 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if not isinstance(self.suggestions, bool):
+            raise ConfigError("Suggestions are made or not: true or false.")
         if self.first_episode is not None and self.first_episode < 3:
             raise ConfigError(
                 "The first episode comes after three cases at the earliest: two to train on, one held out; "
@@ -108,8 +112,11 @@ class CampaignConfig:
             raise ConfigError("The share of cases that two people read is a number between 0 and 1.")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; a setting that is left to the schedule is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Plain values for JSON; what programs before suggestions do not know is left out where it can be."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.suggestions:
+            del values["suggestions"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:

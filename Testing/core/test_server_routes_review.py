@@ -13,7 +13,7 @@ from clopa_annotator.server.routes_review import ReviewRoutes, filter_from_wire
 from clopa_annotator.types import Slot
 from clopa_annotator.types.review import Comparison, Judgement, ReviewFilter, ReviewRow, Verdict
 from clopa_annotator.wire.array_framing import Bundle
-from clopa_annotator.wire.codec import comparison_from_wire
+from clopa_annotator.wire.review_messages import comparison_from_wire
 from clopa_annotator.wire.tokens import Identity
 
 ROW = ReviewRow("one", Slot("liver"), Verdict.ACCEPTED, "Ada", 1, 4, 5, "Bob")

@@ -78,5 +78,6 @@ class Decision:
         seconds = round(session.secondsOf(work.slot), 3)
         return Confirmation(
             uuid.uuid4().hex, session.caseId, mask, prompts, annotator, seconds,
-            work.weightsVersion, first, note, slot=work.slot, replaces_accepted=self._isAcceptedTold,
+            work.weightsVersion, first, note, slot=work.slot, suggestion=work.useOf(mask),
+            replaces_accepted=self._isAcceptedTold,
         )  # fmt: skip

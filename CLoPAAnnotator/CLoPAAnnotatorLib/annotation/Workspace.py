@@ -119,7 +119,7 @@ class Workspace:
         return self.info is not None and not self.isLost
 
     def _heard(self, event: Event) -> None:
-        if event.name in ("case_changed", "confirmed", "gap"):
+        if event.name in ("case_changed", "confirmed", "gap", "suggested"):
             self.refreshCases()
         elif event.name == "targets_changed" and self.link.client is not None:
             self.link.client.connect().then(self._targetsAre, lambda error: self.say(str(error), "error"))

@@ -13,6 +13,7 @@ from clopa_annotator.datasets.image_list import list_images
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
+from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
@@ -197,7 +198,7 @@ class CasesPanel:
         decided = self._decided(known) if several else ""
         if known is not None and known.versions > 1 and not several:
             words += f" (v{known.versions})"
-        note = known.note if known is not None else ""
+        note = "" if known is None else known.note or Sentences.suggestionsReady(known)
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
         return (

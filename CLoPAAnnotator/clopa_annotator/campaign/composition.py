@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -139,6 +140,16 @@ class Campaign:
         """
         self.store.set_targets(targets)
         _ = self.lines
+
+    def set_suggestions(self, on: bool) -> None:
+        """Have the engine suggest masks for the coming cases, or not.
+
+        Raises:
+            CacheError: the change could not be written.
+        """
+        config = replace(self.config, suggestions=on)
+        self.store.set_settings(config.to_dict())
+        self.config = config
 
     @property
     def lines(self) -> Mapping[str, LearningLine]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clopa_annotator import __version__
-from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
+from clopa_annotator.campaign.idle.click_watch import ClickWatch
+from clopa_annotator.campaign.idle.engine_side import EngineSide, desk_of
+from clopa_annotator.campaign.idle.suggested_cases import SuggestedCases
+from clopa_annotator.campaign.idle.surroundings import SuggestionSettings
 from clopa_annotator.campaign.journal import Journal
 from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.campaign.leases import CaseLeases
@@ -34,8 +35,6 @@ from clopa_annotator.wire.tokens import Identity
 if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 
@@ -50,6 +49,7 @@ class EngineSettings:
         lease_expiry_s: after this long without a sign of life a case is free for others.
         export_anywhere: an owner may name any folder; for an engine that the user's own program started.
         supervisor: of the training process.
+        suggestions: what is made while nobody clicks.
     """
 
     max_sessions: int = 8
@@ -58,6 +58,7 @@ class EngineSettings:
     lease_expiry_s: float = 120.0
     export_anywhere: bool = False
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    suggestions: SuggestionSettings = field(default_factory=SuggestionSettings)
 
 
 class Engine:
@@ -76,15 +77,11 @@ class Engine:
         self.desk = TrainingDesk(
             campaign, self.events, self.settings.supervisor, self._promoted, self._on_thread
         )
-        self.weights = VersionedWeights(
-            model,
-            lambda line, version: campaign.line(line).registry.delta_tensors(version),
-            lambda line: campaign.line(line).registry.current().number,
-            lambda line: campaign.line(line).bring_in(),
-        )
+        self.watch = ClickWatch(self.desk.supervisor)
+        self.weights = VersionedWeights.of(campaign)
         self.learns_online = campaign.online is not None
         self.prediction = PredictionThread(
-            self.weights, self.desk.supervisor, device_setter(model.device), follow=self.learns_online
+            self.weights, self.watch, device_setter(model.device), follow=self.learns_online
         )
         self.sessions = SessionTable(
             self._new_session,
@@ -93,7 +90,11 @@ class Engine:
         )
         self._leases = CaseLeases(self.settings.lease_expiry_s)
         self._occupancy = Occupancy(campaign.store)
-        self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
+        side = EngineSide(campaign, self._leases, self.events, self.prediction, self.watch, self.desk)
+        self.suggestions = desk_of(campaign, side, self.settings.suggestions)
+        self.cases = SuggestedCases(
+            campaign.store, self._leases, self.events, self._confirming, self._occupancy, self.suggestions
+        )
         self.intake = LabelIntake(
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
@@ -104,9 +105,11 @@ class Engine:
         self._supported, self._licence = probe.supported, probe.licence
         self._takes_3d_boxes = probe.takes_3d_boxes
         self.desk.recover()
+        self.suggestions.start()
 
     def let_go(self) -> None:
         """Begin to end, without waiting: the trainer ends (its job is resumed), waiting predictions go."""
+        self.suggestions.let_go()
         self.desk.let_go()
         self.prediction.stop()
 
@@ -123,6 +126,7 @@ class Engine:
         self.exports.close()
         self.desk.close()
         ready = self.prediction.join(patience_s)
+        self.suggestions.close()
         self.journal.close()
         self.campaign.close()
         return ready
@@ -239,7 +243,7 @@ class Engine:
             campaign=campaign.config.name,
             campaign_size=campaign.config.size,
             supported=self._supported,
-            campaign_id=self._campaign_id(),
+            campaign_id=campaign.store.manifest.identity,
             annotator=who.name,
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
@@ -255,12 +259,6 @@ class Engine:
     def last_event(self) -> int:
         """Number of the newest event."""
         return self.events.last_sequence
-
-    def _campaign_id(self) -> str:
-        manifest = self.campaign.store.manifest
-        return hashlib.sha256(
-            f"{manifest.name}\n{manifest.created}\n{manifest.model_hash}".encode()
-        ).hexdigest()
 
     def learning(self, who: Identity, target: str = "") -> LearningState:
         """What is being learned of a target, as this person sees it."""

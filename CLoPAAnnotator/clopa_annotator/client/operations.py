@@ -39,7 +39,9 @@ from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.learning_messages import LearningState
 from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
+from clopa_annotator.wire.review_messages import review_row_from_wire
 from clopa_annotator.wire.session_messages import geometry_to_wire
+from clopa_annotator.wire.suggestion_messages import SuggestionState, state_from_wire, suggested_from_wire
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +140,7 @@ class ClientOperations:
         self._keep_alive(case_id)
         draft = codec.draft_from_wire(taken["draft"], arrays) if taken.get("draft") else None
         confirmed = codec.ref_from_wire(taken["confirmed"]) if taken.get("confirmed") else None
-        returned = codec.review_row_from_wire(taken["returned"]) if taken.get("returned") else None
+        returned = review_row_from_wire(taken["returned"]) if taken.get("returned") else None
         start = confirmed or returned
         self._based_on[case_id, self._slot] = start.case_version if start else 0
         before = arrays.get("confirmed", arrays.get("returned"))
@@ -152,6 +154,7 @@ class ClientOperations:
             confirmed,
             self._slot,
             codec.others_from_wire(taken.get("others"), arrays),
+            suggested_from_wire(taken.get("suggestion"), arrays),
             returned,
         )
 
@@ -281,3 +284,8 @@ class ClientOperations:
         """Something about a target's learning; answered with its state."""
         row, _ = self._transport.exchange(path, {**meta, "target": target})
         return codec.learning_from_wire(row["learning"])
+
+    def suggestions(self, path: str, meta: Mapping[str, Any]) -> SuggestionState:
+        """Something about suggestions; answered with their state."""
+        row, _ = self._transport.exchange(f"suggestions/{path}", meta)
+        return state_from_wire(row.get("suggestions"))

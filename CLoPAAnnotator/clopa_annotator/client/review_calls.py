@@ -13,6 +13,7 @@ from clopa_annotator.types import Slot
 from clopa_annotator.types.review import Comparison, Lps, PairAgreement, ReviewFilter, ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
+from clopa_annotator.wire import review_messages as messages
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class ReviewCalls:
         row, _ = self._engine.ask("review/list", meta)
         if not isinstance(row.get("rows"), list):
             raise NotAnEngine("The answer is no list of reviews: is it a CLoPA engine that answers there?")
-        return tuple(codec.review_row_from_wire(item) for item in row["rows"])
+        return tuple(messages.review_row_from_wire(item) for item in row["rows"])
 
     def accept(
         self, case_id: str, slot: Slot = FIRST, seen: int | None = None, comment: str = ""
@@ -64,7 +65,7 @@ class ReviewCalls:
         meta |= {"comment": comment, "place_lps_mm": place_lps_mm}
         path = "review/accept" if verdict is Verdict.ACCEPTED else "review/return"
         return self._do(
-            "store the verdict", lambda: codec.review_row_from_wire(self._engine.ask(path, meta)[0]["row"])
+            "store the verdict", lambda: messages.review_row_from_wire(self._engine.ask(path, meta)[0]["row"])
         )
 
     def compare(self, case_id: str, slot: Slot = FIRST) -> Call[Comparison]:
@@ -73,7 +74,7 @@ class ReviewCalls:
 
         def work() -> Comparison:
             row, arrays = self._engine.ask("review/compare", meta)
-            return codec.comparison_from_wire(row, arrays)
+            return messages.comparison_from_wire(row, arrays)
 
         return self._quick.do("compare the versions", work)
 
@@ -82,7 +83,7 @@ class ReviewCalls:
 
         def work() -> tuple[PairAgreement, ...]:
             row, _ = self._engine.ask("review/agreement", {})
-            return tuple(codec.agreement_from_wire(item) for item in row.get("pairs") or ())
+            return tuple(messages.agreement_from_wire(item) for item in row.get("pairs") or ())
 
         return self._quick.do("say how well people agree", work)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from clopa_annotator.types import CaseRef, Confirmation, Image, Mask, Slot
 from clopa_annotator.types.review import ReviewRow
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
+from clopa_annotator.wire.suggestion_messages import Suggested
 
 ReturnedOf = Callable[[str, Slot], tuple[ReviewRow, Mask] | None]
 """The version of a slot that was returned and not confirmed anew, with its mask."""
@@ -63,6 +64,10 @@ class CaseHost(Protocol):
 
     def newest(self, case_id: str, slot: Slot) -> tuple[CaseRef, Mask] | None:
         """The newest confirmed version that is not withdrawn."""
+        ...
+
+    def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
+        """What the model suggests for a target that nobody has begun."""
         ...
 
     def others(self, case_id: str, slot: Slot) -> tuple[tuple[Slot, Mask], ...]:

@@ -34,6 +34,7 @@ from clopa_annotator.wire.session_messages import (
     number,
     timed_from_wire,
 )
+from clopa_annotator.wire.suggestion_messages import suggested_to_wire
 
 HASH = re.compile(r"^[0-9a-f]{64}$")
 _LONGEST_TEXT = 4000
@@ -106,8 +107,8 @@ class CaseRoutes:
     def take(self, ask: Ask) -> Reply:
         """Take a target of a case, the first open one if none is named.
 
-        Answers the case's row, its image's hash, the target's draft and newest version and the other targets'
-        masks; ``brief`` leaves all masks out.
+        Answers the case's row, its image's hash, the target's draft and newest version, or what is suggested
+        for it, and the other targets' masks; ``brief`` leaves all masks out.
         """
         case_id = text(ask.meta, "case_id")
         expected = ask.meta.get("image_hash")
@@ -133,6 +134,10 @@ class CaseRoutes:
         if returned is not None:
             meta["returned"], arrays["returned"] = returned[0].to_dict(), returned[1]
         _put_draft(host, case_id, slot, meta, arrays)
+        suggested = host.suggestion(case_id, slot)
+        if suggested is not None:
+            meta["suggestion"], more = suggested_to_wire(suggested)
+            arrays.update(more)
         meta["others"], others = others_to_wire(host.others(case_id, slot))
         return Reply(meta, {**arrays, **others})
 

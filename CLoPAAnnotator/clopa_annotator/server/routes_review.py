@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -25,6 +23,7 @@ from clopa_annotator.types.review import (
 )
 from clopa_annotator.wire.array_framing import WireLimits
 from clopa_annotator.wire.codec import slot_from_wire
+from clopa_annotator.wire.review_messages import agreement_to_wire
 from clopa_annotator.wire.session_messages import integer, number
 
 _BOUNDS = ("expected_below", "expected_above", "measured_below", "measured_above")
@@ -100,11 +99,6 @@ class ReviewRoutes:
         arrays: dict[str, npt.NDArray[Any]] = {k: mask for k, mask in given.items() if mask is not None}
         meta = {"earlier_version": found.earlier_version, "suggested_by": found.suggested_by}
         return Reply({**meta, "shape_kji": list(found.shape_kji)}, arrays)
-
-
-def agreement_to_wire(pair: PairAgreement) -> dict[str, Any]:
-    """One pair of people and target; what is not known is None."""
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(pair).items()}
 
 
 def filter_from_wire(meta: Mapping[str, Any]) -> ReviewFilter:

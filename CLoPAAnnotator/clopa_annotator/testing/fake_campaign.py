@@ -25,6 +25,7 @@ from clopa_annotator.testing.fake_cases import (
     is_same_image,
 )
 from clopa_annotator.testing.fake_learning import FakeLearning
+from clopa_annotator.testing.fake_suggestions import FakeSuggestions
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Slot, Target, Targets
 from clopa_annotator.types.review import PairAgreement, Verdict
 from clopa_annotator.types.targets import FIRST
@@ -56,6 +57,7 @@ class FakeCampaign:
         self.own_reviews, self.verdicts = False, 0
         self.agreement: list[PairAgreement] = []
         self.cases: dict[str, FakeCase] = {}
+        self.suggestions = FakeSuggestions(self.events, lambda target: self.line(target).current)
         self._confirmations: dict[str, tuple[str, CaseRef]] = {}
 
     @property
@@ -76,7 +78,7 @@ class FakeCampaign:
         return any(line.running for name, line in self.lines.items() if name != key)
 
     def step(self) -> None:
-        """Advance the episode that runs, or start the one that waits; one trains at a time."""
+        """Advance the episode that runs, or start the one that waits; one trains at a time. Else suggest."""
         lines = [self.line(target.key) for target in self.targets]
         for line in lines:
             if line.running:
@@ -84,6 +86,7 @@ class FakeCampaign:
                 return
         for line in sorted(lines, key=lambda line: -line.gathered):
             line.start_if_due()
+        self.suggestions.step(self.cases.values())
 
     def set_targets(self, targets: Targets) -> None:
         """Say what is segmented.
@@ -122,7 +125,8 @@ class FakeCampaign:
         digest = image_hash(image)
         known = self.cases.get(case_id)
         if known is None:
-            known = self.cases[case_id] = FakeCase(case_id, image, digest, source, self.targets)
+            known = FakeCase(case_id, image, digest, source, self.targets, suggested=self.suggestions.of)
+            self.cases[case_id] = known
             self.changed(case_id)
         elif known.image_hash != digest and not is_same_image(known.image, image):
             raise GeometryError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from clopa_annotator.types import CaseRef, CaseState, Image, Mask, Slot, Targets
 from clopa_annotator.types.review import Lps, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, SlotRow
+from clopa_annotator.wire.suggestion_messages import Suggested
 
 
 @dataclass
@@ -88,13 +89,17 @@ class SlotWork:
             self.draft is not None and self.draft.imported is not None,
             absent,
             self.note,
-            self.verdict,
+            verdict=self.verdict,
         )
 
 
 @dataclass
 class FakeCase:
-    """One case; ``draft`` and ``versions`` are those of the first target."""
+    """One case; ``draft`` and ``versions`` are those of the first target.
+
+    Attributes:
+        suggested: what the model suggests for a slot.
+    """
 
     case_id: str
     image: Image
@@ -102,6 +107,7 @@ class FakeCase:
     source: str
     targets: Targets
     slots: dict[Slot, SlotWork] = field(default_factory=dict)
+    suggested: Callable[[FakeCase, Slot], Suggested | None] = lambda _case, _slot: None
 
     def slot(self, slot: Slot) -> SlotWork:
         """What is known of a slot. Raises `ConfigError` for one that cannot be."""
@@ -121,7 +127,7 @@ class FakeCase:
     @property
     def row(self) -> CaseRow:
         """As the list of cases shows it."""
-        rows = tuple(self.slot(slot).row(slot) for slot in self.in_order)
+        rows = tuple(self._slot_row(slot) for slot in self.in_order)
         return CaseRow(
             self.case_id,
             sum_of_states(row.state for row in rows),
@@ -132,6 +138,11 @@ class FakeCase:
             self.source,
             rows,
         )
+
+    def _slot_row(self, slot: Slot) -> SlotRow:
+        found = self.suggested(self, slot)
+        row = self.slot(slot).row(slot)
+        return row if found is None or row.is_decided else replace(row, suggestion=found.mark)
 
     def first_open(self, owner: str) -> Slot:
         """The first slot that is neither decided nor in other hands; the first of all if there is none."""

@@ -33,14 +33,7 @@ from clopa_annotator.types import (
 )
 from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import (
-    API_VERSION,
-    Answer,
-    CaseRow,
-    Draft,
-    EngineInfo,
-    OpenedCase,
-)
+from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 
 _KEPT = "The engine does not answer. Your confirmation is kept on this computer and delivered after Restart."
 
@@ -189,8 +182,9 @@ class FakeEngineClient(FakeSteering):
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
         ref, others = work.newest.ref if work.newest else None, case.others(slot)
+        suggested = self.campaign.suggestions.of(case, slot)
         told = review_row(self.campaign, case.case_id, slot) if work.verdict is Verdict.RETURNED else None
-        return OpenedCase(case.row, answer, work.draft, ref, slot, others, told)
+        return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told)
 
     @property
     def _session(self) -> Session:

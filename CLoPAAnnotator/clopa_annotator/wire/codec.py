@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
@@ -25,11 +24,12 @@ from clopa_annotator.types import (
     Targets,
     WeightsVersion,
 )
-from clopa_annotator.types.review import Comparison, PairAgreement, ReviewRow, Verdict
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
+from clopa_annotator.wire.suggestion_messages import mark_from_wire
 
 Row = dict[str, Any]
 _LONGEST_TEXT = 4000
@@ -138,27 +138,10 @@ def _answered_slot(row: Any) -> Slot:
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
     read: Row = {"slot": _answered_slot(row), "state": _read(row, "state", CaseState)}
+    read["suggestion"] = mark_from_wire(_mapping(row).get("suggestion"))
     if "verdict" in _mapping(row):  # engines of before there were reviews do not say it
         read["verdict"] = _read(row, "verdict", Verdict)
     return _plain(SlotRow, row, **read)
-
-
-def review_row_from_wire(row: Any) -> ReviewRow:
-    """One line of a review's list; the inverse of `ReviewRow.to_dict`."""
-    return _read({"row": _mapping(row)}, "row", ReviewRow.from_dict)
-
-
-def agreement_from_wire(row: Any) -> PairAgreement:
-    """How well a pair of people agrees about a target."""
-    known = {k: math.nan if v is None else v for k, v in _mapping(row).items()}
-    return _plain(PairAgreement, known)
-
-
-def comparison_from_wire(row: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Comparison:
-    """What a version under review can be held against."""
-    k, j, i = _read(row, "shape_kji", lambda shape: (int(shape[0]), int(shape[1]), int(shape[2])))
-    masks = {"earlier": arrays.get("earlier"), "suggestion": arrays.get("suggestion")}
-    return _plain(Comparison, row, shape_kji=(k, j, i), **masks)
 
 
 def case_row_to_wire(row: CaseRow) -> Row:

@@ -21,6 +21,7 @@ from clopa_annotator.types import (
 )
 from clopa_annotator.types.review import ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
+from clopa_annotator.wire.suggestion_messages import Suggested, SuggestionMark
 
 API_VERSION = 2
 """Raised with every change after which an older client could misread an engine."""
@@ -78,6 +79,7 @@ class SlotRow:
         is_suggestion: the draft is a mask that nobody has worked on yet.
         is_absent: the confirmed mask is empty: the image holds no such target.
         note: why it was skipped, withdrawn, returned or flagged; empty otherwise.
+        suggestion: what the model suggests, if nobody has begun and there is something to show.
         verdict: what a second person decided about the newest version.
     """
 
@@ -89,6 +91,7 @@ class SlotRow:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    suggestion: SuggestionMark | None = None
     verdict: Verdict = Verdict.NONE
 
     @property
@@ -178,6 +181,8 @@ class OpenedCase:
         confirmed: the newest confirmed version that is not withdrawn, or None.
         slot: which target the prompts go to, and which of several of a kind.
         others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
+        suggestion: what the model suggests for the slot, if nobody has begun it; the session does not know of
+            it: who takes it as a start gives it as a `MaskPrompt`.
         returned: what the reviewer said of the newest version, if it was returned and not confirmed anew.
     """
 
@@ -187,6 +192,7 @@ class OpenedCase:
     confirmed: CaseRef | None = None
     slot: Slot = FIRST
     others: tuple[tuple[Slot, Mask], ...] = ()
+    suggestion: Suggested | None = None
     returned: ReviewRow | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -69,6 +70,11 @@ class CampaignManifest:
             ConfigError: none of the targets has the key "".
         """
         return replace(self, targets=targets, label="")
+
+    @property
+    def identity(self) -> str:
+        """Tells campaigns apart, whatever their names."""
+        return hashlib.sha256(f"{self.name}\n{self.created}\n{self.model_hash}".encode()).hexdigest()
 
     def to_document(self) -> bytes:
         """The content of ``campaign.json``."""
