@@ -32,8 +32,9 @@ def agreement_to_wire(pair: PairAgreement) -> dict[str, Any]:
 def agreement_from_wire(row: Any) -> PairAgreement:
     """The inverse of `agreement_to_wire`; keys of a newer version are ignored. Raises `VersionMismatch`."""
     try:
-        known = {k: v for k, v in row.items() if k in PairAgreement.__dataclass_fields__}
-        return PairAgreement(**{k: math.nan if v is None else v for k, v in known.items()})
+        names = PairAgreement.__dataclass_fields__
+        known: dict[str, Any] = {k: math.nan if v is None else v for k, v in row.items() if k in names}
+        return PairAgreement(**known)
     except _WRONG as error:
         raise VersionMismatch(OTHER) from error
 
