@@ -87,12 +87,12 @@ def test_the_second_reader_of_a_case_begins_with_nothing_and_both_readings_are_k
     confirm(lines["Bob"], "case 1", "from Bob")
     (row,) = lines["Eve"].exchange("cases", {})[0]["cases"]
     assert (row["state"], row["versions"], row["slots"][0]["versions"]) == ("to do", 0, 0)
+    with pytest.raises(ReviewConflict, match="read by a second person"):
+        lines["Ada"].exchange("review/accept", {"case_id": "case 1"})
     taken, arrays = lines["Eve"].exchange("cases/take", {"case_id": "case 1"})
     assert "confirmed" not in taken and not arrays and taken["case"]["state"] == "in progress"
     with pytest.raises(NotPermitted):
         lines["Eve"].exchange("review/agreement", {})
-    with pytest.raises(ReviewConflict, match="read by a second person"):
-        lines["Ada"].exchange("review/accept", {"case_id": "case 1"})
     confirm(lines["Eve"], "case 1", "from Eve")
     assert [(v.annotator, v.reading, v.current) for v in store.versions("case 1")] == [
         ("Bob", 1, True), ("Eve", 2, False),

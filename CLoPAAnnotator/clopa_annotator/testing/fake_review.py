@@ -60,7 +60,7 @@ def judge(campaign: FakeCampaign, judgement: Judgement) -> ReviewRow:
         judgement.verdict, judgement.reviewer, judgement.comment,
     ):  # fmt: skip
         return row
-    _require_current(row, judgement)
+    _refuse_stale(row, judgement)
     if row.annotator == judgement.reviewer and not campaign.own_reviews:
         raise OwnCase(f"{row.annotator} confirmed {case_id}, and a second person has to review it.")
     work.verdict, work.reviewer, work.comment = judgement.verdict, judgement.reviewer, judgement.comment
@@ -80,7 +80,7 @@ def judge(campaign: FakeCampaign, judgement: Judgement) -> ReviewRow:
     return review_row(campaign, case_id, slot)
 
 
-def _require_current(row: ReviewRow, judgement: Judgement) -> None:
+def _refuse_stale(row: ReviewRow, judgement: Judgement) -> None:
     changed = judgement.seen is not None and judgement.seen != row.seen
     same = row.verdict is judgement.verdict or row.verdict is Verdict.RETURNED
     if row.verdict is not Verdict.NONE and (changed or same):
