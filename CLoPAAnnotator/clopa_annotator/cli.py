@@ -19,6 +19,7 @@ from clopa_annotator.commands import (
     measuring,
     models,
     predict,
+    reporting,
     review,
     services,
     storage,
@@ -45,6 +46,7 @@ importing.register(app)
 experts.register(app)
 models.register(app)
 predict.register(app)
+reporting.register(app)
 review.register(app)
 services.register(app)
 

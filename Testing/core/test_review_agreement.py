@@ -11,6 +11,7 @@ import pytest
 from cache_helpers import SHAPE, a_confirmation, a_store, an_image
 
 from clopa_annotator.review.agreement import by_pair, compare_masks, double_readings
+from clopa_annotator.review.agreement_section import HEADER, agreement_section
 from clopa_annotator.types import Slot, Target, Targets
 from clopa_annotator.types.targets import FIRST
 
@@ -30,6 +31,11 @@ def test_two_masks_are_compared_as_by_hand() -> None:
     assert compare_masks(block(2, 6), block(2, 6), (1.0, 1.0, 1.0)) == (1.0, 1.0, 0.0)
     nothing = compare_masks(block(0, 0), block(0, 0), (1.0, 1.0, 1.0))
     assert nothing[0] == 1.0 and math.isnan(nothing[1]) and math.isnan(nothing[2])
+
+
+def test_a_report_without_two_readings_says_nothing_of_them(tmp_path: Path) -> None:
+    with a_store(tmp_path / "plain") as store:
+        assert agreement_section(store) is None
 
 
 def test_what_was_mended_after_the_second_reading_does_not_count(tmp_path: Path) -> None:
@@ -52,6 +58,9 @@ def test_what_was_mended_after_the_second_reading_does_not_count(tmp_path: Path)
         confirm("case two", "ada", block(2, 6), slot=Slot("spleen"))
         confirm("case three", "ada", block(2, 6))
         readings = double_readings(store)
+        section = agreement_section(store)
+    assert section is not None and len(section.rows[0]) == len(HEADER)
+    assert section.rows == (("ada, Bob", "liver", 2, "0.900", "0.800", section.rows[0][5], "20 %"),)
     assert [(r.case_id, r.first, r.second) for r in readings] == [
         ("case one", "Bob", "ada"),
         ("case two", "ada", "Bob"),

@@ -61,8 +61,13 @@ WITH_ENGINE = (
     Elsewhere(
         "test_engine_client.py",
         "the part of the client that is about reviewing, held to the contract with the engine",
-        "clopa_annotator.client.review_calls",
-        "clopa_annotator.client.http_client",
+        "clopa_annotator.client.review_calls clopa_annotator.client.reviewing_client",
+        "clopa_annotator.client.http_client clopa_annotator.client.engine_client",
+    ),
+    Elsewhere(
+        "test_review_agreement.py",
+        "the report's part shows what is measured there",
+        "clopa_annotator.review.agreement_section",
     ),
     Elsewhere(
         "test_server_routes_cases.py",

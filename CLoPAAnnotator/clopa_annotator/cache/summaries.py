@@ -13,6 +13,11 @@ from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
 """Slots by target and instance; lists of many cases are made of few of them."""
+SLOTS = (
+    "SELECT slots.*, versions.annotator, versions.confirmed_at FROM slots"
+    " LEFT JOIN versions ON versions.sequence = slots.current"
+)
+"""A query of the index's slots, each with who made its current confirmation, and when."""
 _STATES = {state.name: state for state in CaseState}
 
 
@@ -29,6 +34,8 @@ class SlotSummary:
         is_suggestion: the draft is an imported mask that nobody has worked on yet.
         is_absent: the current confirmed mask is empty.
         note: why it was skipped, withdrawn, returned, reopened or flagged; empty otherwise.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
         verdict: what a second person decided about the newest version.
         reviewer: who that was; empty if nobody has.
         judged: number of the mark that says so; None if there is none.
@@ -42,6 +49,8 @@ class SlotSummary:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
     verdict: Verdict = Verdict.NONE
     reviewer: str = ""
     judged: int | None = None
@@ -128,7 +137,7 @@ class VersionSummary:
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
-    """A row of the index's table of slots; a draft puts one that waits in progress.
+    """A row of the index's slots, see `SLOTS`; a draft puts one that waits in progress.
 
     Args:
         row: the row.
@@ -146,9 +155,11 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         bool(draft),
         bool(row["is_absent"]),
         row["note"],
-        Verdict[row["verdict"]],
-        row["reviewer"],
-        row["judged"],
+        annotator=row["annotator"] or "",
+        confirmed_at=row["confirmed_at"] or "",
+        verdict=Verdict[row["verdict"]],
+        reviewer=row["reviewer"],
+        judged=row["judged"],
     )
 
 

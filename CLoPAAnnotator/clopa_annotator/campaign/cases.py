@@ -292,5 +292,5 @@ class Cases:
 def _slot_row(slot: SlotSummary, owner: str) -> SlotRow:
     busy = owner and slot.state is CaseState.TODO
     state = CaseState.IN_PROGRESS if busy else slot.state
-    kept = (slot.has_draft, slot.is_suggestion, slot.is_absent, slot.note)
+    kept = (slot.has_draft, slot.is_suggestion, slot.is_absent, slot.note, slot.annotator, slot.confirmed_at)
     return SlotRow(slot.slot, state, slot.versions, owner, *kept, verdict=slot.verdict)

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
+from clopa_annotator.client.reviewing_client import ReviewingClient
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
-from clopa_annotator.types.review import Comparison, Lps, PairAgreement, ReviewFilter, ReviewRow
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import Answer, CaseRow, CaseStatistics, Draft, EngineInfo, OpenedCase
@@ -27,7 +28,7 @@ EventListener = Callable[[Event], object]
 
 
 @runtime_checkable
-class EngineClient(Protocol):
+class EngineClient(ReviewingClient, Protocol):
     """One annotator's line to one engine, which owns one campaign.
 
     A case has a mask for each target (`Slot`); where nothing is said, the campaign's first target is meant,
@@ -39,13 +40,13 @@ class EngineClient(Protocol):
     with back-off for a few seconds and then fails with `EngineUnreachable`.
 
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id, target,
-    instance; also for one delivered late), "targets_changed" (ask `connect` for them), "learning" (the state
-    changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss, seconds_left), "promoted" /
-    "rejected" (episode, version, reason), "version_confirmed" / "taken_back" (version, in_use, reason),
-    "episode_failed" (episode, reason), "reviewed" (case_id, verdict, instance), "swapped" (version),
-    "rolled_back" (version), "suggested" (case_id, version, target, instance: it can be shown), "suggestions"
-    (ask `suggestions`), "connection" (up: bool, sentence). Those about learning and reviews hold the target's
-    key as ``target``. Unknown names are to be ignored.
+    instance; also for one delivered late), "targets_changed" and "case_settings_changed" (ask `connect` for
+    them), "learning" (the state changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss,
+    seconds_left), "promoted" / "rejected" (episode, version, reason), "version_confirmed" / "taken_back"
+    (version, in_use, reason), "episode_failed" (episode, reason), "reviewed" (case_id, verdict, instance),
+    "swapped" (version), "rolled_back" (version), "suggested" (case_id, version, target, instance: it can be
+    shown), "suggestions" (ask `suggestions`), "connection" (up: bool, sentence). Those about learning and
+    reviews hold the target's key as ``target``. Unknown names are to be ignored.
     """
 
     @property
@@ -78,6 +79,14 @@ class EngineClient(Protocol):
         Existing ones are known by their keys; a new one's key is made with `Targets.with_new`. Whoever
         annotates goes on; the event "targets_changed" tells them. Fails with `NotPermitted` (the owner's
         matter), `ConfigError`, `InputError` (one that has records cannot go).
+        """
+        ...
+
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say in which order cases come, and how many of them without a suggestion; the seed is kept.
+
+        Every client hears the event "case_settings_changed" and asks `connect` for them. Fails with
+        `NotPermitted` (the owner's matter), `ConfigError`, `CacheError` (it could not be written).
         """
         ...
 
@@ -217,45 +226,6 @@ class EngineClient(Protocol):
 
     def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
         """Say when promoted weights of a target come into use."""
-        ...
-
-    # -- reviewing -----------------------------------------------------------------------------------------
-
-    def reviews(self, chosen: ReviewFilter | None = None) -> Call[tuple[ReviewRow, ...]]:
-        """What is confirmed and who has judged it, as far as the filter shows it; never waits."""
-        ...
-
-    def accept(
-        self, case_id: str, slot: Slot = FIRST, seen: int | None = None, comment: str = ""
-    ) -> Call[ReviewRow]:
-        """Accept a target's confirmed version; ``seen`` is that of the row that was looked at.
-
-        Fails with `OwnCase` (one's own confirmation), `ReviewConflict` (it changed, or somebody judged it,
-        meanwhile), `CaseTaken` (somebody has it open), `CacheError` (nothing is confirmed), `NotPermitted`.
-        """
-        ...
-
-    def send_back(
-        self,
-        case_id: str,
-        comment: str,
-        slot: Slot = FIRST,
-        seen: int | None = None,
-        place_lps_mm: Lps | None = None,
-    ) -> Call[ReviewRow]:
-        """Return a target's confirmed version; it does not train until it is confirmed anew.
-
-        Whoever opens the target next begins with its mask and is told the comment and the place. Fails as
-        `accept` does, and with `InputError` (no comment, a place outside the image).
-        """
-        ...
-
-    def compare(self, case_id: str, slot: Slot = FIRST) -> Call[Comparison]:
-        """The version before a target's newest, and the suggestion, where there are any."""
-        ...
-
-    def agreement(self) -> Call[tuple[PairAgreement, ...]]:
-        """How well each pair of people agrees about each target that both have read, blind to each other."""
         ...
 
     # -- suggestions ---------------------------------------------------------------------------------------

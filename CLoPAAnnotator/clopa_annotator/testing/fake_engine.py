@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from clopa_annotator import __version__
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.errors import ClopaError, NoImage
@@ -17,7 +18,7 @@ from clopa_annotator.session.exclusion import Exclusion, union_of
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
-from clopa_annotator.testing.fake_review import review_row
+from clopa_annotator.testing.fake_review import returned_row
 from clopa_annotator.testing.fake_session import FakeSession
 from clopa_annotator.testing.fake_steering import FakeSteering
 from clopa_annotator.types import (
@@ -31,7 +32,6 @@ from clopa_annotator.types import (
     Slot,
     Targets,
 )
-from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 
@@ -103,17 +103,23 @@ class FakeEngineClient(FakeSteering):
         return EngineInfo(
             API_VERSION, __version__, "this process, no network", "fake", MODEL_HASH, LICENCE,
             self.campaign.name, self.campaign.size, self._first_session.supported, self._annotator,
-            targets=tuple(self.campaign.targets),
+            targets=tuple(self.campaign.targets), cases=self.campaign.case_settings,
         )  # fmt: skip
 
     def set_targets(self, targets: Targets) -> Call[EngineInfo]:
         """Say what the campaign segments."""
+        return self._change("change the targets", lambda: self.campaign.set_targets(targets))
 
-        def work() -> EngineInfo:
-            self.campaign.set_targets(targets)
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say how cases come to annotators."""
+        return self._change("change how cases come", lambda: self.campaign.set_case_settings(settings))
+
+    def _change(self, name: str, work: Callable[[], None]) -> Call[EngineInfo]:
+        def carry_out() -> EngineInfo:
+            work()
             return self._hello()
 
-        return self._do("change the targets", work)
+        return self._do(name, carry_out)
 
     # -- cases ---------------------------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class FakeEngineClient(FakeSteering):
         answer = self._answer(proposal, bounding_box(proposal.mask))
         ref, others = work.newest.ref if work.newest else None, case.others(slot)
         suggested = self.campaign.suggestions.of(case, slot)
-        told = review_row(self.campaign, case.case_id, slot) if work.verdict is Verdict.RETURNED else None
+        told = returned_row(self.campaign, case.case_id, slot)
         return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told)
 
     @property

@@ -40,6 +40,12 @@ def review_row(campaign: FakeCampaign, case_id: str, slot: Slot) -> ReviewRow:
     )  # fmt: skip
 
 
+def returned_row(campaign: FakeCampaign, case_id: str, slot: Slot) -> ReviewRow | None:
+    """What a reviewer said of a slot that was returned and not confirmed anew; None if there is nothing."""
+    is_back = campaign.case(case_id).slot(slot).verdict is Verdict.RETURNED
+    return review_row(campaign, case_id, slot) if is_back else None
+
+
 def _judged(work: SlotWork) -> FakeVersion | None:
     """The version that a verdict would be about."""
     return work.versions[-1] if work.versions and work.verdict is Verdict.RETURNED else work.newest
