@@ -34,11 +34,13 @@ from clopa_annotator.types import (
 from clopa_annotator.wire.tokens import Identity, TokenBook
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
+REVIEWER = "reviewer-token-" + "d" * 20
 BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
 BOOK = {
     OWNER: Identity("Ada", "owner"),
     ANNOTATOR: Identity("Bob", "annotator"),
     OTHER: Identity("Eve", "annotator"),
+    REVIEWER: Identity("Bob", "reviewer"),
 }
 
 

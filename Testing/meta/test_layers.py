@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "strategies": VALUES | {"session", "episode", "online", "experts"},
     "suggestions": VALUES | {"session", "cache", "datasets"},
     # around them
+    "review": VALUES | {"cache", "suggestions", "evaluation", "wire"},
     "models": VALUES | {"session"},
     "datasets": VALUES,
     "evaluation": VALUES | {"session"},
@@ -57,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "wire": VALUES,
     "campaign": VALUES
     | {"session", "cache", "scheduler", "episode", "online", "registry", "swap", "strategies", "models"}
-    | {"exporters", "importers", "suggestions", "training", "wire"},
+    | {"exporters", "importers", "suggestions", "review", "training", "wire"},
     "server": VALUES | {"session", "cache", "episode", "models", "training", "campaign", "importers", "wire"},
     "client": VALUES | {"session", "cache", "importers", "wire"},
     "testing": VALUES | {"session", "client", "importers", "wire"},
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"suggestions"},
     "commands": VALUES
     | {"session", "cache", "experts", "registry", "models", "datasets", "evaluation", "exporters", "pretrain"}
-    | {"importers", "training", "campaign", "server", "experiments", "suggestions"},
+    | {"importers", "training", "campaign", "server", "experiments", "suggestions", "review"},
     "cli": {"commands", "errors"},
     "__init__": set(),
 }

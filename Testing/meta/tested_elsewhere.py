@@ -34,7 +34,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_cache_format.py",
         "one document each, held against the specification together",
-        "clopa_annotator.cache.format.record",
+        "clopa_annotator.cache.format.record clopa_annotator.cache.format.mark",
     ),
     Elsewhere(
         "test_cache_prompt_json.py",

@@ -159,7 +159,7 @@ class CasesPanel:
 
     def _newLine(self, caseId: str, row: CaseRow | None, title: str, isOpen: bool) -> CaseLine:
         state = self._workspace.cases.stateOf(caseId)
-        words = tr(WORDS[state])
+        words = tr(self._workspace.cases.verdictOn(caseId) or WORDS[state])
         if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
             words += f" (v{row.versions})"
         note = (row.note or Sentences.suggestionsReady(row)) if row is not None else ""

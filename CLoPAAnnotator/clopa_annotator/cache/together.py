@@ -27,6 +27,7 @@ from clopa_annotator.cache.format.images import image_record
 from clopa_annotator.cache.format.layout import sha256, version_path
 from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.format.several import publish_folders, replace_files
+from clopa_annotator.cache.reviewing import replaced_verdict
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.target_rules import overlap_refused, refuse_overlap
 from clopa_annotator.errors import CacheError, InputError
@@ -63,6 +64,7 @@ def confirm_together(store: CampaignStore, confirmations: Sequence[Confirmation]
         known = [writer.earlier(prepared) for prepared, _ in ready]
         fresh = [pair for pair, ref in zip(ready, known, strict=True) if ref is None]
         _refuse_overlaps(store, [prepared for prepared, _ in fresh])
+        fresh = [(p, replace(r, replaces_accepted=replaced_verdict(store, p.confirmation))) for p, r in fresh]
         if fresh:
             _make_durable(store, _versions(store, fresh))
         for prepared, _ in fresh:
