@@ -198,7 +198,9 @@ class CasesPanel:
         decided = self._decided(known) if several else ""
         if known is not None and known.versions > 1 and not several:
             words += f" (v{known.versions})"
-        note = "" if known is None else known.note or Sentences.suggestionsReady(known)
+        note = known.note if known is not None else ""
+        if known is not None and caseId != workspace.session.caseId:
+            note = note or Sentences.suggestionsReady(known)
         if known is not None and known.owner and known.owner != self._me():
             note = tr("open at {owner}").format(owner=known.owner)
         return (
