@@ -4,7 +4,7 @@
 
 A served engine with the bundled network and a version 1 in use, on this machine, and a client of it over
 HTTP. First the time to make a suggestion for a case of 64x64x64 voxels, from the event that one is ready to
-the next. Then a case is opened whose suggestion is ready: ``opening`` is the time until the answer that brings
+the next. Then a case is opened whose suggestion is ready: ``opening`` is the time until the answer that has
 the image's session and the suggestion, ``mask`` what the suggestion's part of the answer costs by itself. As
 Slicer shows an image before the engine has answered, the suggestion is seen ``opening`` after the image. Then
 clicks on that case, each reset afterwards, in blocks that alternate between an engine that has nothing to
