@@ -55,10 +55,10 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel."""
         ScriptedLoadableModuleWidget.setup(self)
+        from CLoPAAnnotatorLib.caselist.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.engine.Settings import Settings
         from CLoPAAnnotatorLib.panels.AnnotatePanel import AnnotatePanel
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
-        from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
         from CLoPAAnnotatorLib.panels.SuggestAll import SuggestAll
         from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm

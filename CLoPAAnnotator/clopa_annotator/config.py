@@ -37,7 +37,12 @@ DEFAULT_STRATEGY = "clopa-all"
 CAMPAIGN_SCHEDULE = "thorough"
 """How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
 
-_UNTOUCHED: dict[str, object] = {"suggestions": True, "order": "added", "without_suggestion": 0.0}
+_UNTOUCHED: dict[str, object] = {
+    "others_as_background": False,
+    "suggestions": True,
+    "order": "added",
+    "without_suggestion": 0.0,
+}
 
 
 def check_share(value: float, what: str) -> None:
@@ -71,6 +76,8 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        others_as_background: give the confirmed masks of other targets to the network as what it is not, see
+            `session.background`; for strategies that learn in episodes alone.
         suggestions: whether the engine suggests masks for the coming cases.
         order: in which cases come, see `case_order.in_order`; can be changed later.
         without_suggestion: share of the cases that are shown no suggestion, see `case_order.CaseSettings`;
@@ -90,6 +97,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    others_as_background: bool = False
     suggestions: bool = True
     order: CaseOrder = "added"
     without_suggestion: float = 0.0

@@ -16,11 +16,11 @@ from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.caselist.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
+from CLoPAAnnotatorLib.caselist.CaseOrderBox import CaseOrderBox
+from CLoPAAnnotatorLib.caselist.CaseTable import CaseTable
+from CLoPAAnnotatorLib.caselist.DicomCases import DicomCases
 from CLoPAAnnotatorLib.engine.Places import typedPath
-from CLoPAAnnotatorLib.panels.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
-from CLoPAAnnotatorLib.panels.CaseOrderBox import CaseOrderBox
-from CLoPAAnnotatorLib.panels.CaseTable import CaseTable
-from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
 from CLoPAAnnotatorLib.panels.Questions import askForSlot, askForText
 from CLoPAAnnotatorLib.panels.Style import MOODS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
