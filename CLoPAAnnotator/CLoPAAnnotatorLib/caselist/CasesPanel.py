@@ -162,7 +162,8 @@ class CasesPanel:
         words = tr(self._workspace.cases.verdictOn(caseId) or WORDS[state])
         if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
             words += f" (v{row.versions})"
-        note = (row.note or Sentences.suggestionsReady(row)) if row is not None else ""
+        ready = "" if row is None or isOpen else Sentences.suggestionsReady(row)
+        note = (row.note or ready) if row is not None else ""
         if row is not None and row.owner and row.owner != self._me():
             note = tr("open at {owner}").format(owner=row.owner)
         return lineOf(caseId, state, words, note, title, self._cells(row), isOpen)
