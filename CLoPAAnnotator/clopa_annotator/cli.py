@@ -19,6 +19,7 @@ from clopa_annotator.commands import (
     measuring,
     models,
     predict,
+    reporting,
     services,
     storage,
 )
@@ -44,6 +45,7 @@ importing.register(app)
 experts.register(app)
 models.register(app)
 predict.register(app)
+reporting.register(app)
 services.register(app)
 
 

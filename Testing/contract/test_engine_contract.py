@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from case_order_contract import CaseOrderContract
 from engine_contract import EngineContract, an_image, confirm_case, wait_for, wait_until
 from shared_case_contract import SharedCaseContract
 from targets_contract import KIDNEY, LIVER, TARGETS, TargetsContract, block, confirm
@@ -15,7 +16,7 @@ from clopa_annotator.testing.fake_engine import FakeEngineClient
 from clopa_annotator.testing.fake_learning import ScriptedEpisode
 
 
-class TestFakeEngine(EngineContract, TransferContract):
+class TestFakeEngine(EngineContract, CaseOrderContract, TransferContract):
     @pytest.fixture
     def campaign(self):
         return FakeCampaign(needed=5)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2] / "CLoPAAnnotator"
 CORE, SHELL = ROOT / "clopa_annotator", ROOT / "CLoPAAnnotatorLib"
 LARGEST_ROOM = 20
 
-VALUES = {"types", "errors", "geometry", "config", "durable", "delta", "events"}
+VALUES = {"types", "errors", "geometry", "config", "durable", "delta", "events", "case_order"}
 ALLOWED: dict[str, set[str]] = {
     # values that everybody shares
     "errors": set(),
@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "delta": {"errors"},
     "types": {"errors", "geometry"},
     "events": {"types"},
+    "case_order": {"errors", "config", "types"},
     # the stages, in the order of the flow
     "session": VALUES,
     "cache": VALUES,

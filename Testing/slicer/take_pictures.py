@@ -23,8 +23,11 @@ PICTURES = (
     *("7-training", "8-promoted", "9-better-first-proposal", "plot-first-proposal"),
     *("10-dicom-first-mask", "11-suggestion"),
     *("targets", "targets-form"),
+    *("12-case-order", "13-suggestion-uses"),
 )
-NARROW = {"10-dicom-first-mask": 1280, "11-suggestion": 1280}
+NARROW = dict.fromkeys(
+    ("5-engine-lost", "7-training", "8-promoted", "10-dicom-first-mask", "11-suggestion", "targets"), 1280
+)
 """Pixels of width where less is enough: all pictures together have a limit."""
 """The README and Slicer's extension catalogue show two of these too, from the same place."""
 
@@ -33,9 +36,10 @@ def main() -> int:
     settings = {"QT_QPA_PLATFORM": "offscreen", "CLOPA_ARTIFACTS": str(TAKEN)}
     if sys.platform.startswith("linux"):
         settings["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
-    names = ("test_story", "test_guide_pictures", "test_targets_story")
+    names = ("test_story", "test_guide_pictures", "test_targets_story", "test_cases_in_order")
+    names += ("test_suggestion_uses",)
     stories = [str(Path(__file__).with_name(f"{name}.py")) for name in names]
-    wanted = "whole_story or lead_to_masks or three_targets"
+    wanted = "whole_story or lead_to_masks or three_targets or pictures_for_the_guides"
     command = [sys.executable, "-m", "pytest", *stories, "-k", wanted, "-q"]
     code = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **settings}, check=False).returncode
     if code == 0:

@@ -20,6 +20,7 @@ from clopa_annotator.cache.format.record import CaseRecord, Mark
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.opening import Opened
 from clopa_annotator.cache.summaries import (
+    SLOTS,
     CaseSummary,
     SlotSummary,
     VersionSummary,
@@ -119,7 +120,7 @@ class CampaignReader:
         """Every case, in the order in which they were added."""
         drafts_of = self._opened.drafts.of_cases()
         rows = self._index.rows("SELECT * FROM cases ORDER BY number, case_id")
-        slots = self._index.rows("SELECT * FROM slots ORDER BY case_id")
+        slots = self._index.rows(f"{SLOTS} ORDER BY slots.case_id")
         of_case = {case: list(found) for case, found in itertools.groupby(slots, lambda row: row["case_id"])}
         shown = self._shown()
         return tuple(
@@ -132,7 +133,7 @@ class CampaignReader:
     def case(self, case_id: str) -> CaseSummary:
         """One case."""
         row = self._case_row(case_id)
-        slots = self._index.rows("SELECT * FROM slots WHERE case_id = ?", case_id)
+        slots = self._index.rows(f"{SLOTS} WHERE slots.case_id = ?", case_id)
         return case_from_row(row, case_slots(self._shown(), slots, self._opened.drafts.of_case(case_id)))
 
     def slot(self, case_id: str, slot: Slot | None = None) -> SlotSummary:

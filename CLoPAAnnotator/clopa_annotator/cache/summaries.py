@@ -12,6 +12,11 @@ from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
 """Slots by target and instance; lists of many cases are made of few of them."""
+SLOTS = (
+    "SELECT slots.*, versions.annotator, versions.confirmed_at FROM slots"
+    " LEFT JOIN versions ON versions.sequence = slots.current"
+)
+"""A query of the index's slots, each with who made its current confirmation, and when."""
 _STATES = {state.name: state for state in CaseState}
 
 
@@ -28,6 +33,8 @@ class SlotSummary:
         is_suggestion: the draft is an imported mask that nobody has worked on yet.
         is_absent: the current confirmed mask is empty.
         note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
     """
 
     slot: Slot = FIRST
@@ -38,6 +45,8 @@ class SlotSummary:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
 
     @property
     def is_decided(self) -> bool:
@@ -119,7 +128,7 @@ class VersionSummary:
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
-    """A row of the index's table of slots; a draft puts one that waits in progress.
+    """A row of the index's slots, see `SLOTS`; a draft puts one that waits in progress.
 
     Args:
         row: the row.
@@ -137,6 +146,8 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         bool(draft),
         bool(row["is_absent"]),
         row["note"],
+        annotator=row["annotator"] or "",
+        confirmed_at=row["confirmed_at"] or "",
     )
 
 

@@ -294,4 +294,6 @@ def _slot_row(slot: SlotSummary, owner: str) -> SlotRow:
         slot.is_suggestion,
         slot.is_absent,
         slot.note,
+        slot.annotator,
+        slot.confirmed_at,
     )

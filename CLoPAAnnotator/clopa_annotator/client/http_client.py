@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.call_workers import CallWorker
 from clopa_annotator.client.calls import Call, CallQueue
 from clopa_annotator.client.engine_client import EventListener
@@ -111,6 +112,10 @@ class HttpEngineClient(LearningCalls):
     def set_targets(self, targets: Targets) -> Call[EngineInfo]:
         """Say what the campaign segments."""
         return self._do("change the targets", lambda: self._engine.set_targets(targets))
+
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say in which order cases come, and how many of them without a suggestion."""
+        return self._do("change how cases come", lambda: self._engine.set_case_settings(settings))
 
     # -- cases ---------------------------------------------------------------------------------------------
 

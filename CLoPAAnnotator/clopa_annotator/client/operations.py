@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from clopa_annotator.cache.format.images import prepare
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.deliveries import Deliveries
 from clopa_annotator.client.event_follower import Heartbeat
 from clopa_annotator.client.remote_session import RemoteSession
@@ -85,6 +86,11 @@ class ClientOperations:
     def set_targets(self, targets: Targets) -> EngineInfo:
         """Say what the campaign segments."""
         self._transport.exchange("targets/set", {"targets": codec.targets_to_wire(targets)})
+        return self.hello()
+
+    def set_case_settings(self, settings: CaseSettings) -> EngineInfo:
+        """Say how cases come to annotators."""
+        self._transport.exchange("cases/settings", {"settings": asdict(settings)})
         return self.hello()
 
     def _known(self) -> EngineInfo:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import (
     CaseTaken,
     ConfigError,
@@ -54,6 +55,7 @@ class FakeCampaign:
         self.lines: dict[str, FakeLearning] = {}
         self.cases: dict[str, FakeCase] = {}
         self.suggestions = FakeSuggestions(self.events, lambda target: self.line(target).current)
+        self.case_settings = CaseSettings()
         self._confirmations: dict[str, tuple[str, CaseRef]] = {}
 
     @property
@@ -105,6 +107,11 @@ class FakeCampaign:
             case.targets = targets
             case.slots = {s: w for s, w in case.slots.items() if s.target in kept}
         self.events.publish("targets_changed")
+
+    def set_case_settings(self, settings: CaseSettings) -> None:
+        """Say how cases come to annotators."""
+        self.case_settings = replace(settings, seed=self.case_settings.seed)
+        self.events.publish("case_settings_changed", order=settings.order)
 
     def case(self, case_id: str) -> FakeCase:
         """The case of that name.

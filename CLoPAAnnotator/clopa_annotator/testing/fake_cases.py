@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class FakeVersion:
     mask: Mask
     statistics: CaseStatistics
     withdrawn: bool = False
+    confirmed_at: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat("T", "seconds"))
 
 
 @dataclass
@@ -72,6 +74,8 @@ class SlotWork:
             self.draft is not None and self.draft.imported is not None,
             absent,
             self.note,
+            self.newest.statistics.annotator if self.newest is not None else "",
+            self.newest.confirmed_at if self.newest is not None else "",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from clopa_annotator import __version__
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.errors import ClopaError, NoImage
@@ -31,14 +32,7 @@ from clopa_annotator.types import (
     Targets,
 )
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import (
-    API_VERSION,
-    Answer,
-    CaseRow,
-    Draft,
-    EngineInfo,
-    OpenedCase,
-)
+from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 
 _KEPT = "The engine does not answer. Your confirmation is kept on this computer and delivered after Restart."
 
@@ -108,17 +102,23 @@ class FakeEngineClient(FakeSteering):
         return EngineInfo(
             API_VERSION, __version__, "this process, no network", "fake", MODEL_HASH, LICENCE,
             self.campaign.name, self.campaign.size, self._first_session.supported, self._annotator,
-            targets=tuple(self.campaign.targets),
+            targets=tuple(self.campaign.targets), cases=self.campaign.case_settings,
         )  # fmt: skip
 
     def set_targets(self, targets: Targets) -> Call[EngineInfo]:
         """Say what the campaign segments."""
+        return self._change("change the targets", lambda: self.campaign.set_targets(targets))
 
-        def work() -> EngineInfo:
-            self.campaign.set_targets(targets)
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say how cases come to annotators."""
+        return self._change("change how cases come", lambda: self.campaign.set_case_settings(settings))
+
+    def _change(self, name: str, work: Callable[[], None]) -> Call[EngineInfo]:
+        def carry_out() -> EngineInfo:
+            work()
             return self._hello()
 
-        return self._do("change the targets", work)
+        return self._do(name, carry_out)
 
     # -- cases ---------------------------------------------------------------------------------------------
 

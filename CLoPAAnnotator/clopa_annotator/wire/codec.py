@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import ConfigError, InputError, NotAnEngine, VersionMismatch
 from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
@@ -222,7 +223,16 @@ def info_from_wire(row: Any) -> EngineInfo:
         row,
         supported=_read(row, "supported", lambda kinds: frozenset(known[k] for k in kinds if k in known)),
         targets=_read(row, "targets", lambda rows: tuple(targets_from_wire(rows))),
+        cases=_read({"cases": {}, **_mapping(row)}, "cases", case_settings_from_wire),
     )
+
+
+def case_settings_from_wire(row: Any) -> CaseSettings:
+    """How cases come; raises `ConfigError` for what cannot be, also for values of another type."""
+    if not isinstance(row, Mapping):
+        raise ConfigError("How cases come travels as an order and the share without a suggestion.")
+    values = {k: v for k, v in row.items() if k in CaseSettings.__dataclass_fields__}
+    return CaseSettings(**values)
 
 
 def version_to_wire(version: WeightsVersion) -> Row:

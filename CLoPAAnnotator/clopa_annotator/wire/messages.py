@@ -5,8 +5,9 @@ Arrays are (k, j, i). Instants are ISO 8601 strings in UTC, for people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from clopa_annotator.case_order import CaseSettings, mean_certainty
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -45,6 +46,7 @@ class EngineInfo:
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
         free_places: how many more images it can hold open; None if the engine does not say.
         targets: what the campaign segments, in order; never empty.
+        cases: in which order cases come, and which of them without a suggestion.
     """
 
     api_version: int
@@ -61,6 +63,7 @@ class EngineInfo:
     campaign_id: str = ""
     free_places: int | None = None
     targets: tuple[Target, ...] = (Target("target"),)
+    cases: CaseSettings = field(default_factory=CaseSettings)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class SlotRow:
         is_absent: the confirmed mask is empty: the image holds no such target.
         note: why it was skipped, withdrawn or flagged; empty otherwise.
         suggestion: what the model suggests, if nobody has begun and there is something to show.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
     """
 
     slot: Slot
@@ -87,6 +92,8 @@ class SlotRow:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
     suggestion: SuggestionMark | None = None
 
     @property
@@ -124,6 +131,12 @@ class CaseRow:
     def decided(self) -> int:
         """Number of slots with nothing left to do."""
         return sum(row.is_decided for row in self.slots)
+
+    @property
+    def certainty(self) -> float:
+        """How sure the model is of the suggestions for what is left to do; NaN without any."""
+        left = (row.suggestion for row in self.slots if not row.is_decided)
+        return mean_certainty([mark.score for mark in left if mark is not None and mark.score is not None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +218,7 @@ class CaseStatistics:
         annotator: who confirmed.
         slot: which target it is of, and which of several of a kind.
         suggestion: what was made of the model's suggestion; figures of different uses are different figures.
+        suggestion_dice: Dice of the suggestion with what was confirmed, shown or not; None without one.
     """
 
     case_id: str
@@ -216,3 +230,4 @@ class CaseStatistics:
     annotator: str = ""
     slot: Slot = FIRST
     suggestion: SuggestionUse = SuggestionUse.NONE
+    suggestion_dice: float | None = None
