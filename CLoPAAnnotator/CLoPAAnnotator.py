@@ -60,10 +60,10 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.panels.AnnotatePanel import AnnotatePanel
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
-        from CLoPAAnnotatorLib.panels.ReviewPanel import ReviewPanel
         from CLoPAAnnotatorLib.panels.SuggestAll import SuggestAll
         from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
+        from CLoPAAnnotatorLib.review.ReviewPanel import ReviewPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)

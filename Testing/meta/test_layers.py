@@ -78,6 +78,7 @@ SHELL_ALLOWED: dict[str, set[str]] = {
     "scene": {"Texts"},
     "annotation": {"Texts", "engine", "scene"},
     "panels": {"Texts", "engine", "scene", "annotation"},
+    "review": {"Texts", "engine", "scene", "annotation", "panels"},
     "caselist": {"Texts", "engine", "scene", "annotation", "panels"},
     "SelfTest": {"engine", "scene", "annotation"},
     "__init__": set(),
