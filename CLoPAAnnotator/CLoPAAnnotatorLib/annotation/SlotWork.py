@@ -49,7 +49,7 @@ class SlotWork:
         self.weightsVersion = answer.proposal.weights_version
 
     def restored(self, opened: OpenedCase, prompts: Prompts, *, isWithheld: bool = False) -> None:
-        """Begin with what the engine keeps; of a suggestion that is withheld it is noted that there was one."""
+        """Begin with what the engine keeps; a withheld suggestion is only noted as one that was there."""
         isNew = opened.draft is None and opened.confirmed is None and opened.returned is None
         offered = opened.suggestion if isNew and not self.isEdited else None
         self.suggested = None if isWithheld else offered
