@@ -10,8 +10,8 @@ from clopa_annotator.types.review import PairAgreement
 
 HEADER = ("people", "target", "masks", "Dice", "lowest Dice", "NSD at 1 mm", "volumes differ by")
 NOTE = (
-    "Masks of the same image by two people, neither of whom had seen the other's. Means over the masks; what was "
-    "mended later does not count. The first reading trains."
+    "Masks of the same image by two people, neither of whom had seen the other's. Means over the masks; what "
+    "was mended later does not count. The first reading trains."
 )
 
 
