@@ -55,15 +55,15 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel."""
         ScriptedLoadableModuleWidget.setup(self)
+        from CLoPAAnnotatorLib.caselist.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.engine.Settings import Settings
         from CLoPAAnnotatorLib.panels.AnnotatePanel import AnnotatePanel
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
-        from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
-        from CLoPAAnnotatorLib.panels.ReviewPanel import ReviewPanel
         from CLoPAAnnotatorLib.panels.SuggestAll import SuggestAll
         from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
+        from CLoPAAnnotatorLib.review.ReviewPanel import ReviewPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)

@@ -37,7 +37,12 @@ DEFAULT_STRATEGY = "clopa-all"
 CAMPAIGN_SCHEDULE = "thorough"
 """How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
 
-_UNTOUCHED: dict[str, object] = {"suggestions": True, "order": "added", "without_suggestion": 0.0}
+_UNTOUCHED: dict[str, object] = {
+    "others_as_background": False,
+    "suggestions": True,
+    "order": "added",
+    "without_suggestion": 0.0,
+}
 
 
 def check_share(value: float, what: str) -> None:
@@ -71,6 +76,8 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        others_as_background: give the confirmed masks of other targets to the network as what it is not, see
+            `session.background`; for strategies that learn in episodes alone.
         review_own_cases: people may review what they confirmed themselves; None, as False, for not.
         double_reading: share of the cases that two people annotate, blind to each other; None for none.
         suggestions: whether the engine suggests masks for the coming cases.
@@ -92,6 +99,7 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    others_as_background: bool = False
     review_own_cases: bool | None = None
     double_reading: float | None = None
     suggestions: bool = True

@@ -51,7 +51,8 @@ class TestEngineProcess(EngineContract, CaseOrderContract, TransferContract):
 class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract, ReviewContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
-        with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS)) as running:
+        settings = EngineSettings(export_anywhere=True)
+        with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS), settings) as running:
             yield running
 
     @pytest.fixture

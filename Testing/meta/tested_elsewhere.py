@@ -166,6 +166,11 @@ ELSEWHERE = (
         "clopa_annotator.exporters",
     ),
     Elsewhere(
+        "test_dicomseg_rules.py",
+        "the standard's tables and its conditions are held against one object",
+        "clopa_annotator.exporters.dicom_conditions",
+    ),
+    Elsewhere(
         "test_training_job_index.py",
         "job folders are followed through a campaign",
         "clopa_annotator.training.job_index",

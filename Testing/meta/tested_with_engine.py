@@ -61,7 +61,13 @@ WITH_ENGINE = (
     Elsewhere(
         "test_engine_client.py",
         "the part of the client that is about reviewing, held to the contract with the engine",
-        "clopa_annotator.client.review_calls clopa_annotator.client.reviewing_client",
+        "clopa_annotator.client.review_calls",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the contract's part about reviewing, which fake and client fulfil",
+        "clopa_annotator.client.reviewing_client",
         "clopa_annotator.client.http_client clopa_annotator.client.engine_client",
     ),
     Elsewhere(

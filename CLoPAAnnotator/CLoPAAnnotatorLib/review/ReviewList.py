@@ -7,8 +7,8 @@ from typing import Any
 
 import qt
 from clopa_annotator.types.review import PairAgreement, ReviewFilter, ReviewRow, Verdict
-from CLoPAAnnotatorLib.annotation.Reviewing import Reviewing
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.review.Reviewing import Reviewing
 from CLoPAAnnotatorLib.Texts import tr
 
 COLUMNS = ("Case", "Target", "State", "Annotator", "Expected", "First mask", "Comment")

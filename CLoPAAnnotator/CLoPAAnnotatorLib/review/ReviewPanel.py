@@ -11,11 +11,11 @@ import slicer
 
 import qt
 from clopa_annotator.types.review import Comparison
-from CLoPAAnnotatorLib.annotation.Reviewing import Reviewing
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.ReturnedNote import ReturnedNote
-from CLoPAAnnotatorLib.panels.ReviewList import ReviewList
 from CLoPAAnnotatorLib.panels.Style import MOODS, PRIMARY
+from CLoPAAnnotatorLib.review.Reviewing import Reviewing
+from CLoPAAnnotatorLib.review.ReviewList import ReviewList
 from CLoPAAnnotatorLib.scene.PromptShapes import SlicePlane, Tool
 from CLoPAAnnotatorLib.scene.ReviewMarks import ReviewMarks, placeOfWorld
 from CLoPAAnnotatorLib.scene.SegmentLook import SegmentLook
