@@ -53,17 +53,28 @@ def connect(driver, targets):
     driver.connect(FakeEngineClient(FakeCampaign(targets=targets)))
 
 
+def rows_of(targets):
+    """The engine's rows of 1,000 cases, with suggestions that differ from case to case."""
+    from clopa_annotator.types import CaseState, Expectation, Slot
+    from clopa_annotator.wire.messages import CaseRow, SlotRow
+
+    def row_of(number):
+        sure = 0.3 + 0.6 * (number * 37 % CASES) / CASES
+        known = Expectation(sure, sure - 0.1, sure + 0.05, 20)
+        slots = tuple(SlotRow(Slot(target.key), certainty=sure, expected=known) for target in targets)
+        return CaseRow(f"case {number}", CaseState.TODO, slots=slots)
+
+    return {row.case_id: row for row in map(row_of, range(CASES))}
+
+
 def cases_list(driver, targets, repeats):
     """One row of 1,000 changes, as after a confirmation; and all are written for the first time."""
-    from clopa_annotator.types import CaseState, Slot
-    from clopa_annotator.wire.messages import CaseRow, SlotRow
+    from clopa_annotator.types import CaseState
+    from CLoPAAnnotatorLib.caselist.CaseColumns import EXPECTED, NAME, STATE
     from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
     workspace, panel = driver.workspace, driver.widget.casesPanel
-    slots = tuple(SlotRow(Slot(target.key)) for target in targets)
-    workspace.cases.rows = {
-        f"case {n}": CaseRow(f"case {n}", CaseState.TODO, slots=slots) for n in range(CASES)
-    }
+    workspace.cases.rows = rows_of(targets)
     start = time.perf_counter()
     workspace.addSources(tuple(CaseSource(f"case {n}", None, "none") for n in range(CASES)))
     first = round((time.perf_counter() - start) * 1000, 1)
@@ -84,9 +95,12 @@ def cases_list(driver, targets, repeats):
         table.verticalScrollBar().setValue(next(rows) % CASES)
         driver.host.mainWindow.repaint()
 
+    columns = iter([EXPECTED, EXPECTED, NAME, STATE] * repeats)
     return {
         "list of cases written first, ms": first,
         **changed,
+        **timed("list of cases sorted by a column", lambda: panel.table.sortBy(next(columns)), repeats),
+        **timed("the next of all cases found", workspace.nextSource, repeats),
         **timed("list of cases scrolled", scroll, repeats),
     }
 

@@ -19,6 +19,8 @@ from clopa_annotator.commands import (
     measuring,
     models,
     predict,
+    reporting,
+    review,
     services,
     storage,
 )
@@ -44,6 +46,8 @@ importing.register(app)
 experts.register(app)
 models.register(app)
 predict.register(app)
+reporting.register(app)
+review.register(app)
 services.register(app)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args
 
 from clopa_annotator.errors import ConfigError
 
@@ -28,10 +29,26 @@ STRATEGIES = (
     "tsca",
 )
 SCHEDULES = ("quick", "thorough", "paper", "brief")
+CaseOrder = Literal["added", "least-certain", "most-certain", "random"]
+CASE_ORDERS: tuple[CaseOrder, ...] = get_args(CaseOrder)
+"""In which order cases are annotated, see `case_order.in_order`."""
 DEFAULT_STRATEGY = "clopa-all"
 """On the small bundled model every parameter pays (``docs/results/``)."""
 CAMPAIGN_SCHEDULE = "thorough"
 """How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
+
+_UNTOUCHED: dict[str, object] = {
+    "others_as_background": False,
+    "suggestions": True,
+    "order": "added",
+    "without_suggestion": 0.0,
+}
+
+
+def check_share(value: float, what: str) -> None:
+    """Refuse what is no share; ``what`` begins the sentence. Raises `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ConfigError(f"{what} is a number between 0 and 1.")
 
 
 def default_strategy(model: str) -> str:
@@ -61,7 +78,12 @@ class CampaignConfig:
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
         others_as_background: give the confirmed masks of other targets to the network as what it is not, see
             `session.background`; for strategies that learn in episodes alone.
+        review_own_cases: people may review what they confirmed themselves; None, as False, for not.
+        double_reading: share of the cases that two people annotate, blind to each other; None for none.
         suggestions: whether the engine suggests masks for the coming cases.
+        order: in which cases come, see `case_order.in_order`; can be changed later.
+        without_suggestion: share of the cases that are shown no suggestion, see `case_order.CaseSettings`;
+            can be changed later.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -78,7 +100,11 @@ class CampaignConfig:
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
     others_as_background: bool = False
+    review_own_cases: bool | None = None
+    double_reading: float | None = None
     suggestions: bool = True
+    order: CaseOrder = "added"
+    without_suggestion: float = 0.0
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -105,15 +131,21 @@ class CampaignConfig:
             )
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
+        if self.review_own_cases not in (None, True, False):
+            raise ConfigError("Whether people may review their own cases is yes or no.")
+        check_share(self.double_reading or 0.0, "The share of cases that two people read")
+        if self.order not in CASE_ORDERS:
+            raise ConfigError(f"There is no order {self.order!r}; there are {', '.join(CASE_ORDERS)}.")
+        check_share(self.without_suggestion, "The share of cases without a suggestion")
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Plain values for JSON; what older programs do not know, and refuse, is left out where it can be."""
-        values = {name: value for name, value in asdict(self).items() if value is not None}
-        if self.suggestions:
-            del values["suggestions"]
-        if not self.others_as_background:
-            del values["others_as_background"]
-        return values
+        """Plain values for JSON.
+
+        What is left to the schedule is left out, and so are newer settings that were not touched: programs
+        that do not know them can go on with such a campaign.
+        """
+        values = asdict(self).items()
+        return {name: value for name, value in values if value is not None and value != _UNTOUCHED.get(name)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> CampaignConfig:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_contract import EngineContract
-from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
+from case_order_contract import CaseOrderContract
+from engine_contract import EngineContract, wait_for
+from engine_support import OTHER, OWNER, REVIEWER, Running, a_model, make_campaign, serving
+from review_contract import ReviewContract
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
 from shared_case_contract import SharedCaseContract
@@ -17,11 +19,12 @@ from targets_contract import TARGETS, TargetsContract
 from transfer_contract import TransferContract
 
 from clopa_annotator.campaign.engine import EngineSettings
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.client.http_client import HttpEngineClient
 from clopa_annotator.client.remote_session import RemoteSession
 from clopa_annotator.client.transport import Transport
-from clopa_annotator.errors import EngineFull, SessionExpired
+from clopa_annotator.errors import ConfigError, EngineFull, NotPermitted, SessionExpired
 from clopa_annotator.types import PointPrompt
 
 
@@ -30,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return a_model(tmp_path_factory.mktemp("model"))
 
 
-class TestEngineProcess(EngineContract, TransferContract):
+class TestEngineProcess(EngineContract, CaseOrderContract, TransferContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
         settings = EngineSettings(export_anywhere=True)
@@ -45,7 +48,7 @@ class TestEngineProcess(EngineContract, TransferContract):
         assert isinstance(client, EngineClient)
 
 
-class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
+class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract, ReviewContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
         settings = EngineSettings(export_anywhere=True)
@@ -54,8 +57,21 @@ class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
 
     @pytest.fixture
     def make_target_client(self, running: Running, tmp_path: Path) -> Callable[[str], HttpEngineClient]:
-        tokens = {"Ada": OWNER, "Bob": ANNOTATOR}
+        tokens = {"Ada": OWNER, "Bob": REVIEWER}
         return lambda person: HttpEngineClient(running.url, tokens[person], tmp_path / "spool" / person)
+
+    def test_only_the_owner_says_how_cases_come(self, make_target_client) -> None:
+        bob = make_target_client("Bob")
+        with pytest.raises(NotPermitted):
+            wait_for(bob, bob.set_case_settings(CaseSettings("random")))
+        assert wait_for(bob, bob.connect()).cases.order == "added"
+
+    def test_an_order_that_does_not_exist_is_refused(self, make_target_client, running: Running) -> None:
+        ada = make_target_client("Ada")
+        wait_for(ada, ada.connect())
+        for asked in ({"order": "best"}, {"without_suggestion": 2}, {"order": ["added"]}, "random", None):
+            with pytest.raises(ConfigError):
+                ada._engine._transport.exchange("cases/settings", {"settings": asked})
 
 
 @pytest.fixture(scope="module")

@@ -29,14 +29,14 @@ from clopa_annotator.session.patches import crop_padded, normalise, patch_bounds
 from clopa_annotator.session.prompt_encoder import PromptEncoder
 from clopa_annotator.session.suggesting import LocalSuggester
 from clopa_annotator.session.zooming import zooms
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 from clopa_annotator.types import Image, PointPrompt, Prompt
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = tmp_path_factory.mktemp("model")
-    return load_model(write_random_model(folder, features=(4, 6, 8)), "cpu")
+    return load_model(write_random_model(folder, features=QUICKEST["features"]), "cpu")
 
 
 @pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100), (64, 64, 64)])

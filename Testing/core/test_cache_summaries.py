@@ -34,7 +34,8 @@ THREE = Targets([*Targets.named(["liver", "spleen"]), Target("lesion", "lesion",
 def a_slot(state: str, **changes: object) -> sqlite3.Row:
     values: dict[str, object] = {
         "case_id": "one", "target": "", "instance": 1, "state": state, "versions": 2, "note": "why",
-        "current": 5, "is_absent": 0, "marks": 0,
+        "current": 5, "is_absent": 0, "marks": 0, "annotator": "Ada", "confirmed_at": "now",
+        "verdict": "NONE", "reviewer": "", "judged": None,
     }  # fmt: skip
     return a_row(**values | changes)
 
@@ -104,6 +105,13 @@ def test_one_of_a_kind_of_which_only_a_number_is_left_is_not_shown() -> None:
 def test_an_empty_mask_is_a_decision() -> None:
     (slot,) = case_slots(ONE, [a_slot("CONFIRMED", is_absent=1)], {})
     assert slot.is_absent and slot.is_decided
+    assert (slot.annotator, slot.confirmed_at) == ("Ada", "now")
+
+
+def test_without_a_current_version_nobody_has_confirmed() -> None:
+    row = a_slot("TODO", current=None, annotator=None, confirmed_at=None)
+    (slot,) = case_slots(ONE, [row], {})
+    assert (slot.annotator, slot.confirmed_at) == ("", "")
 
 
 def test_only_the_version_that_its_case_names_is_current() -> None:

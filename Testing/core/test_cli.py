@@ -13,6 +13,7 @@ from tiny_campaign import confirm_case, make_episodes_tiny, tiny_config, tiny_da
 from clopa_annotator import __version__
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.cli import main
 from clopa_annotator.commands.output import without_nan
 from clopa_annotator.config import CampaignConfig
@@ -22,6 +23,7 @@ model_folder = tiny_campaign.model_folder
 COMMANDS = (
     ("demo",),
     ("campaign", "create"),
+    ("campaign", "settings"),
     ("simulate",),
     ("evaluate",),
     ("compare",),
@@ -39,6 +41,7 @@ COMMANDS = (
     ("export",),
     ("doctor",),
     ("predict",),
+    ("report",),
 )
 
 
@@ -75,6 +78,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
             "layout of the Medical Segmentation Decathlon",
         ),
         (["campaign", "create", "x", "--name", "N", "--size", "0"], "at least one case"),
+        (["campaign", "create", "x", "--name", "N", "--size", "9", "--order", "best"], "no order 'best'"),
         (
             ["campaign", "create", "x", "--name", "N", "--size", "5", "--strategy", "magic"],
             "no strategy 'magic'",
@@ -89,6 +93,22 @@ def test_wrong_input_ends_with_2_and_a_sentence(
     error = " ".join(capsys.readouterr().err.split())
     assert says in error
     assert "Traceback" not in error
+
+
+def test_how_cases_come_is_shown_and_changed_by_the_lead_at_any_time(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["campaign", "settings", str(campaign_folder)]
+    assert main(command) == 0
+    assert "as added; 0 % of the cases without a suggestion" in capsys.readouterr().out
+    assert main([*command, "--order", "least-certain", "--without-suggestion-share", ".25"]) == 0
+    assert main([*command, "--order", "random"]) == 0
+    assert "at random; 25 % of the cases" in capsys.readouterr().out.splitlines()[-1]
+    with Campaign.open(campaign_folder, writer=False) as campaign:
+        assert CaseSettings.of(campaign.config) == CaseSettings("random", 0.25, campaign.config.seed)
+    told = (campaign_folder / "logs" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["data"]["order"] for line in told] == ["least-certain", "random"]
+    assert main([*command, "--without-suggestion-share", "2"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,21 @@ def test_only_a_campaign_that_switched_suggestions_off_says_anything_about_them(
         ({"gate_runs": 0}, "at least once"),
         ({"gate_worst_drop": 1.5}, "between 0 and 1"),
         ({"suggestions": "yes"}, "true or false"),
+        ({"order": "best"}, "no order 'best'"),
+        ({"without_suggestion": 1.5}, "share of cases without a suggestion"),
+        ({"without_suggestion": "half"}, "share of cases without a suggestion"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         CampaignConfig(**{"name": "x", "size": 5, **change})
+
+
+def test_settings_that_older_programs_do_not_know_are_written_once_they_are_used() -> None:
+    untouched, used = CampaignConfig("x", 5), CampaignConfig("x", 5, order="random", without_suggestion=0.1)
+    assert not {"order", "without_suggestion"} & set(untouched.to_dict())
+    assert CampaignConfig.from_dict(untouched.to_dict()) == untouched
+    assert CampaignConfig.from_dict(json.loads(json.dumps(used.to_dict()))) == used
 
 
 def test_settings_of_a_newer_version_are_named() -> None:

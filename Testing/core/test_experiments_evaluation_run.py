@@ -14,9 +14,10 @@ import clopa_annotator.experiments.evaluation_run as evaluating
 from clopa_annotator.cli import main
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.errors import ConfigError
+from clopa_annotator.evaluation.campaigns.orders import OrderRow
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.runner import Job
-from clopa_annotator.evaluation.tables import read_clicks
+from clopa_annotator.evaluation.tables import read_cases, read_clicks, read_rows
 from clopa_annotator.experiments.evaluation_run import EvaluationSettings, run_evaluation
 from clopa_annotator.experiments.permutations import _Log
 
@@ -78,6 +79,39 @@ def test_permutations_of_a_generated_stream_end_in_a_comparison(
     assert [(m["method"], m["runs"], m["n"]) for m in task["methods"]] == [("static", 2, 1)]
     assert {p.name for p in out.iterdir()} >= {"permutation-0", "permutation-1", "comparison.html"}
     assert main(command) == 0, "finished campaigns are left alone"
+
+
+def test_several_orders_of_cases_end_in_a_comparison_of_them(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["simulate", "--dataset", "generated:capsules:4", "--out", str(out)]
+    command += [
+        "--model",
+        str(model_folder),
+        "--strategy",
+        "static",
+        "--limit",
+        "3",
+        "--test-limit",
+        "1",
+        "--clicks",
+        "0",
+    ]
+    command += ["--order", "added", "--order", "random", "--permutations", "2", "--device", "cpu", "--json"]
+    assert main(command) == 0
+    (task,) = json.loads(capsys.readouterr().out)["tasks"]
+    methods = {(m["method"], m["runs"]) for m in task["methods"]}
+    assert methods == {("static · added", 2), ("static · random", 2)}
+    rows = read_rows(out / "orders.csv", OrderRow)
+    assert [(r.order, r.annotated, r.runs) for r in rows] == [
+        (order, n, 2) for order in ("added", "random") for n in (1, 2, 3)
+    ]
+    folders = {"added-permutation-0", "added-permutation-1", "random-permutation-0", "random-permutation-1"}
+    assert folders | {"orders.md", "orders-1.svg", "comparison.html"} <= {p.name for p in out.iterdir()}
+    orders = [[c.case for c in read_cases(out / name) if c.part == "stream"] for name in sorted(folders)]
+    assert all(sorted(names) == sorted(orders[0]) for names in orders)
+    assert main([*command[:-1], "--order", "best"]) == 2
 
 
 def test_an_unknown_generated_stream_is_refused_in_words(

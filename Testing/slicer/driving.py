@@ -61,14 +61,15 @@ class Driver:
     def press(self, keys):
         self.host.press(keys)
 
-    def panelPicture(self, folder: Path, name: str):
-        """The panel alone."""
+    def panelPicture(self, folder: Path, name: str, *, isWhole=False):
+        """The panel alone, as small as it gets or as high as it needs to be."""
         if inside_slicer():
             self.host.grabPanel(self.widget.parent, str(folder / f"{name}.png"))
             return
         window = self.host.mainWindow
-        window.resize(440, 420)
-        self.host.spin(0.05)
+        for _ in range(3 if isWhole else 1):  # a wrapped line's height is known once its width is
+            window.resize(440, window.centralWidget().heightForWidth(440) if isWhole else 420)
+            self.host.spin(0.05)
         window.grab().save(str(folder / f"{name}.png"))
 
     def picture(self, folder: Path, name: str):

@@ -225,8 +225,8 @@ def test_a_long_list_is_written_once_and_then_only_where_it_changes(driver):
     from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 
     panel, written = driver.widget.casesPanel, []
-    fill = panel._fillRow
-    panel._fillRow = lambda row, line: written.append(row) or fill(row, line)
+    fill = panel.table._fillRow
+    panel.table._fillRow = lambda row, line: written.append(row) or fill(row, line)
     driver.workspace.addSources(tuple(CaseSource(f"case {n}", None, "none") for n in range(1000)))
     assert len(written) == 1000 and driver.ui.casesTable.rowCount == 1000
     written.clear()

@@ -74,13 +74,14 @@ class Workspace:
 
     def _connected(self, info: EngineInfo) -> None:
         self.isLost = False
-        self._targetsAre(info)
+        self.infoIs(info)
         self.refreshCases()
         self.tell(self.listeners.engine)
         self._resume()
 
-    def _targetsAre(self, info: EngineInfo) -> None:
-        self.info, self.targets.targets = info, info.targets
+    def infoIs(self, info: EngineInfo) -> None:
+        """What the engine says of itself and its campaign, anew."""
+        self.info, self.targets.targets, self.cases.settings = info, info.targets, info.cases
         self.targets.identities = {"", self.annotator, info.annotator}
         if self.session.isOpen and self.session.slot not in self.targets.slots():  # it was taken out
             self.attempt(lambda: self.session.select(self.targets.slots()[0]))
@@ -90,7 +91,7 @@ class Workspace:
         """Have the campaign segment these targets from now on; the owner alone may."""
 
         def changed(info: EngineInfo) -> None:
-            self._targetsAre(info)
+            self.infoIs(info)
             self.refreshCases()
             self.view.showBusy()
 
@@ -121,8 +122,8 @@ class Workspace:
     def _heard(self, event: Event) -> None:
         if event.name in ("case_changed", "confirmed", "gap", "suggested"):
             self.refreshCases()
-        elif event.name == "targets_changed" and self.link.client is not None:
-            self.link.client.connect().then(self._targetsAre, lambda error: self.say(str(error), "error"))
+        elif event.name in ("targets_changed", "case_settings_changed") and self.link.client is not None:
+            self.link.client.connect().then(self.infoIs, lambda error: self.say(str(error), "error"))
             self.refreshCases()
         elif event.name == "connection" and event.data.get("up", True) and self.isLost:
             self.link.client.connect().then(self._connected, lambda error: self.say(str(error), "error"))
@@ -212,6 +213,7 @@ class Workspace:
         self.case.begin(volume, image, segmentation)
         self.case.display()
         self.state.caseId = caseId
+        self.cases.opened(caseId)
         self.say(tr("Opening {case} …").format(case=caseId), "calm")
         self.session.open(caseId, image, source, slot)
 

@@ -13,10 +13,12 @@ from clopa_annotator.client.calls import Call
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.types import Event, WeightsVersion
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
+from clopa_annotator.wire.messages import CaseStatistics
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.LearningLines import LearningLines
 from CLoPAAnnotatorLib.panels.LearningPlots import LearningPlots
 from CLoPAAnnotatorLib.panels.Style import MOODS, TITLE
+from CLoPAAnnotatorLib.panels.SuggestionUses import SuggestionUses
 from CLoPAAnnotatorLib.Texts import tr
 
 COLUMNS = ("#", "decision", "before", "after", "worst", "train/val", "at case", "min:s")
@@ -71,6 +73,7 @@ class LearningPanel:
         ui.weightsLabel.setStyleSheet(TITLE)
         self._readUntil = 0.0
         self.lines = LearningLines(ui, workspace, self._lineChosen)
+        self.uses = SuggestionUses(ui, workspace)
         self._wire()
         workspace.listeners.events.append(self._heard)
         workspace.listeners.engine.append(self._engineChanged)
@@ -146,7 +149,7 @@ class LearningPanel:
 
         client.episodes(target).then(still(self._showEpisodes), self._refused)
         client.weights(target).then(still(self._showVersions), self._refused)
-        client.statistics(target).then(still(self.plots.setStatistics), self._refused)
+        client.statistics(target).then(still(self._showStatistics), self._refused)
 
     # -- acting --------------------------------------------------------------------------------------------
 
@@ -232,6 +235,10 @@ class LearningPanel:
         if info is not None:
             text += "\n" + tr("Licence: {licence}").format(licence=info.licence)
         self.ui.weightsLabel.text = text
+
+    def _showStatistics(self, statistics: tuple[CaseStatistics, ...]) -> None:
+        self.plots.setStatistics(statistics)
+        self.uses.setStatistics(statistics)
 
     def _showEpisodes(self, rows: tuple[EpisodeRow, ...]) -> None:
         table = self.ui.episodesTable

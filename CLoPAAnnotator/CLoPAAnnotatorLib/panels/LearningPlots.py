@@ -12,13 +12,17 @@ from typing import Any
 import slicer
 import vtk
 
+from clopa_annotator.types import SuggestionUse
+from clopa_annotator.types.uses import COLOURS, IN_WORDS, SHOWN
 from clopa_annotator.wire.learning_messages import EpisodeRow
 from clopa_annotator.wire.messages import CaseStatistics
 from CLoPAAnnotatorLib.Texts import tr
 
 ATTRIBUTE = "CLoPA.Plot"
-BLUE, GREEN, ORANGE, GREY = (0.12, 0.44, 0.70), (0.18, 0.62, 0.36), (0.85, 0.60, 0.11), (0.5, 0.5, 0.5)
+GREEN, ORANGE, GREY = (0.18, 0.62, 0.36), (0.85, 0.60, 0.11), (0.5, 0.5, 0.5)
 Column = tuple[str, Sequence[float]]
+Colour = tuple[float, float, float]
+Numbered = tuple[int, CaseStatistics]
 
 
 class LearningPlots:
@@ -68,17 +72,22 @@ class LearningPlots:
         shown = self._statistics
         if not shown:
             return
-        number = [float(i + 1) for i in range(len(shown))]
-        # a case without a first proposal has no quality to show; it is left out of that chart
-        first = [
-            (n, s.first_shown_dice)
-            for n, s in zip(number, shown, strict=True)
-            if s.first_shown_dice is not None
+        numbered = list(enumerate(shown, start=1))
+        apart = self._apart(numbered)
+        series = [
+            self._series(
+                _named("First proposal", use),
+                self._table(
+                    _named("first proposal", use),
+                    # a case without a first proposal has no quality to show; it is left out of that chart
+                    _columns("Dice", [(n, s.first_shown_dice) for n, s in own]),
+                ),
+                "case",
+                "Dice",
+                COLOURS[use],
+            )
+            for use, own in apart.items()
         ]
-        table = self._table(
-            "first proposal", [("case", [n for n, _ in first]), ("Dice", [d for _, d in first])]
-        )
-        series = [self._series("First proposal", table, "case", "Dice", BLUE)]
         marks = [e.at_case + 0.5 for e in self._episodes if e.promoted]
         if marks:
             lines = self._table(
@@ -88,17 +97,43 @@ class LearningPlots:
         self._chart(
             "Quality of the first proposal", series, "case", "Dice against what was confirmed", (0.0, 1.0)
         )
-        effort = self._table("effort", [("case", number), ("prompts", [float(s.prompts) for s in shown]),
-                                        ("seconds", [s.seconds_active for s in shown])])  # fmt: skip
-        self._chart(
-            "Prompts per case", [self._series("Prompts", effort, "case", "prompts", GREEN)], "case", "prompts"
-        )
-        self._chart(
-            "Time per case",
-            [self._series("Time", effort, "case", "seconds", ORANGE)],
-            "case",
-            "active seconds",
-        )
+        self._drawEffort("Prompts", "prompts", GREEN, [(n, s, float(s.prompts)) for n, s in numbered])
+        self._drawEffort("Time", "seconds", ORANGE, [(n, s, s.seconds_active) for n, s in numbered])
+        self._drawSuggested(apart)
+
+    def _drawEffort(
+        self, title: str, unit: str, colour: Colour, cases: Sequence[tuple[int, CaseStatistics, float]]
+    ) -> None:
+        """What each case cost; a line of its own for each use of suggestions."""
+        series = []
+        for use in IN_WORDS:
+            own = [(n, value) for n, s, value in cases if s.suggestion is use]
+            if own:
+                table = self._table(_named(f"effort {unit}", use), _columns(unit, own))
+                look = colour if use is SuggestionUse.NONE else COLOURS[use]
+                series.append(self._series(_named(title, use), table, "case", unit, look))
+        self._chart(f"{title} per case", series, "case", "active seconds" if unit == "seconds" else unit)
+
+    def _drawSuggested(self, apart: dict[SuggestionUse, list[Numbered]]) -> None:
+        """How good suggestions were, those that were shown and those that were withheld: like with like."""
+        cases = [case for own in apart.values() for case in own if case[1].suggestion_dice is not None]
+        series = []
+        for name, uses, colour in (
+            ("Suggestion shown", SHOWN, COLOURS[SuggestionUse.UNTOUCHED]),
+            ("Suggestion withheld", (SuggestionUse.WITHHELD,), COLOURS[SuggestionUse.WITHHELD]),
+        ):
+            own = sorted((n, s.suggestion_dice) for n, s in cases if s.suggestion in uses)
+            if own:
+                table = self._table(name.lower(), _columns("Dice", own))
+                series.append(self._series(name, table, "case", "Dice", colour))
+        if series:
+            title = "Quality of the suggestion"
+            self._chart(title, series, "case", "Dice against what was confirmed", (0.0, 1.0))
+
+    def _apart(self, numbered: Sequence[Numbered]) -> dict[SuggestionUse, list[Numbered]]:
+        """Cases with their numbers, by what was made of their suggestions."""
+        found = {use: [case for case in numbered if case[1].suggestion is use] for use in IN_WORDS}
+        return {use: own for use, own in found.items() if own}
 
     def _drawEpisodes(self) -> None:
         loss, score = [], []
@@ -146,7 +181,7 @@ class LearningPlots:
         table: Any,
         x: str,
         y: str,
-        colour: tuple[float, float, float],
+        colour: Colour,
         *,
         isLine: bool = True,
     ) -> Any:
@@ -188,3 +223,14 @@ class LearningPlots:
         charts = self.charts()
         if charts:
             slicer.modules.plots.logic().ShowChartInLayout(charts[0])
+
+
+def _named(name: str, use: SuggestionUse) -> str:
+    """A table's name; the usual one where there was no suggestion."""
+    return name if use is SuggestionUse.NONE else f"{name}, {IN_WORDS[use]}"
+
+
+def _columns(unit: str, values: Sequence[tuple[int, float | None]]) -> list[Column]:
+    """Case numbers and values, without those that there are none of."""
+    known = [(float(n), value) for n, value in values if value is not None]
+    return [("case", [n for n, _ in known]), (unit, [value for _, value in known])]

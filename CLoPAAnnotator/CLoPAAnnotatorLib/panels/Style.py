@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+from clopa_annotator.types.uses import COLOURS
 from CLoPAAnnotatorLib.Texts import Mood
 
 MOODS: dict[Mood, str] = {
@@ -50,6 +51,10 @@ PHASE_COLOURS = {
     "taken back": "#d99a1c",
     "cancelled": "#d99a1c",
     "failed": "#cc3b3b",
+}
+
+USE_COLOURS = {
+    use: "#" + "".join(f"{round(255 * part):02x}" for part in colour) for use, colour in COLOURS.items()
 }
 
 

@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from clopa_annotator.types import CaseRef, CaseState, Slot, SuggestionUse, Target, sum_of_states
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
 """Slots by target and instance; lists of many cases are made of few of them."""
+SLOTS = (
+    "SELECT slots.*, versions.annotator, versions.confirmed_at FROM slots"
+    " LEFT JOIN versions ON versions.sequence = slots.current"
+)
+"""A query of the index's slots, each with who made its current confirmation, and when."""
 _STATES = {state.name: state for state in CaseState}
 
 
@@ -27,7 +33,12 @@ class SlotSummary:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is an imported mask that nobody has worked on yet.
         is_absent: the current confirmed mask is empty.
-        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned, reopened or flagged; empty otherwise.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
+        verdict: what a second person decided about the newest version.
+        reviewer: who that was; empty if nobody has.
+        judged: number of the mark that says so; None if there is none.
     """
 
     slot: Slot = FIRST
@@ -38,6 +49,11 @@ class SlotSummary:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
+    verdict: Verdict = Verdict.NONE
+    reviewer: str = ""
+    judged: int | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -102,6 +118,7 @@ class VersionSummary:
         seconds_active: time spent.
         weights_version: weights in use.
         suggestion: what was made of the model's suggestion.
+        reading: 2 for that of a second person who had not seen the first's.
     """
 
     ref: CaseRef
@@ -116,10 +133,11 @@ class VersionSummary:
     seconds_active: float
     weights_version: int
     suggestion: SuggestionUse = SuggestionUse.NONE
+    reading: int = 1
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
-    """A row of the index's table of slots; a draft puts one that waits in progress.
+    """A row of the index's slots, see `SLOTS`; a draft puts one that waits in progress.
 
     Args:
         row: the row.
@@ -137,6 +155,11 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         bool(draft),
         bool(row["is_absent"]),
         row["note"],
+        annotator=row["annotator"] or "",
+        confirmed_at=row["confirmed_at"] or "",
+        verdict=Verdict[row["verdict"]],
+        reviewer=row["reviewer"],
+        judged=row["judged"],
     )
 
 
@@ -232,4 +255,5 @@ def version_from_row(row: sqlite3.Row) -> VersionSummary:
         seconds_active=row["seconds_active"],
         weights_version=row["weights_version"],
         suggestion=SuggestionUse(row["suggestion"]),
+        reading=row["reading"],
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from clopa_annotator import __version__
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
+from clopa_annotator.campaign.idle.case_queue import CaseQueue
 from clopa_annotator.campaign.idle.click_watch import ClickWatch
 from clopa_annotator.campaign.idle.engine_side import EngineSide, desk_of
 from clopa_annotator.campaign.idle.suggested_cases import SuggestedCases
@@ -98,6 +99,8 @@ class Engine:
         self.intake = LabelIntake(
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
+        self.queue = CaseQueue(campaign, self.events)
+        self.set_case_settings = self.queue.change
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
@@ -116,11 +119,9 @@ class Engine:
     def close(self, patience_s: float = 60.0) -> bool:
         """End: `let_go`, and close the folder.
 
-        Args:
-            patience_s: how long the prediction that is under way may take.
-
         Returns:
-            Whether it was ready in time. If not, its thread still works, on nothing that matters any more.
+            Whether the prediction that is under way ended within ``patience_s`` seconds. If not, its thread
+            still works, on nothing that matters any more.
         """
         self.let_go()
         self.exports.close()
@@ -248,6 +249,7 @@ class Engine:
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
             targets=tuple(campaign.store.targets),
+            cases=self.queue.settings,
         )
 
     def set_targets(self, targets: Targets) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,8 @@ class SlotChoice:
         """
         self._campaign, self._leases, self._occupancy = campaign, leases, occupancy
         self._prediction = prediction
+        self.is_blind: Callable[[str, str], bool] = lambda _case_id, _who: False
+        """Whether a person must not see what others have marked in a case, nor what it leaves free."""
 
     def load(self, hosted: HostedSession, image: Image) -> None:
         """Give a new session its image: on the prediction thread if weights change with it.
@@ -119,7 +122,8 @@ class SlotChoice:
             return
         stamp = self._occupancy.stamp(hosted.case_id, hosted.slot)
         if hosted.stamp != stamp:
-            hosted.exclusion.set(self._occupancy.taken(hosted.case_id, hosted.slot))
+            is_blind = self.is_blind(hosted.case_id, hosted.owner)
+            hosted.exclusion.set(None if is_blind else self._occupancy.taken(hosted.case_id, hosted.slot))
             hosted.stamp = stamp
             session = hosted.session
             if self._campaign.config.others_as_background and isinstance(session, LocalSession):

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
+from clopa_annotator.client.reviewing_client import ReviewingClient
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
@@ -26,7 +28,7 @@ EventListener = Callable[[Event], object]
 
 
 @runtime_checkable
-class EngineClient(Protocol):
+class EngineClient(ReviewingClient, Protocol):
     """One annotator's line to one engine, which owns one campaign.
 
     A case has a mask for each target (`Slot`); where nothing is said, the campaign's first target is meant,
@@ -38,12 +40,13 @@ class EngineClient(Protocol):
     with back-off for a few seconds and then fails with `EngineUnreachable`.
 
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id, target,
-    instance; also for one delivered late), "targets_changed" (ask `connect` for them), "learning" (the state
-    changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss, seconds_left), "promoted" /
-    "rejected" (episode, version, reason), "version_confirmed" / "taken_back" (version, in_use, reason),
-    "episode_failed" (episode, reason), "swapped" (version), "rolled_back" (version), "suggested" (case_id,
-    version, target, instance: it can be shown), "suggestions" (ask `suggestions`), "connection" (up: bool,
-    sentence). Those about learning hold the target's key as ``target``. Unknown names are to be ignored.
+    instance; also for one delivered late), "targets_changed" and "case_settings_changed" (ask `connect` for
+    them), "learning" (the state changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss,
+    seconds_left), "promoted" / "rejected" (episode, version, reason), "version_confirmed" / "taken_back"
+    (version, in_use, reason), "episode_failed" (episode, reason), "reviewed" (case_id, verdict, instance),
+    "swapped" (version), "rolled_back" (version), "suggested" (case_id, version, target, instance: it can be
+    shown), "suggestions" (ask `suggestions`), "connection" (up: bool, sentence). Those about learning and
+    reviews hold the target's key as ``target``. Unknown names are to be ignored.
     """
 
     @property
@@ -76,6 +79,14 @@ class EngineClient(Protocol):
         Existing ones are known by their keys; a new one's key is made with `Targets.with_new`. Whoever
         annotates goes on; the event "targets_changed" tells them. Fails with `NotPermitted` (the owner's
         matter), `ConfigError`, `InputError` (one that has records cannot go).
+        """
+        ...
+
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say in which order cases come, and how many of them without a suggestion; the seed is kept.
+
+        Every client hears the event "case_settings_changed" and asks `connect` for them. Fails with
+        `NotPermitted` (the owner's matter), `ConfigError`, `CacheError` (it could not be written).
         """
         ...
 

@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.call_workers import CallWorker
 from clopa_annotator.client.calls import Call, CallQueue
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.client.event_follower import EventFollower
 from clopa_annotator.client.learning_calls import LearningCalls
 from clopa_annotator.client.operations import ClientOperations
+from clopa_annotator.client.review_calls import ReviewCalls
 from clopa_annotator.client.transfers import Transfers
 from clopa_annotator.client.transport import Transport, TransportSettings
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets
@@ -36,11 +38,16 @@ _DraftPlace = tuple[int, Slot | None]
 """Which target a draft is of: a slot, or the one that is chosen after so many choices."""
 
 
-class HttpEngineClient(LearningCalls):
+class HttpEngineClient(LearningCalls, ReviewCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
-        self, url: str, token: str, kept_folder: Path, settings: TransportSettings | None = None
+        self,
+        url: str,
+        token: str,
+        kept_folder: Path,
+        settings: TransportSettings | None = None,
+        person: str = "",
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -49,8 +56,9 @@ class HttpEngineClient(LearningCalls):
             token: from the engine's token file.
             kept_folder: for confirmations that could not be delivered; may be the same for all engines.
             settings: how patient to be.
+            person: who sits here; an engine on a server goes by the token instead.
         """
-        self._transport = Transport(url, token, settings)
+        self._transport = Transport(url, token, settings, person)
         self._calls = CallQueue()
         self._ordered = CallWorker("engine", self._calls)
         self._quick = CallWorker("engine-quick", self._calls)
@@ -111,6 +119,10 @@ class HttpEngineClient(LearningCalls):
     def set_targets(self, targets: Targets) -> Call[EngineInfo]:
         """Say what the campaign segments."""
         return self._do("change the targets", lambda: self._engine.set_targets(targets))
+
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say in which order cases come, and how many of them without a suggestion."""
+        return self._do("change how cases come", lambda: self._engine.set_case_settings(settings))
 
     # -- cases ---------------------------------------------------------------------------------------------
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from clopa_annotator.cache.format.images import prepare
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.deliveries import Deliveries
 from clopa_annotator.client.event_follower import Heartbeat
 from clopa_annotator.client.remote_session import RemoteSession
@@ -39,6 +40,7 @@ from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.learning_messages import LearningState
 from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
+from clopa_annotator.wire.review_messages import review_row_from_wire
 from clopa_annotator.wire.session_messages import geometry_to_wire
 from clopa_annotator.wire.suggestion_messages import SuggestionState, state_from_wire, suggested_from_wire
 
@@ -85,6 +87,11 @@ class ClientOperations:
     def set_targets(self, targets: Targets) -> EngineInfo:
         """Say what the campaign segments."""
         self._transport.exchange("targets/set", {"targets": codec.targets_to_wire(targets)})
+        return self.hello()
+
+    def set_case_settings(self, settings: CaseSettings) -> EngineInfo:
+        """Say how cases come to annotators."""
+        self._transport.exchange("cases/settings", {"settings": asdict(settings)})
         return self.hello()
 
     def _known(self) -> EngineInfo:
@@ -139,8 +146,11 @@ class ClientOperations:
         self._keep_alive(case_id)
         draft = codec.draft_from_wire(taken["draft"], arrays) if taken.get("draft") else None
         confirmed = codec.ref_from_wire(taken["confirmed"]) if taken.get("confirmed") else None
-        self._based_on[case_id, self._slot] = confirmed.case_version if confirmed else 0
-        proposal = session.proposal if kept else self._restore(session, draft, arrays.get("confirmed"))
+        returned = review_row_from_wire(taken["returned"]) if taken.get("returned") else None
+        start = confirmed or returned
+        self._based_on[case_id, self._slot] = start.case_version if start else 0
+        before = arrays.get("confirmed", arrays.get("returned"))
+        proposal = session.proposal if kept else self._restore(session, draft, before)
         self._missed = None
         shown = replace(proposal, changed_kji=bounding_box(proposal.mask))
         return OpenedCase(
@@ -151,6 +161,7 @@ class ClientOperations:
             self._slot,
             codec.others_from_wire(taken.get("others"), arrays),
             suggested_from_wire(taken.get("suggestion"), arrays),
+            returned,
         )
 
     def _take(
@@ -262,7 +273,11 @@ class ClientOperations:
         self._based_on[place] = ref.case_version
         return ref
 
-    # -- learning ------------------------------------------------------------------------------------------
+    # -- everything else -----------------------------------------------------------------------------------
+
+    def ask(self, path: str, meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A message, and the answer's values and arrays."""
+        return self._transport.exchange(path, meta)
 
     def table(self, path: str, key: str, read: Callable[[Any], T], target: str = "") -> tuple[T, ...]:
         """A list that the engine keeps."""

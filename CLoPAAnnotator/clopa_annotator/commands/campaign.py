@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,10 @@ from clopa_annotator.commands.options import (
     Label,
     Limit,
     Model,
+    NewOrder,
+    NewWithoutSuggestion,
     Order,
+    Orders,
     OthersAsBackground,
     Out,
     Overwrite,
@@ -38,6 +42,7 @@ from clopa_annotator.commands.options import (
     TestLimit,
     Tolerance,
     Unprompted,
+    WithoutSuggestion,
     Workers,
 )
 from clopa_annotator.commands.output import Steps, console, remark
@@ -53,6 +58,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     group = typer.Typer(no_args_is_help=True, help="Campaign folders.")
     group.command("create")(create)
+    group.command("settings")(settings)
     app.add_typer(group, name="campaign")
     for command in (demo, simulate):
         app.command()(command)
@@ -71,6 +77,8 @@ def create(
         typer.Option("--target", metavar="NAME", help="What is segmented; repeat it for each structure."),
     ] = None,
     several: Several = None,
+    order: Order = "added",
+    without_suggestion: WithoutSuggestion = 0.0,
     others_as_background: OthersAsBackground = False,
     first_episode: FirstEpisode = None,
 ) -> None:
@@ -84,13 +92,42 @@ def create(
     targets = Targets(replace(t, instances=t.key in kinds) for t in targets)
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(
-        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed,
-        first_episode=first_episode, others_as_background=others_as_background,
+        name, size, model=model, strategy=strategy, schedule=schedule, seed=seed, first_episode=first_episode,
+        others_as_background=others_as_background,
+        order=order, without_suggestion=without_suggestion,  # type: ignore[arg-type]  # its check names them
     )  # fmt: skip
     with Campaign.create(folder, config, targets):
         console.print(f"Campaign {name!r} for {size} cases is ready in {folder}.", markup=False)
         if target:
             console.print(f"Targets: {targets.in_words}.", markup=False)
+
+
+def settings(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The campaign's folder.")],
+    order: NewOrder = None,
+    without_suggestion: NewWithoutSuggestion = None,
+) -> None:
+    """Show or change how cases come; while an engine runs on the campaign, change it in the panel."""
+    import getpass
+
+    from clopa_annotator.campaign.composition import Campaign
+    from clopa_annotator.campaign.idle.case_queue import CaseQueue
+    from clopa_annotator.campaign.journal import Journal
+    from clopa_annotator.case_order import IN_WORDS, CaseSettings
+
+    changes = {"order": order, "without_suggestion": without_suggestion}
+    asked = {name: value for name, value in changes.items() if value is not None}
+    with Campaign.open(folder, writer=bool(asked)) as campaign:
+        if asked:
+            journal = Journal(folder / "logs" / "events.jsonl")
+            try:
+                queue = CaseQueue(campaign, journal.log)
+                queue.change(replace(queue.settings, **asked), getpass.getuser())  # type: ignore[arg-type]
+            finally:
+                journal.close()
+        now = CaseSettings.of(campaign.config)
+        share = f"{100 * now.without_suggestion:g} % of the cases"
+        console.print(f"Cases come {IN_WORDS[now.order]}; {share} without a suggestion.", markup=False)
 
 
 def demo(
@@ -153,7 +190,7 @@ def simulate(
     device: Device = "auto",
     seed: Seed = 0,
     suggestions: Suggestions = True,
-    order: Order = "added",
+    order: Orders = None,
     unprompted: Unprompted = None,
     others_as_background: OthersAsBackground = False,
     first_episode: FirstEpisode = None,
@@ -166,11 +203,11 @@ def simulate(
 
     drawn = (str(test) if test else None, label, limit, test_limit, str(out / "volumes"), seed)
     plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
-    settings = SimulationSettings(model, strategy, schedule, clicks, stream_clicks, seed, runs,
-        tolerance_mm=tolerance_mm, suggestions=suggestions, unprompted=unprompted, device=device,
-        others_as_background=others_as_background, first_episode=first_episode, overwrite=overwrite,
-        threshold=expert_dice, order=order)  # type: ignore[arg-type]  # fmt: skip
-    _permute(plan, settings, out, permutations, workers, cluster, json)
+    settings = SimulationSettings(
+        model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
+        suggestions=suggestions, unprompted=unprompted, others_as_background=others_as_background,
+        first_episode=first_episode, threshold=expert_dice, device=device, overwrite=overwrite)  # fmt: skip
+    _permute(plan, settings, order or ["added"], out, permutations, workers, cluster, json)
 
 
 def _alone(plan: StreamPlan, settings: SimulationSettings, out: Path, json: bool) -> None:
@@ -197,23 +234,29 @@ def _simulate(plan: StreamPlan, settings: SimulationSettings, folder: RunFolder,
 def _permute(
     plan: StreamPlan,
     settings: SimulationSettings,
+    names: Sequence[str],
     out: Path,
     permutations: int,
     workers: int,
     cluster: bool,
     json: bool,
 ) -> None:
-    """One campaign; or one per order of the stream, each in a folder of its own, and the mean over them."""
-    if permutations == 1 and workers == 1 and not cluster:
-        _alone(plan, settings, out, json)
+    """One campaign; or one for each order of cases and permutation of the stream, in folders, compared."""
+    asked = dict.fromkeys(names)
+    orders = [replace(settings, order=name) for name in asked]  # type: ignore[arg-type]  # it checks itself
+    if permutations == workers == len(orders) == 1 and not cluster:
+        _alone(plan, orders[0], out, json)
         return
+    from clopa_annotator.evaluation.campaigns import orders as ordering
     from clopa_annotator.experiments.permutations import Unit, run_units
+    from clopa_annotator.experiments.run_folder import RunFolder
 
     for sentence in plan.remarks():
         remark(sentence)
     recall = str(out / "recall")
     units = [
-        Unit(plan, settings, number, str(out / f"permutation-{number}"), recall)
+        Unit(plan, settings, number, str(out / _place(settings, number, len(orders))), recall)
+        for settings in orders
         for number in range(permutations)
     ]
     plan.draw()  # generated volumes are written once, before the processes start
@@ -222,4 +265,11 @@ def _permute(
         folders = run_units(
             units, workers=workers, cluster=cluster, on_done=lambda unit, _: steps.advance(unit.out)
         )
+    with RunFolder(out, "compare").making(*ordering.result_files(folders)):
+        ordering.compare_orders(folders, out)
     compare(folders, out, json=json)
+
+
+def _place(settings: SimulationSettings, permutation: int, orders: int) -> str:
+    """Name of a campaign's folder; the order of cases is in it where there are several."""
+    return f"{settings.order}-" * (orders > 1) + f"permutation-{permutation}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clopa_annotator.config import SCHEDULES, STRATEGIES
+from clopa_annotator.config import CASE_ORDERS, SCHEDULES, STRATEGIES
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
 Dataset = Annotated[
@@ -79,9 +79,20 @@ Suggestions = Annotated[
         help="Whether episodes also train without a prompt; what that gives is measured.",
     ),
 ]
-Order = Annotated[
-    str, typer.Option("--order", help="Next case: added, least-certain, most-certain or random.")
+Order = Annotated[str, typer.Option("--order", help=f"Which case comes next: {', '.join(CASE_ORDERS)}.")]
+Orders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--order",
+        help=f"Which case comes next: {', '.join(CASE_ORDERS)}; repeat it to compare several.",
+    ),
 ]
+NewOrder = Annotated[
+    str | None, typer.Option("--order", help=f"Which case comes next: {', '.join(CASE_ORDERS)}.")
+]
+_WITHHELD = "Share of the cases, drawn once, whose suggestion is not shown, to see what suggestions change."
+WithoutSuggestion = Annotated[float, typer.Option("--without-suggestion-share", help=_WITHHELD)]
+NewWithoutSuggestion = Annotated[float | None, typer.Option("--without-suggestion-share", help=_WITHHELD)]
 Unprompted = Annotated[
     float | None,
     typer.Option("--unprompted", help="Share of training samples without a prompt; default: the schedule's."),

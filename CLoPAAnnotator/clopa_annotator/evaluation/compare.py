@@ -1,8 +1,8 @@
 """``clopa compare``: several runs against each other, as the papers' tables and the trajectory figure.
 
 Runs on the same dataset form one table (a task); a run with several targets belongs to a table of each. Runs
-of one strategy with the same base model and clicks are permutations of the stream. Each run's numbers are
-computed first and then averaged, as in the paper; the tests pair the cases, each with its mean over the runs.
+of one strategy with the same base model, clicks and order of cases are permutations of the stream. Each run's
+numbers are computed first and then averaged, as in the paper; the tests pair the cases, each with its mean.
 A method's row is that of its newest version in use. A trajectory is computed per run for every metric and
 then averaged, case count by case count; its area is tested over the case counts. NoS is the first case count
 at which the mean final Dice reaches the threshold.
@@ -186,9 +186,9 @@ def _task(name: str, runs: Sequence[Run], expert_dice: float | None, corrected: 
 
 
 def _method(run: Run, runs: Sequence[Run]) -> str:
-    """The strategy's name, with the model, schedule or command where several occur."""
+    """The strategy's name, with the model, schedule, command or order of cases where several occur."""
     parts = [run.summary.strategy, run.summary.variant]
-    for attribute in ("model", "schedule", "command"):
+    for attribute in ("model", "schedule", "command", "order"):
         if len({getattr(other.summary, attribute) for other in runs}) > 1:
             parts.append(str(getattr(run.summary, attribute)))
     if len({other.targets for other in runs}) > 1:

@@ -7,6 +7,7 @@ themes apply to the plots too.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,13 +135,16 @@ def paired_first_proposals(before: Sequence[float], after: Sequence[float], labe
 def stream_of_cases(rows: Sequence[CaseRow], episodes: Sequence[EpisodeSummary]) -> str:
     """First-shown Dice along the stream, its running mean, and where the weights changed."""
     order = np.array([row.order for row in rows])
-    shown = np.array([row.dice_first_shown for row in rows])
-    window = [shown[max(0, n + 1 - RUNNING_MEAN) : n + 1].mean() for n in range(len(shown))]
+    shown = [row.dice_first_shown for row in rows]
+    zero = [row.dice_zero for row in rows]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.scatter(order, shown, s=22, color=BASE, alpha=0.75, label="first proposal of each case")
-        axes.plot(order, window, color=LAST, label=f"running mean of {RUNNING_MEAN} cases")
+        axes.plot(order, running_mean(shown), color=LAST, label=f"running mean of {RUNNING_MEAN} cases")
+        if not all(map(math.isnan, zero)):
+            label = "without a click, running mean"
+            axes.plot(order, running_mean(zero), color=FIRST, ls="--", label=label)
         _episode_marks(axes, episodes)
         axes.set(xlabel="case in order of arrival", ylabel="Dice of the first proposal", ylim=(0, 1.06))
         axes.set_xlim(0.3, max(order) + 0.7)
@@ -148,6 +152,17 @@ def stream_of_cases(rows: Sequence[CaseRow], episodes: Sequence[EpisodeSummary])
         _legend(axes)
 
     return to_svg(draw, (10.2, 3.3), "stream_of_cases")
+
+
+def running_mean(values: Sequence[float], width: int = RUNNING_MEAN) -> list[float]:
+    """Mean over the last ``width`` values, fewer at the beginning; NaN values are left out."""
+    return [mean_of(values[max(0, n + 1 - width) : n + 1]) for n in range(len(values))]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Mean without NaN values; NaN if there is no other."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(sum(known) / len(known)) if known else math.nan
 
 
 def _episode_marks(axes: Any, episodes: Sequence[EpisodeSummary]) -> None:

@@ -183,6 +183,7 @@ class RunSummary:
         variant: what sets this run apart from others of its strategy; empty for nothing.
         permutation: order of the stream; 0 is that of the draw.
         targets: by the target's name, in order; empty unless the run was given targets.
+        order: in which the stream's cases came, see `case_order.in_order`.
     """
 
     strategy: str
@@ -204,6 +205,7 @@ class RunSummary:
     variant: str = ""
     permutation: int = 0
     targets: Mapping[str, TargetSummary] = field(default_factory=dict)
+    order: str = "added"
 
     def of(self, target: str) -> RunSummary:
         """The run as if it had this target alone; itself where it was given none."""

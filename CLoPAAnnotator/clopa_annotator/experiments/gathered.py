@@ -104,6 +104,7 @@ def summary_of(runs: Sequence[TargetRun], dataset: str, seconds: float, licence:
         variant=settings.variant,
         permutation=settings.permutation,
         targets=named,
+        order=settings.order,
     )
 
 

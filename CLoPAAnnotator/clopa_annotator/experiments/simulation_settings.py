@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from clopa_annotator.config import DEFAULT_STRATEGY
+from clopa_annotator.case_order import BY_CERTAINTY
+from clopa_annotator.config import CASE_ORDERS, DEFAULT_STRATEGY, CaseOrder
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.experiments.measurement import EXPERT_DICE, FirstPrompt
-
-Order = Literal["added", "least-certain", "most-certain", "random"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class SimulationSettings:
         suggestions: episodes also train without a prompt, and what that gives is measured.
         unprompted: share of the training samples without one; None for the schedule's.
         first_episode: cases until the first episode, see `CampaignConfig`.
-        order: in which the stream's cases come: as "added"; "least-certain" or "most-certain" first, by the
-            suggestions of the version in use (as added while that is the base); or "random".
+        order: in which the stream's cases come, see `case_order.in_order`; by the suggestions of the version
+            in use (as added while that is the base).
         others_as_background: see `CampaignConfig`.
         final_episode: train once more on what is left when the stream ends.
         overwrite: replace an earlier run in the same folder.
@@ -61,7 +60,7 @@ class SimulationSettings:
     suggestions: bool = True
     unprompted: float | None = None
     first_episode: int | None = None
-    order: Order = "added"
+    order: CaseOrder = "added"
     others_as_background: bool = False
     final_episode: bool = False
     overwrite: bool = False
@@ -70,7 +69,7 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         if self.runs < 1:
             raise ConfigError("A simulation needs at least one inference run.")
-        if self.order not in get_args(Order):
-            raise ConfigError(f'There is no order "{self.order}"; there are {", ".join(get_args(Order))}.')
-        if self.order in ("least-certain", "most-certain") and not self.suggestions:
+        if self.order not in CASE_ORDERS:
+            raise ConfigError(f'There is no order "{self.order}"; there are {", ".join(CASE_ORDERS)}.')
+        if self.order in BY_CERTAINTY and not self.suggestions:
             raise ConfigError("An order by certainty needs suggestions; leave --no-suggestions out.")

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from clopa_annotator.campaign.composition import Campaign
+from clopa_annotator.case_order import BY_CERTAINTY, in_order, mean_certainty
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.suggestion_rows import SuggestionRow
 from clopa_annotator.experiments.gathered import TargetRun
@@ -38,9 +37,6 @@ class SuggestedStream:
             for run, cases in zip(runs, streams, strict=True)
         ]
         self._left = list(dict.fromkeys(case.case_id for case in streams[0]))
-        if self._settings.order == "random":
-            rng = np.random.default_rng([self._settings.seed, self._settings.permutation])
-            self._left = [self._left[n] for n in rng.permutation(len(self._left))]
         self._folder = SuggestionFolder(campaign.folder)
         self._made: dict[Subject, Suggestion] = {}
 
@@ -77,22 +73,16 @@ class SuggestedStream:
 
     def _next(self) -> str:
         """By certainty about all targets where a learned version is in use; else in the order of the list."""
-        by_certainty = self._settings.order in ("least-certain", "most-certain")
+        settings = self._settings
         learned = [(run, cases) for run, cases in self._asked if run.line.registry.current().number > 0]
-        if not by_certainty or not learned:
-            return self._left[0]
-        sure = [self._certainty(case_id, learned) for case_id in self._left]
-        if all(map(math.isnan, sure)):
-            return self._left[0]
-        pick = np.nanargmax if self._settings.order == "most-certain" else np.nanargmin
-        return self._left[int(pick(sure))]
+        ask = settings.order in BY_CERTAINTY and learned
+        sure = {case_id: self._certainty(case_id, learned) for case_id in self._left} if ask else {}
+        return in_order(self._left, settings.order, sure, f"{settings.seed}/{settings.permutation}")[0]
 
     def _certainty(self, case_id: str, learned: Sequence[tuple[TargetRun, dict[str, LabelledCase]]]) -> float:
         """Mean over the targets whose suggestion has a score; NaN if none has."""
         made = [self._suggestion(run, cases[case_id]) for run, cases in learned if case_id in cases]
-        scores = [certainty(suggestion.scores) for suggestion in made]
-        known = [score for score in scores if math.isfinite(score)]
-        return sum(known) / len(known) if known else math.nan
+        return mean_certainty([certainty(suggestion.scores) for suggestion in made])
 
     def _suggestion(self, run: TargetRun, case: LabelledCase) -> Suggestion:
         """The case's suggestion by the weights in use."""

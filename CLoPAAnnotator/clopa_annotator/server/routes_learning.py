@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from starlette.routing import Route
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import InputError
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.server.routes_cases import text
 from clopa_annotator.types import Targets, WeightsVersion
 from clopa_annotator.wire.array_framing import WireLimits
 from clopa_annotator.wire.codec import (
+    case_settings_from_wire,
     episode_to_wire,
     info_to_wire,
     learning_to_wire,
@@ -56,6 +59,10 @@ class LearningHost(Protocol):
         """Say what the campaign segments."""
         ...
 
+    def set_case_settings(self, settings: CaseSettings, who: str, /) -> None:
+        """Say how cases come to annotators."""
+        ...
+
 
 class LearningRoutes:
     """Handlers over a `LearningHost`."""
@@ -80,6 +87,7 @@ class LearningRoutes:
             "weights/rollback": self.roll_back,
             "weights/policy": self.policy,
             "targets/set": self.set_targets,
+            "cases/settings": self.set_case_settings,
         }
         return [
             *(route(path, handler, limits, ("GET", "POST")) for path, handler in reads.items()),
@@ -88,7 +96,10 @@ class LearningRoutes:
 
     def hello(self, ask: Ask) -> Reply:
         """Who answers, and after which event a client that has just come should listen."""
-        return Reply({"engine": info_to_wire(self._host.info(ask.who)), "last_event": self._host.last_event})
+        return Reply({"engine": self._info(ask), "last_event": self._host.last_event})
+
+    def _info(self, ask: Ask) -> dict[str, Any]:
+        return info_to_wire(replace(self._host.info(ask.who), may_review=ask.who.may_review))
 
     def episodes(self, ask: Ask) -> Reply:
         """Every episode of a target."""
@@ -102,6 +113,12 @@ class LearningRoutes:
         """Name, colour, order, add and remove targets."""
         ask.who.require_owner("change what is segmented")
         self._host.set_targets(targets_from_wire(ask.meta.get("targets")))
+        return Reply({"engine": self._info(ask)})
+
+    def set_case_settings(self, ask: Ask) -> Reply:
+        """Say in which order cases come, and how many of them without a suggestion."""
+        ask.who.require_owner("say in which order cases come")
+        self._host.set_case_settings(case_settings_from_wire(ask.meta.get("settings")), ask.who.name)
         return Reply({"engine": info_to_wire(self._host.info(ask.who))})
 
     def start(self, ask: Ask) -> Reply:

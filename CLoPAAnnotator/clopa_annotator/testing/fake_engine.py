@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from clopa_annotator import __version__
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.errors import ClopaError, NoImage
@@ -17,6 +18,7 @@ from clopa_annotator.session.exclusion import Exclusion, union_of
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
+from clopa_annotator.testing.fake_review import returned_row
 from clopa_annotator.testing.fake_session import FakeSession
 from clopa_annotator.testing.fake_steering import FakeSteering
 from clopa_annotator.types import (
@@ -31,14 +33,7 @@ from clopa_annotator.types import (
     Targets,
 )
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import (
-    API_VERSION,
-    Answer,
-    CaseRow,
-    Draft,
-    EngineInfo,
-    OpenedCase,
-)
+from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 
 _KEPT = "The engine does not answer. Your confirmation is kept on this computer and delivered after Restart."
 
@@ -108,17 +103,23 @@ class FakeEngineClient(FakeSteering):
         return EngineInfo(
             API_VERSION, __version__, "this process, no network", "fake", MODEL_HASH, LICENCE,
             self.campaign.name, self.campaign.size, self._first_session.supported, self._annotator,
-            targets=tuple(self.campaign.targets),
+            targets=tuple(self.campaign.targets), cases=self.campaign.case_settings,
         )  # fmt: skip
 
     def set_targets(self, targets: Targets) -> Call[EngineInfo]:
         """Say what the campaign segments."""
+        return self._change("change the targets", lambda: self.campaign.set_targets(targets))
 
-        def work() -> EngineInfo:
-            self.campaign.set_targets(targets)
+    def set_case_settings(self, settings: CaseSettings) -> Call[EngineInfo]:
+        """Say how cases come to annotators."""
+        return self._change("change how cases come", lambda: self.campaign.set_case_settings(settings))
+
+    def _change(self, name: str, work: Callable[[], None]) -> Call[EngineInfo]:
+        def carry_out() -> EngineInfo:
+            work()
             return self._hello()
 
-        return self._do("change the targets", work)
+        return self._do(name, carry_out)
 
     # -- cases ---------------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class FakeEngineClient(FakeSteering):
             self._slot = slot
             self._use_current_weights()
             session.set_image(case.image)
-            start = work.kept
+            start = work.start
             if start is not None and start.any():
                 session.add_prompts((MaskPrompt(start),))
         work.last_owner = self._annotator
@@ -186,10 +187,10 @@ class FakeEngineClient(FakeSteering):
         known[1].set(union_of(case.taken_by_others(slot)))
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
-        newest = work.newest
+        ref, others = work.newest.ref if work.newest else None, case.others(slot)
         suggested = self.campaign.suggestions.of(case, slot)
-        ref = newest.ref if newest else None
-        return OpenedCase(case.row, answer, work.draft, ref, slot, case.others(slot), suggested)
+        told = returned_row(self.campaign, case.case_id, slot)
+        return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told)
 
     @property
     def _session(self) -> Session:

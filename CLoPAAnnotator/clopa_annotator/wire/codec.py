@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import ConfigError, InputError, NotAnEngine, VersionMismatch
 from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
@@ -24,6 +25,7 @@ from clopa_annotator.types import (
     Targets,
     WeightsVersion,
 )
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
@@ -136,15 +138,16 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    mark = mark_from_wire(_mapping(row).get("suggestion"))
-    return _plain(
-        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), suggestion=mark
-    )
+    read: Row = {"slot": _answered_slot(row), "state": _read(row, "state", CaseState)}
+    read["suggestion"] = mark_from_wire(_mapping(row).get("suggestion"))
+    if "verdict" in _mapping(row):  # engines of before there were reviews do not say it
+        read["verdict"] = _read(row, "verdict", Verdict)
+    return _plain(SlotRow, row, **read)
 
 
 def case_row_to_wire(row: CaseRow) -> Row:
     """A case's row."""
-    slots = [{**asdict(s), "state": s.state.value} for s in row.slots]
+    slots = [{**asdict(s), "state": s.state.value, "verdict": s.verdict.value} for s in row.slots]
     return {**asdict(replace(row, slots=())), "state": row.state.value, "slots": slots}
 
 
@@ -222,7 +225,16 @@ def info_from_wire(row: Any) -> EngineInfo:
         row,
         supported=_read(row, "supported", lambda kinds: frozenset(known[k] for k in kinds if k in known)),
         targets=_read(row, "targets", lambda rows: tuple(targets_from_wire(rows))),
+        cases=_read({"cases": {}, **_mapping(row)}, "cases", case_settings_from_wire),
     )
+
+
+def case_settings_from_wire(row: Any) -> CaseSettings:
+    """How cases come; raises `ConfigError` for what cannot be, also for values of another type."""
+    if not isinstance(row, Mapping):
+        raise ConfigError("How cases come travels as an order and the share without a suggestion.")
+    values = {k: v for k, v in row.items() if k in CaseSettings.__dataclass_fields__}
+    return CaseSettings(**values)
 
 
 def version_to_wire(version: WeightsVersion) -> Row:

@@ -5,8 +5,9 @@ Arrays are (k, j, i). Instants are ISO 8601 strings in UTC, for people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from clopa_annotator.case_order import CaseSettings, mean_certainty
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -19,6 +20,7 @@ from clopa_annotator.types import (
     Target,
     TimedPrompt,
 )
+from clopa_annotator.types.review import ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.suggestion_messages import Suggested, SuggestionMark
 
@@ -45,6 +47,8 @@ class EngineInfo:
         campaign_id: tells campaigns apart, whatever their names; empty if the engine does not say.
         free_places: how many more images it can hold open; None if the engine does not say.
         targets: what the campaign segments, in order; never empty.
+        cases: in which order cases come, and which of them without a suggestion.
+        may_review: whether the token may accept and return what others confirmed.
     """
 
     api_version: int
@@ -61,6 +65,8 @@ class EngineInfo:
     campaign_id: str = ""
     free_places: int | None = None
     targets: tuple[Target, ...] = (Target("target"),)
+    cases: CaseSettings = field(default_factory=CaseSettings)
+    may_review: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,11 @@ class SlotRow:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is a mask that nobody has worked on yet.
         is_absent: the confirmed mask is empty: the image holds no such target.
-        note: why it was skipped, withdrawn or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned or flagged; empty otherwise.
         suggestion: what the model suggests, if nobody has begun and there is something to show.
+        annotator: who made the current confirmation; empty if there is none.
+        confirmed_at: its ISO 8601 instant; empty if there is none.
+        verdict: what a second person decided about the newest version.
     """
 
     slot: Slot
@@ -87,7 +96,10 @@ class SlotRow:
     is_suggestion: bool = False
     is_absent: bool = False
     note: str = ""
+    annotator: str = ""
+    confirmed_at: str = ""
     suggestion: SuggestionMark | None = None
+    verdict: Verdict = Verdict.NONE
 
     @property
     def is_decided(self) -> bool:
@@ -124,6 +136,12 @@ class CaseRow:
     def decided(self) -> int:
         """Number of slots with nothing left to do."""
         return sum(row.is_decided for row in self.slots)
+
+    @property
+    def certainty(self) -> float:
+        """How sure the model is of the suggestions for what is left to do; NaN without any."""
+        left = (row.suggestion for row in self.slots if not row.is_decided)
+        return mean_certainty([mark.score for mark in left if mark is not None and mark.score is not None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +188,15 @@ class OpenedCase:
     Attributes:
         row: the case as it stands now; its state is `CaseState.IN_PROGRESS` or what it was.
         answer: the session's state. With a draft the proposal is the draft's mask; without one, but with a
-            confirmed version, it is that version's mask; else it is empty. ``changed_kji`` is the mask's
-            bounding box.
+            confirmed version, it is that version's mask, or that of a returned one; else it is empty.
+            ``changed_kji`` is the mask's bounding box.
         draft: what was restored, or None.
         confirmed: the newest confirmed version that is not withdrawn, or None.
         slot: which target the prompts go to, and which of several of a kind.
         others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
         suggestion: what the model suggests for the slot, if nobody has begun it; the session does not know of
             it: who takes it as a start gives it as a `MaskPrompt`.
+        returned: what the reviewer said of the newest version, if it was returned and not confirmed anew.
     """
 
     row: CaseRow
@@ -187,6 +206,7 @@ class OpenedCase:
     slot: Slot = FIRST
     others: tuple[tuple[Slot, Mask], ...] = ()
     suggestion: Suggested | None = None
+    returned: ReviewRow | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +225,7 @@ class CaseStatistics:
         annotator: who confirmed.
         slot: which target it is of, and which of several of a kind.
         suggestion: what was made of the model's suggestion; figures of different uses are different figures.
+        suggestion_dice: Dice of the suggestion with what was confirmed, shown or not; None without one.
     """
 
     case_id: str
@@ -216,3 +237,4 @@ class CaseStatistics:
     annotator: str = ""
     slot: Slot = FIRST
     suggestion: SuggestionUse = SuggestionUse.NONE
+    suggestion_dice: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,18 @@ from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.caselist.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
+from CLoPAAnnotatorLib.caselist.CaseOrderBox import CaseOrderBox
+from CLoPAAnnotatorLib.caselist.CaseTable import CaseTable
+from CLoPAAnnotatorLib.caselist.DicomCases import DicomCases
 from CLoPAAnnotatorLib.engine.Places import typedPath
-from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
 from CLoPAAnnotatorLib.panels.Questions import askForSlot, askForText
-from CLoPAAnnotatorLib.panels.Style import MOODS, STATE_COLOURS
+from CLoPAAnnotatorLib.panels.Style import MOODS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource, listCases
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
-Line = tuple[tuple[str, str, str, str, str], str, bool]
-"""Texts, colour of the state, and whether the case is open."""
-SERIES, TARGETS = 3, 4
 FILES = "Lists and images (*.csv *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd)"
-WORDS = {
-    CaseState.TODO: "to do",
-    CaseState.IN_PROGRESS: "in progress",
-    CaseState.CONFIRMED: "confirmed",
-    CaseState.SKIPPED: "skipped",
-    CaseState.NEEDS_REVIEW: "needs another look",
-}
 
 
 class CasesPanel:
@@ -48,19 +42,12 @@ class CasesPanel:
         self.askForFile = lambda: str(
             qt.QFileDialog.getOpenFileName(ui.casesTable, tr("Cases"), "", tr(FILES))
         )
-        self._lines: list[Line] = []
-        self._longest: dict[int, int] = {}
-        self._counted: dict[str, tuple[CaseRow, str]] = {}
+        self._known: dict[str, tuple[tuple[object, ...], CaseLine]] = {}
         ui.casesPath.filters = ui.casesPath.Dirs  # or its button would ask for a file
-        table = ui.casesTable
-        table.setColumnCount(5)
-        table.setHorizontalHeaderLabels([tr("Case"), tr("State"), tr("Note"), tr("Series"), tr("Targets")])
-        table.horizontalHeader().moveSection(TARGETS, 2)  # beside the state
-        table.horizontalHeader().setStretchLastSection(True)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(22)
-        table.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
-        table.connect("itemSelectionChanged()", self.refreshButtons)
+        self.table = CaseTable(ui.casesTable, ui.sortBox, self.refresh)
+        self.orderBox = CaseOrderBox(ui.orderBox, workspace)
+        ui.casesTable.connect("cellDoubleClicked(int,int)", self._onDoubleClick)
+        ui.casesTable.connect("itemSelectionChanged()", self.refreshButtons)
         self.dicom = DicomCases(ui.casesTable, workspace, self._scanning, self._scanned)
         self._addText = str(ui.addCasesButton.text)
         ui.addCasesButton.connect("clicked(bool)", lambda _=False: workspace.attempt(self.addFromPath))
@@ -136,10 +123,7 @@ class CasesPanel:
 
     def _onOpened(self) -> None:
         self.refresh()
-        ids = [source.caseId for source in self._workspace.state.sources]
-        if self._workspace.session.caseId in ids:
-            self.ui.casesTable.clearSelection()  # where several rows may be selected, a row is added
-            self.ui.casesTable.selectRow(ids.index(self._workspace.session.caseId))
+        self.table.select(self._workspace.session.caseId)
 
     def _say(self, sentence: str, mood: Mood) -> None:
         """What section 3 says is said here too while it is closed: nobody would see it there."""
@@ -151,28 +135,9 @@ class CasesPanel:
     # -- showing -------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Write what has changed: a list of a thousand cases must not be written for each confirmation."""
-        table, workspace = self.ui.casesTable, self._workspace
-        selected = self.selectedCase()
-        sources = workspace.state.sources
-        lines = [self._line(source) for source in sources]
-        table.blockSignals(True)
-        if table.rowCount != len(lines):
-            table.setRowCount(len(lines))
-        changed = [row for row, line in enumerate(lines) if self._lines[row : row + 1] != [line]]
-        for row in changed:
-            self._fillRow(row, lines[row])
-        self._lines = lines
-        for column in (SERIES, TARGETS):
-            table.setColumnHidden(column, not any(line[0][column] for line in lines))
-        ids = [source.caseId for source in sources]
-        if (selected or workspace.session.caseId) in ids:
-            row = ids.index(selected or workspace.session.caseId)
-            if row not in {index.row() for index in table.selectionModel().selectedRows()}:
-                table.clearSelection()
-                table.selectRow(row)  # and leave a selection of several, for an export, as it is
-        table.blockSignals(False)
-        self._widen([lines[row][0] for row in changed])
+        """Show the list as it stands."""
+        workspace, sources = self._workspace, self._workspace.state.sources
+        self.table.show([self._line(source) for source in sources], workspace.session.caseId)
         done = sum(workspace.cases.stateOf(s.caseId) is CaseState.CONFIRMED for s in sources)
         self.ui.casesLabel.text = (
             tr("{done} of {total} confirmed.").format(done=done, total=len(sources))
@@ -181,61 +146,42 @@ class CasesPanel:
         )
         self.refreshButtons()
 
-    def _widen(self, texts: list[tuple[str, ...]]) -> None:
-        """Fit columns with a longer text than ever; measuring 1,000 rows takes longer than writing one."""
-        for column in (0, 1, TARGETS):
-            longest = max((len(text[column]) for text in texts), default=0)
-            if longest > self._longest.get(column, 0):
-                self._longest[column] = longest
-                self.ui.casesTable.resizeColumnToContents(column)
-
-    def _line(self, source: CaseSource) -> Line:
+    def _line(self, source: CaseSource) -> CaseLine:
+        """The line about a case, made anew only if anything that it says has changed."""
         workspace, caseId = self._workspace, source.caseId
-        state = workspace.cases.stateOf(caseId)
-        known = workspace.cases.rows.get(caseId)
-        words = tr(WORDS[state])
-        several = not workspace.targets.isSingle
-        decided = self._decided(known) if several else ""
-        if known is not None and known.versions > 1 and not several:
-            words += f" (v{known.versions})"
-        note = "" if known is None else known.note or Sentences.suggestionsReady(known)
-        if known is not None and known.owner and known.owner != self._me():
-            note = tr("open at {owner}").format(owner=known.owner)
-        return (
-            (caseId, words, note, self.dicom.titleOf(source), decided),
-            STATE_COLOURS[state.value],
-            caseId == workspace.session.caseId,
-        )
-
-    def _decided(self, row: CaseRow | None) -> str:
-        """How many of a case's targets are decided; counted once for each row that the engine gave."""
-        if row is None:
-            return f"0/{len(self._workspace.targets.targets)}"
-        known = self._counted.get(row.case_id)
-        if known is None or known[0] is not row:
-            known = self._counted[row.case_id] = (row, f"{row.decided}/{len(row.slots)}")
+        row = workspace.cases.rows.get(caseId)
+        isOpen, title = caseId == workspace.session.caseId, self.dicom.titleOf(source)
+        now = (row, isOpen, title, self._me(), workspace.targets.targets)
+        known = self._known.get(caseId)
+        if known is None or any(a is not b and a != b for a, b in zip(known[0], now, strict=True)):
+            known = self._known[caseId] = (now, self._newLine(caseId, row, title, isOpen))
         return known[1]
 
-    def _fillRow(self, row: int, line: Line) -> None:
-        texts, colour, isOpen = line
-        for column, text in enumerate(texts):
-            item = qt.QTableWidgetItem(text)
-            if column == 1:
-                item.setForeground(qt.QBrush(qt.QColor(colour)))
-            if isOpen:
-                font = item.font()
-                font.setBold(True)
-                item.setFont(font)
-            self.ui.casesTable.setItem(row, column, item)
+    def _newLine(self, caseId: str, row: CaseRow | None, title: str, isOpen: bool) -> CaseLine:
+        state = self._workspace.cases.stateOf(caseId)
+        words = tr(self._workspace.cases.verdictOn(caseId) or WORDS[state])
+        if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
+            words += f" (v{row.versions})"
+        ready = "" if row is None or isOpen else Sentences.suggestionsReady(row)
+        note = (row.note or ready) if row is not None else ""
+        if row is not None and row.owner and row.owner != self._me():
+            note = tr("open at {owner}").format(owner=row.owner)
+        return lineOf(caseId, state, words, note, title, self._cells(row), isOpen)
+
+    def _cells(self, row: CaseRow | None) -> KnownCells:
+        """What follows from the engine's row of a case alone."""
+        targets = self._workspace.targets.targets
+        names = {target.key: target.name for target in targets} if len(targets) > 1 else {}
+        if row is None:
+            return KnownCells(f"0/{len(targets)}" if names else "", "", math.nan, "", "", "")
+        return cellsOf(row, names)
 
     def _me(self) -> str:
         return self._workspace.info.annotator if self._workspace.info is not None else ""
 
     def selectedCase(self) -> str:
         """The selected case's name; empty if none is."""
-        row = self.ui.casesTable.currentRow()
-        item = self.ui.casesTable.item(row, 0) if row >= 0 else None
-        return str(item.text()) if item is not None else ""
+        return self.table.selectedCase
 
     def refreshButtons(self) -> None:
         """Offer what can be done."""
@@ -251,9 +197,8 @@ class CasesPanel:
     # -- acting --------------------------------------------------------------------------------------------
 
     def _onDoubleClick(self, row: int, _column: int) -> None:
-        item = self.ui.casesTable.item(row, 0)
-        if item is not None:
-            caseId = str(item.text())
+        caseId = self.table.caseOf(row)
+        if caseId:
             self._workspace.attempt(lambda: self._workspace.openCase(caseId))
 
     def _reopen(self) -> None:
