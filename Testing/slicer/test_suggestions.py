@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from driving import a_ball
 
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.types import SuggestionUse
 from clopa_annotator.wire.suggestion_messages import SuggestionMark
 
@@ -69,33 +68,6 @@ def test_it_is_on_the_screen_as_soon_as_the_case_is_open_and_named_as_what_it_is
     assert not driver.session.prompts and not driver.session.work.isBegun
     driver.host.spin(0.5)
     assert driver.client.campaign.case("case").draft is None, "nobody has done anything"
-
-
-def test_where_the_campaign_withholds_it_the_case_opens_empty_and_the_record_says_so(driver, suggest):
-    campaign = driver.client.campaign
-    campaign.set_case_settings(CaseSettings(without_suggestion=1.0))
-    driver.until(lambda: driver.workspace.cases.settings.without_suggestion == 1.0, "the setting")
-    volume = suggest(ball())
-    assert not shown(driver).any() and not driver.ui.suggestionBox.visible
-    driver.press("S")
-    assert not shown(driver).any(), "there is nothing to take"
-    driver.click(driver.world(volume, CENTRE))
-    driver.settle()
-    confirm(driver)
-    line = stored(driver)
-    assert (line.suggestion, line.prompts) == (SuggestionUse.WITHHELD, 1)
-
-
-def test_without_a_suggestion_nothing_is_withheld(driver):
-    driver.client.campaign.set_case_settings(CaseSettings(without_suggestion=1.0))
-    driver.until(lambda: driver.workspace.cases.settings.without_suggestion == 1.0, "the setting")
-    volume = driver.add_volume(a_ball())
-    driver.open_volume(volume)
-    driver.click(driver.world(volume, CENTRE))
-    driver.settle()
-    confirm(driver)
-    (line,) = driver.client.campaign.statistics()
-    assert line.suggestion is SuggestionUse.NONE
 
 
 def test_how_good_it_is_may_not_be_known_yet(driver, suggest):
