@@ -54,7 +54,7 @@ def confirm_cases(driver: Any, stalls: Stalls, cases: int, clicks: int) -> dict[
     """Click at cases and confirm them: seconds to a mask, and stalls by what is done."""
     found: dict[str, list[float]] = {"seconds": [], "clicking": [], "confirming": [], "opening": []}
     for _ in range(cases):
-        before = driver.workspace.case
+        before = driver.session.caseId
         for number in range(clicks):
             stalls.take_s()
             found["seconds"].append(click(driver, 3 * number))
@@ -66,7 +66,7 @@ def confirm_cases(driver: Any, stalls: Stalls, cases: int, clicks: int) -> dict[
                 driver,
                 stalls,
                 lambda: next_case(driver),
-                lambda case=before: driver.workspace.case is not case and driver.session.isOpen,
+                lambda case=before: driver.session.caseId != case and driver.session.isOpen,
             )
         )
     return found
@@ -97,7 +97,7 @@ def open_and_leave(driver: Any, opens: int) -> list[float]:
         driver.workspace.attempt(lambda name=name: driver.workspace.openCase(name))
         waiting(
             driver,
-            lambda name=name: driver.session.isOpen and driver.workspace.case.caseId == name,
+            lambda name=name: driver.session.isOpen and driver.session.caseId == name,
             f"case {name}",
         )
         settled(driver)
