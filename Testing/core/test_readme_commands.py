@@ -69,6 +69,7 @@ def filled(words: list[str], work: Path, fresh: Path) -> list[str]:
         "FOLDER": str(work / "dicom"),
         "PATH": str(work / "dataset" / "labelsTr" / "phantom_003.nii.gz"),
     }
+    given["CASE"] = "phantom_000" if words[:2] == ["review", "accept"] else "phantom_001"
     if words[:2] == ["cases", "series"]:
         given["DIR"] = str(work / "dicom")
     if words[:2] == ["campaign", "create"]:

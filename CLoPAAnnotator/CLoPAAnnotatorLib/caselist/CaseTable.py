@@ -88,7 +88,7 @@ class CaseTable:
             table.setColumnHidden(column, not any(line.texts[column] for line in lines))
         self._select(selected or caseId, several, isMoved)
         table.blockSignals(False)
-        self._widen([lines[row].texts for row in changed])
+        self._widen([lines[row] for row in changed])
 
     def _fillRow(self, row: int, line: CaseLine) -> None:
         before = self._lines[row] if row < len(self._lines) else None
@@ -106,10 +106,10 @@ class CaseTable:
                 item.setFont(font)
             self._table.setItem(row, column, item)
 
-    def _widen(self, texts: list[tuple[str, ...]]) -> None:
+    def _widen(self, lines: list[CaseLine]) -> None:
         """Fit columns with a longer text than ever; measuring 1,000 rows takes longer than writing one."""
-        for column in FITTED:
-            longest = max((len(text[column]) for text in texts), default=0)
+        for column in FITTED:  # the open case is bold, which is wider
+            longest = max((len(line.texts[column]) + line.isOpen for line in lines), default=0)
             if longest > self._longest.get(column, 0):
                 self._longest[column] = longest
                 self._table.resizeColumnToContents(column)
