@@ -20,6 +20,9 @@ DISK_FULL = "disk-full"
 SLOW = "slow"
 """While a file of this name lies beside the campaign, a prediction takes a minute."""
 
+SUGGESTING = "suggesting"
+"""If a file of this name lies beside the campaign when the engine starts, it suggests."""
+
 
 class EngineProcess:
     """Starts, kills and restarts an engine on one campaign."""
@@ -68,6 +71,7 @@ def main(campaign: Path, seconds: float, port: int) -> None:
     import torch
 
     from clopa_annotator.campaign.engine import EngineSettings
+    from clopa_annotator.campaign.idle.surroundings import SuggestionSettings
     from clopa_annotator.server.serve import run_engine
     from clopa_annotator.training.supervisor import SupervisorSettings
 
@@ -83,7 +87,8 @@ def main(campaign: Path, seconds: float, port: int) -> None:
         restarts=50,
         niceness=0,
     )
-    settings = EngineSettings(supervisor=supervisor)
+    eager = SuggestionSettings(runs=(campaign.parent / SUGGESTING).exists(), quiet_s=0.05, look_s=0.05)
+    settings = EngineSettings(supervisor=supervisor, suggestions=eager)
     run_engine(campaign, "127.0.0.1", port, device="cpu", parent_stdin=True, settings=settings)
 
 

@@ -15,16 +15,26 @@ import uvicorn
 
 from clopa_annotator.campaign.composition import ONE_TARGET, Campaign
 from clopa_annotator.campaign.engine import Engine, EngineSettings
+from clopa_annotator.campaign.idle.surroundings import SuggestionSettings
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.server.app import make_engine_app
 from clopa_annotator.server.request_guard import RequestGuardSettings
 from clopa_annotator.server.serve import Tls, _listen, _server
 from clopa_annotator.testing.random_model import write_random_model
-from clopa_annotator.types import Confirmation, Image, PointPrompt, ScribblePrompt, Targets, TimedPrompt
+from clopa_annotator.types import (
+    Confirmation,
+    GateDecision,
+    Image,
+    PointPrompt,
+    ScribblePrompt,
+    Targets,
+    TimedPrompt,
+)
 from clopa_annotator.wire.tokens import Identity, TokenBook
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
+BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
 BOOK = {
     OWNER: Identity("Ada", "owner"),
     ANNOTATOR: Identity("Bob", "annotator"),
@@ -90,7 +100,8 @@ def serving(
     guard: RequestGuardSettings | None = None,
     tls: Tls | None = None,
 ) -> Iterator[Running]:
-    """Serve a campaign from a thread of this process."""
+    """Serve a campaign from a thread of this process; without ``settings`` it suggests nothing."""
+    settings = settings or EngineSettings(suggestions=SuggestionSettings(runs=False))
     with Campaign.open(folder, device="cpu") as campaign:
         engine = Engine(campaign, settings)
         listener = _listen("127.0.0.1", 0)
@@ -108,6 +119,15 @@ def serving(
             thread.join(60)
             engine.close()
             listener.close()
+
+
+def add_version(running: Running, factor: float) -> int:
+    """A promoted version whose norms are scaled."""
+    campaign = running.engine.campaign
+    base = campaign.model.base_state()
+    tensors = {n: p * factor for n, p in base.items() if "norm" in n}
+    version = campaign.registry.add_tensors(tensors, parent=0, parameter_group="in")
+    return campaign.registry.promote(version.number, BETTER).number
 
 
 async def _serve(server: uvicorn.Server, listener: object) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clopa_annotator.config import CASE_ORDERS, CaseOrder, check_share
+from clopa_annotator.config import CASE_ORDERS, CampaignConfig, CaseOrder, check_share
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.types.targets import FIRST, Slot
 
@@ -45,6 +45,15 @@ class CaseSettings:
         if self.order not in CASE_ORDERS:
             raise ConfigError(f'There is no order "{self.order}"; there are {", ".join(CASE_ORDERS)}.')
         check_share(self.without_suggestion, "The share of cases without a suggestion")
+
+    @classmethod
+    def of(cls, config: CampaignConfig) -> CaseSettings:
+        """Those of a campaign."""
+        return cls(config.order, config.without_suggestion, config.seed)
+
+    def into(self, config: CampaignConfig) -> CampaignConfig:
+        """The campaign's settings with these, but for the seed."""
+        return replace(config, order=self.order, without_suggestion=float(self.without_suggestion))
 
     def withholds(self, case_id: str, slot: Slot = FIRST) -> bool:
         """Whether the suggestion for a target of a case is made but not shown (anchoring check).

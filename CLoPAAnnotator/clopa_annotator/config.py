@@ -37,7 +37,7 @@ DEFAULT_STRATEGY = "clopa-all"
 CAMPAIGN_SCHEDULE = "thorough"
 """How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
 
-_UNTOUCHED: dict[str, object] = {"order": "added", "without_suggestion": 0.0}
+_UNTOUCHED: dict[str, object] = {"order": "added", "without_suggestion": 0.0, "suggestions": True}
 
 
 def check_share(value: float, what: str) -> None:
@@ -74,6 +74,7 @@ class CampaignConfig:
         order: in which cases come, see `case_order.in_order`; can be changed later.
         without_suggestion: share of the cases that are shown no suggestion, see `case_order.CaseSettings`;
             can be changed later.
+        suggestions: whether the engine suggests masks for the coming cases.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -91,6 +92,7 @@ class CampaignConfig:
     unprompted: float | None = None
     order: CaseOrder = "added"
     without_suggestion: float = 0.0
+    suggestions: bool = True
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -108,6 +110,8 @@ class CampaignConfig:
             raise ConfigError("The gate annotates each case at least once.")
         if not 0 <= self.gate_worst_drop <= 1:
             raise ConfigError("The gate's worst drop is a Dice value between 0 and 1.")
+        if not isinstance(self.suggestions, bool):
+            raise ConfigError("Suggestions are made or not: true or false.")
         if self.first_episode is not None and self.first_episode < 3:
             raise ConfigError(
                 "The first episode comes after three cases at the earliest: two to train on, one held out; "

@@ -72,6 +72,19 @@ class SuggestingContract:
         assert work.progress == (work.answer().passes, work.answer().passes)
         assert work.step(), "a further step changes nothing"
 
+    def test_a_pass_that_is_given_up_counts_for_nothing_and_is_taken_again(self, suggester):
+        whole = suggest(suggester, a_large_image())
+        work, given_up, seen = suggester.begin(a_large_image()), [], []
+        while not self.step_or_give_up(work, given_up):
+            seen.append(work.progress[0])
+        assert given_up and np.array_equal(work.answer().mask, whole.mask)
+        assert work.answer().passes == whole.passes == work.progress[0]
+
+    def step_or_give_up(self, work, given_up):
+        """Every pass is given up once before it is taken, by a suggester that has layers."""
+        given_up.append(1)
+        return work.step()
+
     def test_there_is_no_answer_before_the_last_pass(self, suggester):
         work = suggester.begin(a_large_image())
         work.step()

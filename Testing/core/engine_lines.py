@@ -11,11 +11,10 @@ from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, an_image, 
 
 from clopa_annotator.client.transport import Transport
 from clopa_annotator.client.undelivered import confirmation_message
-from clopa_annotator.types import Confirmation, GateDecision, PointPrompt
+from clopa_annotator.types import Confirmation, PointPrompt
 from clopa_annotator.wire.session_messages import geometry_to_wire
 
 CLICK = PointPrompt((15, 18, 14))
-BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +55,3 @@ def confirm(
     mask[5:9, 5:9, 5:9] = value
     message = confirmation_message(Confirmation(name, case_id, mask), based_on)
     return line.send("confirm", message, "application/octet-stream")[0]["ref"]
-
-
-def add_version(running: Running, factor: float) -> int:
-    """A promoted version whose norms are scaled."""
-    campaign = running.engine.campaign
-    base = campaign.model.base_state()
-    tensors = {n: p * factor for n, p in base.items() if "norm" in n}
-    version = campaign.registry.add_tensors(tensors, parent=0, parameter_group="in")
-    return campaign.registry.promote(version.number, BETTER).number

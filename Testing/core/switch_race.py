@@ -16,8 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from engine_lines import BETTER
-from engine_support import ANNOTATOR, OWNER, Running, an_image, make_campaign, serving
+from engine_support import ANNOTATOR, BETTER, OWNER, Running, an_image, make_campaign, serving
 
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.http_client import HttpEngineClient

@@ -170,6 +170,14 @@ def test_settings_are_in_the_campaign_folder_in_plain_text(campaign: Campaign) -
     assert json.loads(text)["settings"]["strategy"] == campaign.config.strategy
 
 
+def test_whether_masks_are_suggested_is_kept_with_the_campaign(campaign: Campaign) -> None:
+    for on in (False, True):
+        campaign.set_suggestions(on)
+        with Campaign.open(campaign.folder, device="cpu", writer=False) as again:
+            assert again.config == campaign.config and again.config.suggestions is on
+            assert again.targets == campaign.targets
+
+
 def test_what_an_online_strategy_learns_passes_the_same_gate(
     tmp_path: Path, model_folder: Path, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

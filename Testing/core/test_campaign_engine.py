@@ -11,8 +11,8 @@ import engine_lines
 import httpx
 import numpy as np
 import pytest
-from engine_lines import CLICK, add_case, add_version, confirm
-from engine_support import ANNOTATOR, OWNER, Running, an_image, make_campaign, serving
+from engine_lines import CLICK, add_case, confirm
+from engine_support import ANNOTATOR, OWNER, Running, add_version, an_image, make_campaign, serving
 from nnInteractive.inference.remote.remote_session import nnInteractiveRemoteInferenceSession
 
 from clopa_annotator.client.remote_session import RemoteSession

@@ -7,8 +7,12 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from clopa_annotator.campaign.prediction import LineVersion, PredictionThread
+from clopa_annotator.errors import EngineUnreachable
+from clopa_annotator.session.suggesting import PassGivenUp
 
 
 class Weights:
@@ -67,6 +71,26 @@ def test_training_steps_back_from_the_moment_a_click_waits_until_it_is_answered(
     with pytest.raises((RuntimeError, CancelledError)):
         thread.predict(LineVersion("", 0), lambda: None)
     assert signal.level == 0
+
+
+def test_spare_work_asks_nobody_to_step_back_and_is_given_up_between_two_layers_for_a_click() -> None:
+    weights, signal = Weights(), Signal()
+    thread = PredictionThread(weights, signal)
+    layers = nn.Sequential(nn.Identity(), nn.Identity(), nn.Identity())
+    seen: list[int] = []
+    layers[1].register_forward_hook(lambda *_: seen.append(1))
+    wanted = LineVersion("kidney", 2)
+    assert thread.spare(wanted, lambda: layers(torch.ones(1)).item(), lambda: False) == 1.0
+    assert (weights.used, signal.highest, seen) == ([wanted], 0, [1])
+    with pytest.raises(PassGivenUp):  # the click comes while the second layer is computed
+        thread.spare(wanted, lambda: layers(torch.ones(1)).item(), lambda: len(seen) > 1)
+    assert seen == [1, 1] and thread.predict(wanted, lambda: layers(torch.ones(1)).item()) == 1.0
+    with pytest.raises(PassGivenUp):
+        thread.spare(wanted, lambda: seen.append(99), lambda: True)
+    assert 99 not in seen
+    thread.stop()
+    with pytest.raises(EngineUnreachable):
+        thread.spare(wanted, lambda: None, lambda: False)
 
 
 def test_a_stock_session_keeps_its_version_until_its_next_image() -> None:

@@ -105,7 +105,7 @@ def test_how_cases_come_is_shown_and_changed_by_the_lead_at_any_time(
     assert main([*command, "--order", "random"]) == 0
     assert "at random; 25 % of the cases" in capsys.readouterr().out.splitlines()[-1]
     with Campaign.open(campaign_folder, writer=False) as campaign:
-        assert campaign.case_settings == CaseSettings("random", 0.25, campaign.config.seed)
+        assert CaseSettings.of(campaign.config) == CaseSettings("random", 0.25, campaign.config.seed)
     told = (campaign_folder / "logs" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["data"]["order"] for line in told] == ["least-certain", "random"]
     assert main([*command, "--without-suggestion-share", "2"]) == 2

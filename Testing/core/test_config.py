@@ -17,6 +17,13 @@ def test_settings_survive_json() -> None:
     assert CampaignConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_only_a_campaign_that_switched_suggestions_off_says_anything_about_them() -> None:
+    values = CampaignConfig("x", 5).to_dict()
+    assert "suggestions" not in values and CampaignConfig.from_dict(values).suggestions
+    off = CampaignConfig("x", 5, suggestions=False)
+    assert CampaignConfig.from_dict(off.to_dict()) == off
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -30,6 +37,7 @@ def test_settings_survive_json() -> None:
         ({"order": "best"}, "no order 'best'"),
         ({"without_suggestion": 1.5}, "share of cases without a suggestion"),
         ({"without_suggestion": "half"}, "share of cases without a suggestion"),
+        ({"suggestions": "yes"}, "true or false"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(change: dict[str, Any], says: str) -> None:

@@ -50,6 +50,9 @@ class Host:
     def newest(self, case_id, slot):
         return REF, MASK
 
+    def suggestion(self, case_id, slot):
+        return None
+
     def others(self, case_id, slot):
         return ((Slot("vessel"), MASK),)
 

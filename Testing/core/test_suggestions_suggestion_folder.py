@@ -49,7 +49,7 @@ def test_each_target_and_instance_has_a_suggestion_of_its_own(kept: SuggestionFo
     others = [Subject(CASE.case_id, "liver"), Subject(CASE.case_id, "liver", 2), Subject("b")]
     for number, subject in enumerate(others):
         kept.keep(a_suggestion(subject, version=10 + number))
-    assert set(kept.subjects()) == {CASE, *others}
+    assert {head.subject for head in kept.heads()} == {CASE, *others}
     assert [kept.load(s, SHAPE).weights_version for s in (CASE, *others)] == [2, 10, 11, 12]  # type: ignore[union-attr]
 
 
@@ -62,7 +62,7 @@ def test_a_newer_one_replaces_it_and_only_other_weights_make_it_stale(kept: Sugg
 
 def test_nothing_there_is_nothing_and_discarding_it_is_allowed(tmp_path: Path) -> None:
     folder = SuggestionFolder(tmp_path)
-    assert folder.load(CASE, SHAPE) is None and not list(folder.subjects()) and folder.outcomes() == ()
+    assert folder.load(CASE, SHAPE) is None and not list(folder.heads()) and folder.outcomes() == ()
     folder.discard(CASE)
 
 

@@ -249,8 +249,9 @@ def below(parent):
 
 
 def test_no_key_is_one_that_slicers_menus_have(driver):
-    import qt
     import slicer
+
+    import qt
 
     taken = set()
     for action in below(slicer.util.mainWindow()):

@@ -36,8 +36,7 @@ class AnnotationSession:
     """The open case and its line to the engine."""
 
     def __init__(self, view: AnnotationView, clock: ActiveClock | None = None) -> None:
-        self.view = view
-        self.clock = clock or ActiveClock()
+        self.view, self.clock = view, clock or ActiveClock()
         self.client: EngineClient | None = None
         self.caseId = ""
         self.image: Image | None = None
@@ -208,17 +207,18 @@ class AnnotationSession:
         elif steps.isRunning(self.slot):
             self.cancel()
         else:
-            self._ask("undo")
+            self.ask("undo")
 
     def redo(self) -> None:
         """Take an undo back."""
-        self._ask("redo")
+        self.ask("redo")
 
     def reset(self) -> None:
         """Start over; can be undone."""
-        self._ask("reset")
+        self.ask("reset")
 
-    def _ask(self, kind: StepKind) -> None:
+    def ask(self, kind: StepKind) -> None:
+        """Have a step carried out on the chosen slot when its turn comes."""
         self.requireCase()
         self.clock.touch()
         self._sender.ask(kind, self.slot)

@@ -76,5 +76,5 @@ class Decision:
         seconds = round(session.secondsOf(work.slot), 3)
         return Confirmation(
             uuid.uuid4().hex, session.caseId, mask, prompts, annotator, seconds,
-            work.weightsVersion, first, note, slot=work.slot,
+            work.weightsVersion, first, note, slot=work.slot, suggestion=work.useOf(mask),
         )  # fmt: skip

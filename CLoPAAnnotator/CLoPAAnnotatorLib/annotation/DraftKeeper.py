@@ -53,7 +53,8 @@ class DraftKeeper:
             return  # edited by hand before the engine was asked for its prompts
         del self._due[slot]
         prompts = tuple(given.timed for given in work.history.prompts)
-        draft = Draft(session.view.currentMask(slot), prompts, round(session.secondsOf(slot), 3))
+        mask = session.view.currentMask(slot)
+        draft = Draft(mask, prompts, round(session.secondsOf(slot), 3), suggestion=work.useOf(mask))
         case = session.caseId
         session.client.save_draft(draft, slot).then(on_error=lambda error: self._refused(case, slot, error))
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError
-from clopa_annotator.types import Mask, Slot
+from clopa_annotator.types import Mask, Slot, SuggestionUse
 from CLoPAAnnotatorLib.annotation.ActiveClock import ActiveClock
 from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView
 from CLoPAAnnotatorLib.annotation.PromptHistory import PromptHistory
@@ -40,6 +40,8 @@ class Work(Protocol):
 
     @property
     def decision(self) -> DecisionState: ...
+
+    def useOf(self, mask: Mask) -> SuggestionUse: ...
 
 
 class OpenCase(Protocol):

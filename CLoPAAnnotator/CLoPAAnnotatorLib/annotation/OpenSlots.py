@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from clopa_annotator.types import Slot
+from clopa_annotator.types import Slot, SuggestionUse
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import OpenedCase
 from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase
 from CLoPAAnnotatorLib.annotation.PromptHistory import Prompts
 from CLoPAAnnotatorLib.annotation.SlotWork import SlotWork
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
+from CLoPAAnnotatorLib.scene.Labelmaps import filledBox
 
 
 class OpenSlots:
@@ -90,8 +91,25 @@ class OpenSlots:
         prompts = opened.draft.prompts if opened.draft is not None else ()
         outline = self._session.view.outlineOf
         work.restored(opened, tuple(GivenPrompt(p, outline(p.prompt)) for p in prompts))
-        if not work.isEdited:
+        if work.isAtSuggestion:
+            self.suggest(work)
+        elif not work.isEdited:
             self._show(opened)
+
+    def suggest(self, work: SlotWork) -> None:
+        """Put the suggestion on the screen; the engine hears of it before the first prompt."""
+        if work.suggested is not None:
+            mask = work.suggested.mask
+            self._session.view.showMask(mask, filledBox(mask), work.slot)
+            work.isEdited = True
+
+    def letGo(self, slot: Slot, *, isCleared: bool) -> None:
+        """The next step does not start from the suggestion, unless it was changed by hand."""
+        work, view = self.of(slot), self._session.view
+        if work.isAtSuggestion and work.useOf(view.currentMask(slot)) is SuggestionUse.UNTOUCHED:
+            work.isEdited = False
+            if isCleared and work.suggested is not None:
+                view.showMask(np.zeros_like(work.suggested.mask), None, slot)
 
     def _follow(self, work: SlotWork, opened: OpenedCase) -> None:
         """The engine has another mask: voxels went to another target, or somebody else has worked on it."""

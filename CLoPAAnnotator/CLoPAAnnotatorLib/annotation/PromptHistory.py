@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from clopa_annotator.types import Mask, Slot
+from clopa_annotator.types import Mask, Slot, SuggestionUse
 from clopa_annotator.types.targets import FIRST
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
 
@@ -28,27 +28,36 @@ class Step:
 
 
 class PromptHistory:
-    """States in a row, and the one that is shown."""
+    """States in a row, and the one that is shown; each knows what was made of the model's suggestion."""
 
-    def __init__(self, restored: Prompts = (), canUndo: bool = False) -> None:
+    def __init__(
+        self, restored: Prompts = (), canUndo: bool = False, use: SuggestionUse = SuggestionUse.NONE
+    ) -> None:
         """Begin.
 
         Args:
             restored: prompts that came back with a draft, or stayed when the engine went away.
             canUndo: whether the engine can take them back, as one step.
+            use: what was made of the suggestion so far.
         """
-        self._states: list[Prompts] = [(), restored] if canUndo else [restored]
+        self._states: list[tuple[Prompts, SuggestionUse]] = [((), use)] if canUndo else []
+        self._states.append((restored, use))
         self._position = len(self._states) - 1
 
     @property
     def prompts(self) -> Prompts:
         """The prompts behind what is shown."""
-        return self._states[self._position]
+        return self._states[self._position][0]
+
+    @property
+    def use(self) -> SuggestionUse:
+        """What was made of the suggestion in what is shown."""
+        return self._states[self._position][1]
 
     @property
     def before(self) -> Prompts:
         """The prompts one step earlier."""
-        return self._states[max(self._position - 1, 0)]
+        return self._states[max(self._position - 1, 0)][0]
 
     def follow(self, step: Step) -> None:
         """The engine has carried a step out."""
@@ -57,8 +66,12 @@ class PromptHistory:
         elif step.kind == "redo":
             self._position = min(self._position + 1, len(self._states) - 1)
         else:
-            after = () if step.kind == "reset" else (*self.prompts, *step.prompts)
-            self._states = [*self._states[: self._position + 1], after]
+            isOver = step.kind == "reset"
+            after = () if isOver else (*self.prompts, *step.prompts)
+            use = self.use
+            if use in (SuggestionUse.UNTOUCHED, SuggestionUse.TAKEN):
+                use = SuggestionUse.CLEARED if isOver else SuggestionUse.TAKEN
+            self._states = [*self._states[: self._position + 1], (after, use)]
             self._position += 1
 
 

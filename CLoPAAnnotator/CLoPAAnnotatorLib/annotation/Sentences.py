@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clopa_annotator.types import CaseRef, Event
-from clopa_annotator.wire.messages import Answer, OpenedCase
+from clopa_annotator.wire.messages import Answer, CaseRow, OpenedCase
+from clopa_annotator.wire.suggestion_messages import SuggestionMark
 from CLoPAAnnotatorLib.annotation.PromptHistory import Step
 from CLoPAAnnotatorLib.Texts import Mood, tr
 
@@ -15,8 +16,49 @@ def fileName(source: str) -> str:
     return source.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-def whatNext(step: Step, answer: Answer) -> str:
+def short(dice: float) -> str:
+    """A Dice as ".86"."""
+    return f"{dice:.2f}".removeprefix("0")
+
+
+def suggestedBy(mark: SuggestionMark) -> str:
+    """Who made a suggestion, and how good it is expected to be."""
+    said = tr("Suggested by version {v}").format(v=mark.version)
+    if mark.dice is None or mark.low is None or mark.high is None:
+        return said + ". " + tr("How good it is, is not known yet.")
+    expected = tr("expected Dice {dice} ({low} to {high})")
+    return f"{said}, " + expected.format(
+        dice=short(mark.dice), low=short(mark.low), high=short(mark.high)
+    ) + "."  # fmt: skip
+
+
+def suggestion(mark: SuggestionMark) -> Said:
+    """A case was opened of which there is a suggestion."""
+    todo = tr("Right? Confirm. Nearly? Take it (S) or click on what is wrong. Wrong? Clear it (X).")
+    return f"{suggestedBy(mark)} {todo}", "calm"
+
+
+def withheld() -> str:
+    """A case was opened whose suggestion is not shown."""
+    return tr("No suggestion is shown for this one, to see what suggestions change. Click on the target.")
+
+
+def suggestionsReady(row: CaseRow) -> str:
+    """What is suggested for a case that nobody has begun; empty for nothing."""
+    marks = [slot.suggestion for slot in row.slots if slot.suggestion is not None]
+    if len(marks) > 1:
+        return tr("{n} suggestions ready").format(n=len(marks))
+    if not marks:
+        return ""
+    known = marks[0].dice
+    ready = tr("suggestion ready")
+    return ready if known is None else ready + ", " + tr("expected Dice {dice}").format(dice=short(known))
+
+
+def whatNext(step: Step, answer: Answer, *, isCleared: bool = False) -> str:
     """What the user may want to do after an answer; empty if that is plain."""
+    if step.kind == "reset" and isCleared:
+        return tr("The suggestion is cleared. Click on the target in any slice view.")
     if step.kind != "prompts":
         return ""
     if answer.proposal.changed_kji is None:
@@ -54,6 +96,11 @@ def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack:
     if case.confirmed is not None:
         said = tr("{target}: this is what was confirmed. Change it and confirm again, or go on.")
         return said.format(target=target), "calm"
+    if case.suggestion is not None:
+        said, mood = suggestion(case.suggestion.mark)
+        return f"{target}: {said}", mood
+    if case.is_withheld:
+        return f"{target}: {withheld()}", "calm"
     start = tr("{target}: click on it in any slice view.").format(target=target)
     if newWeights is None:
         return start, "calm"
@@ -69,6 +116,10 @@ def opened(case: OpenedCase, newWeights: int | None) -> Said:
         return tr("Your unfinished work on {case} is back.").format(case=case.row.case_id), "good"
     if case.confirmed is not None:
         return tr("This is what was confirmed. Change it and confirm again, or go on."), "calm"
+    if case.suggestion is not None:
+        return suggestion(case.suggestion.mark)
+    if case.is_withheld:
+        return withheld(), "calm"
     start = tr("Click on the target in any slice view.")
     if newWeights is None:
         return start, "calm"

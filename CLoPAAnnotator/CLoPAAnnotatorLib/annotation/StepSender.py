@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from clopa_annotator.client.calls import Call
 from clopa_annotator.client.engine_client import EngineClient
 from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
-from clopa_annotator.types import MaskPrompt, Slot
+from clopa_annotator.types import MaskPrompt, Slot, SuggestionUse
 from clopa_annotator.wire.messages import Answer, OpenedCase
 from CLoPAAnnotatorLib.annotation.AnnotationView import AnnotationView
 from CLoPAAnnotatorLib.annotation.OpenSlots import OpenSlots
@@ -17,6 +17,7 @@ from CLoPAAnnotatorLib.annotation.Sentences import whatNext
 from CLoPAAnnotatorLib.annotation.SlotWork import SlotWork
 from CLoPAAnnotatorLib.annotation.Steps import Steps
 from CLoPAAnnotatorLib.scene.GivenPrompt import GivenPrompt
+from CLoPAAnnotatorLib.scene.Labelmaps import filledBox
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class StepSender:
 
     def ask(self, kind: StepKind, slot: Slot, prompts: Prompts = ()) -> None:
         """Send a step when its turn comes."""
+        if kind in ("undo", "redo", "reset"):
+            self._session.slots.letGo(slot, isCleared=kind == "reset")
         self.steps.ask(kind, slot, prompts)
         self.next()
 
@@ -132,8 +135,11 @@ class StepSender:
         session, self.steps.running = self._session, None
         self.steps.isTakenBack, self.afterwards = False, None
         isLost = isinstance(error, EngineUnreachable | SessionExpired)
+        work = session.slots.of(step.slot)
         if step.kind == "mask":
-            session.slots.of(step.slot).isEdited = True
+            work.isEdited = True
+        elif work.isAtSuggestion and not work.isEdited:
+            session.slots.suggest(work)  # it was let go for this step
         if isLost:
             self.steps.waiting.clear()
         elif step.kind in ("mask", "choose"):
@@ -156,16 +162,28 @@ class StepSender:
         session, self.steps.running = self._session, None
         work = session.slots.of(step.slot)
         work.answered(answer)
+        wasSuggested = work.isAtSuggestion
         work.history.follow(step)
         if self.steps.isTakenBack:
             self.steps.isTakenBack = False
             self.steps.waiting.insert(0, Step("take back", slot=step.slot))
         else:
-            session.view.showProposal(answer.proposal.mask, answer.proposal.changed_kji, step.slot)
+            self._show(work, answer, wasSuggested)
             if step.kind == "prompts" and work.wantsFirst:
                 work.wantsFirst = False
                 work.firstShown = session.view.currentMask(step.slot)
             if step.kind != "mask" and step.slot == session.slot:
-                session.view.say(whatNext(step, answer), "calm")
+                isCleared = work.history.use is SuggestionUse.CLEARED
+                session.view.say(whatNext(step, answer, isCleared=isCleared), "calm")
             session.changed(work)
         self.next()
+
+    def _show(self, work: SlotWork, answer: Answer, wasSuggested: bool) -> None:
+        """The proposal; the suggestion again if everything was undone."""
+        view, proposal = self._session.view, answer.proposal
+        if work.isAtSuggestion:
+            self._session.slots.suggest(work)
+        elif wasSuggested:  # of which the engine did not know, so that its changed box does not cover it
+            view.showMask(proposal.mask, filledBox(proposal.mask), work.slot)
+        else:
+            view.showProposal(proposal.mask, proposal.changed_kji, work.slot)

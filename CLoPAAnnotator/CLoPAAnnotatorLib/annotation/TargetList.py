@@ -106,12 +106,16 @@ class TargetList:
 
     def _stateOf(self, slot: Slot, row: SlotRow | None) -> TargetState:
         work = self._session.works.get(slot)
+        if work is not None and work.isSuggestionShown:
+            return "suggested"
         if work is not None and work.isBegun:
             return "draft"
         if row is None:
             return "confirmed" if work is not None and work.decision.isConfirmed else "open"
         if row.has_draft:
             return "suggested" if row.is_suggestion else "draft"
+        if row.suggestion is not None and (work is None or not work.isShown):
+            return "suggested"
         if row.state is CaseState.CONFIRMED:
             return "not present" if row.is_absent else "confirmed"
         return {CaseState.SKIPPED: "skipped", CaseState.NEEDS_REVIEW: "needs another look"}.get(
@@ -156,7 +160,13 @@ class TargetList:
         for line in self.lines():
             isConfirmed = line.state == "confirmed"
             name = (tr("Confirmed") if isConfirmed else tr("Proposal")) if self.isSingle else line.name
-            found[line.slot] = SegmentLook(name, line.colour, terminologyOf(self.target(line.slot.target)))
+            look = SegmentLook(name, line.colour, terminologyOf(self.target(line.slot.target)))
+            work = self._session.works.get(line.slot)
+            isSuggestion = work is not None and work.isSuggestionShown
+            if isSuggestion:
+                word = tr("Suggestion")
+                look = look.suggested(word if self.isSingle else f"{line.name} ({word.lower()})")
+            found[line.slot] = look
         return found
 
     def confirmed(self) -> set[Slot]:

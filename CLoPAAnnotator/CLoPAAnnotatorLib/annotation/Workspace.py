@@ -120,7 +120,7 @@ class Workspace:
         return self.info is not None and not self.isLost
 
     def _heard(self, event: Event) -> None:
-        if event.name in ("case_changed", "confirmed", "gap"):
+        if event.name in ("case_changed", "confirmed", "gap", "suggested"):
             self.refreshCases()
         elif event.name in ("targets_changed", "case_settings_changed") and self.link.client is not None:
             self.link.client.connect().then(self.infoIs, lambda error: self.say(str(error), "error"))

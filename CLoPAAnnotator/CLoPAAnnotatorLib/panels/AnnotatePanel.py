@@ -13,6 +13,7 @@ from CLoPAAnnotatorLib.annotation.Surface3D import Surface3D
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.panels.Marks import Marks
 from CLoPAAnnotatorLib.panels.Style import MOODS, NEGATIVE_ON, POSITIVE_ON, PRIMARY, TITLE, TOOL_ON
+from CLoPAAnnotatorLib.panels.SuggestionPanel import SuggestionPanel
 from CLoPAAnnotatorLib.panels.TargetsPanel import TargetsPanel
 from CLoPAAnnotatorLib.scene.PromptShapes import TOOLS, Tool
 from CLoPAAnnotatorLib.scene.SliceGestures import SliceGestures
@@ -34,6 +35,7 @@ class AnnotatePanel:
         self.ui, self._workspace, self._session = ui, workspace, workspace.session
         self.marks = Marks(ui, workspace, self._next)
         self.targets = TargetsPanel(ui, workspace)
+        self.suggestion = SuggestionPanel(ui, workspace)
         self.gestures = SliceGestures(workspace.gesture, lambda: workspace.state.isPositive)
         self.surface = Surface3D(workspace)
         self._shortcuts: list[Any] = []
@@ -124,6 +126,7 @@ class AnnotatePanel:
             ("Ctrl+Shift+Return", self.confirm),
             ("Ctrl+Shift+N", self.confirmAbsent),
             *self.targets.keys(),
+            *self.suggestion.keys(),
         ]
 
     def enter(self) -> None:
@@ -211,7 +214,7 @@ class AnnotatePanel:
         free = ready and not session.isBusy
         ui.undoButton.enabled = ready and (session.work.canUndo or bool(session.prompts))
         ui.redoButton.enabled = free and session.work.canRedo
-        ui.resetButton.enabled = free and bool(session.prompts)
+        ui.resetButton.enabled = free and (bool(session.prompts) or session.work.isSuggestionOnScreen)
         ui.confirmButton.enabled = free and not session.isConfirmed
         ui.confirmNextButton.enabled = free
         ui.confirmNextButton.text = self._whatNext()

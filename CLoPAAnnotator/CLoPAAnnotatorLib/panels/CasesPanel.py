@@ -14,6 +14,7 @@ from clopa_annotator.datasets.image_list import list_images
 from clopa_annotator.errors import DatasetError, NoImage
 from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
+from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Places import typedPath
 from CLoPAAnnotatorLib.panels.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
@@ -161,7 +162,7 @@ class CasesPanel:
         words = tr(WORDS[state])
         if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
             words += f" (v{row.versions})"
-        note = row.note if row is not None else ""
+        note = "" if row is None else row.note or Sentences.suggestionsReady(row)
         if row is not None and row.owner and row.owner != self._me():
             note = tr("open at {owner}").format(owner=row.owner)
         return lineOf(caseId, state, words, note, title, self._cells(row), isOpen)

@@ -20,6 +20,7 @@ PRIMARY = (
     "QPushButton:hover { background: #2a83cd; } "
     "QPushButton:disabled { background: rgba(128, 128, 128, 60); color: rgba(128, 128, 128, 200); }"
 )
+SUGGESTION = "QWidget#suggestionBox { border-left: 3px solid #b873fa; background: rgba(122, 79, 181, 36); }"
 TITLE = "font-weight: bold;"
 POSITIVE_ON = "QToolButton:checked { background: #2e9e5b; color: white; font-weight: bold; }"
 NEGATIVE_ON = "QToolButton:checked { background: #cc3b3b; color: white; font-weight: bold; }"

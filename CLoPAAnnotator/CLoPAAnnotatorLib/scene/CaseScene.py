@@ -162,7 +162,7 @@ class CaseScene:
         for slot, proposal in self._proposals.items():
             look = self._looks.get(slot)
             if look is not None and slot == self.chosen:
-                proposal.setLook(replace(look, fill=self.opacity))
+                proposal.setLook(look if look.isSuggestion else replace(look, fill=self.opacity))
             elif look is not None:
                 proposal.setLook(look.beside(isConfirmed=slot in self._confirmed))
 

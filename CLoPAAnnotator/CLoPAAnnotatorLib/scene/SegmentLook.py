@@ -12,6 +12,8 @@ from clopa_annotator.types.targets import COLOURS, FIRST
 
 PROPOSAL_ID = "CLoPA_Proposal"
 PROPOSAL_COLOUR = (0.25, 0.75, 0.95)
+SUGGESTED, SUGGESTED_FILL = (0.72, 0.45, 0.98), 0.12
+"""What nobody has decided about: another colour than any proposal of the only target, mostly an outline."""
 OTHER_FILL, CONFIRMED_FILL, OTHER_OUTLINE = 0.2, 0.06, 0.55
 """Beside the chosen target: work that is not decided is a faint area, what is confirmed is an outline."""
 ANATOMY = CodedTerm("SCT", "123037004", "Anatomical Structure")
@@ -29,6 +31,7 @@ class SegmentLook:
         terminology: Slicer's text for a coded term; empty if there is none.
         fill: how much of the image the area covers, 0 to 1.
         outline: how strong its edge is, 0 to 1.
+        isSuggestion: whether nobody has decided about it: then its fill is its own.
     """
 
     name: str
@@ -36,6 +39,11 @@ class SegmentLook:
     terminology: str = ""
     fill: float = 0.45
     outline: float = 1.0
+    isSuggestion: bool = False
+
+    def suggested(self, name: str) -> SegmentLook:
+        """The same as a suggestion: violet, hardly filled, and called so."""
+        return replace(self, name=name, colour=SUGGESTED, fill=SUGGESTED_FILL, isSuggestion=True)
 
     def beside(self, *, isConfirmed: bool) -> SegmentLook:
         """The same while another slot is chosen."""

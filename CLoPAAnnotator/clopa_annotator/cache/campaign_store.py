@@ -7,8 +7,10 @@ place, read back and compared, and entered into the index.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from clopa_annotator.cache.changing import CaseChanges
 from clopa_annotator.cache.confirming import Prepared, check_confirmation, checked_mask
@@ -90,6 +92,15 @@ class CampaignStore(CaseChanges):
         with self._change("change the campaign's targets"):
             check_change(self._index, self._opened.drafts, self.targets, targets)
             self._write_manifest(self.manifest.with_targets(targets))
+
+    def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keep other settings, plain JSON values that the cache does not read.
+
+        Raises:
+            CacheError: they could not be written; those before stay.
+        """
+        with self._change("change the campaign's settings"):
+            self._write_manifest(replace(self.manifest, settings=dict(settings)))
 
     def _write_manifest(self, manifest: CampaignManifest) -> None:
         version = max(manifest.format_version, self.manifest.format_version)

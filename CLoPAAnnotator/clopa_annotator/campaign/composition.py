@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.format.manifest import CampaignManifest
 from clopa_annotator.campaign.lines import EPISODES, LearningLine
 from clopa_annotator.campaign.live_line import WEIGHTS
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.episode.folder import read_job
 from clopa_annotator.errors import RegistryError
@@ -141,6 +141,16 @@ class Campaign:
         self.store.set_targets(targets)
         _ = self.lines
 
+    def set_suggestions(self, on: bool) -> None:
+        """Have the engine suggest masks for the coming cases, or not.
+
+        Raises:
+            CacheError: the change could not be written.
+        """
+        config = replace(self.config, suggestions=on)
+        self.store.set_settings(config.to_dict())
+        self.config = config
+
     @property
     def lines(self) -> Mapping[str, LearningLine]:
         """How each target learns, by the target's key, in the targets' order; made when first asked for."""
@@ -199,13 +209,6 @@ class Campaign:
         line = self._lines.get(self.model.lineage)
         if line is not None:
             line.step_aside()
-
-    # -- cases ---------------------------------------------------------------------------------------------
-
-    @property
-    def case_settings(self) -> CaseSettings:
-        """In which order cases come, and which of them without a suggestion."""
-        return CaseSettings(self.config.order, self.config.without_suggestion, self.config.seed)
 
     # -- the network ---------------------------------------------------------------------------------------
 

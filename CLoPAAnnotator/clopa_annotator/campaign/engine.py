@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clopa_annotator import __version__
-from clopa_annotator.campaign.cases import Cases
 from clopa_annotator.campaign.export_jobs import ExportJobs
 from clopa_annotator.campaign.hosted_sessions import Action, HostedSession, SessionTable
 from clopa_annotator.campaign.idle.case_queue import CaseQueue
+from clopa_annotator.campaign.idle.click_watch import ClickWatch
+from clopa_annotator.campaign.idle.engine_side import EngineSide, desk_of
+from clopa_annotator.campaign.idle.suggested_cases import SuggestedCases
+from clopa_annotator.campaign.idle.surroundings import SuggestionSettings
 from clopa_annotator.campaign.journal import Journal
 from clopa_annotator.campaign.label_intake import LabelIntake
 from clopa_annotator.campaign.leases import CaseLeases
@@ -34,8 +36,6 @@ from clopa_annotator.wire.tokens import Identity
 if TYPE_CHECKING:
     from clopa_annotator.campaign.composition import Campaign
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 
@@ -50,6 +50,7 @@ class EngineSettings:
         lease_expiry_s: after this long without a sign of life a case is free for others.
         export_anywhere: an owner may name any folder; for an engine that the user's own program started.
         supervisor: of the training process.
+        suggestions: what is made while nobody clicks.
     """
 
     max_sessions: int = 8
@@ -58,6 +59,7 @@ class EngineSettings:
     lease_expiry_s: float = 120.0
     export_anywhere: bool = False
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    suggestions: SuggestionSettings = field(default_factory=SuggestionSettings)
 
 
 class Engine:
@@ -76,15 +78,11 @@ class Engine:
         self.desk = TrainingDesk(
             campaign, self.events, self.settings.supervisor, self._promoted, self._on_thread
         )
-        self.weights = VersionedWeights(
-            model,
-            lambda line, version: campaign.line(line).registry.delta_tensors(version),
-            lambda line: campaign.line(line).registry.current().number,
-            lambda line: campaign.line(line).bring_in(),
-        )
+        self.watch = ClickWatch(self.desk.supervisor)
+        self.weights = VersionedWeights.of(campaign)
         self.learns_online = campaign.online is not None
         self.prediction = PredictionThread(
-            self.weights, self.desk.supervisor, device_setter(model.device), follow=self.learns_online
+            self.weights, self.watch, device_setter(model.device), follow=self.learns_online
         )
         self.sessions = SessionTable(
             self._new_session,
@@ -93,12 +91,15 @@ class Engine:
         )
         self._leases = CaseLeases(self.settings.lease_expiry_s)
         self._occupancy = Occupancy(campaign.store)
-        self.cases = Cases(campaign.store, self._leases, self.events, self._confirming, self._occupancy)
+        side = EngineSide(campaign, self._leases, self.events, self.prediction, self.watch, self.desk)
+        self.suggestions = desk_of(campaign, side, self.settings.suggestions)
+        self.cases = SuggestedCases(
+            campaign.store, self._leases, self.events, self._confirming, self._occupancy, self.suggestions
+        )
         self.intake = LabelIntake(
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
-        self.queue = CaseQueue(campaign, self.events)
-        self.set_case_settings = self.queue.change
+        self.queue = CaseQueue(campaign, self.events, self.suggestions)
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
@@ -106,9 +107,11 @@ class Engine:
         self._supported, self._licence = probe.supported, probe.licence
         self._takes_3d_boxes = probe.takes_3d_boxes
         self.desk.recover()
+        self.suggestions.start()
 
     def let_go(self) -> None:
         """Begin to end, without waiting: the trainer ends (its job is resumed), waiting predictions go."""
+        self.suggestions.let_go()
         self.desk.let_go()
         self.prediction.stop()
 
@@ -125,6 +128,7 @@ class Engine:
         self.exports.close()
         self.desk.close()
         ready = self.prediction.join(patience_s)
+        self.suggestions.close()
         self.journal.close()
         self.campaign.close()
         return ready
@@ -140,12 +144,7 @@ class Engine:
         return self.cases.read_image(self.cases.image_hash_of(case_id))
 
     def open_session(
-        self,
-        owner: str,
-        image: Image,
-        version: int | None,
-        case_id: str | None,
-        slot: Slot = FIRST,
+        self, owner: str, image: Image, version: int | None, case_id: str | None, slot: Slot = FIRST
     ) -> HostedSession:
         """Open a session on a target; without a wish it works with the current versions until its next case.
 
@@ -241,12 +240,12 @@ class Engine:
             campaign=campaign.config.name,
             campaign_size=campaign.config.size,
             supported=self._supported,
-            campaign_id=campaign.store.manifest.campaign_id,
+            campaign_id=campaign.store.manifest.identity,
             annotator=who.name,
             is_owner=who.role == "owner",
             free_places=self.sessions.free,
             targets=tuple(campaign.store.targets),
-            cases=campaign.case_settings,
+            cases=self.queue.settings,
         )
 
     def set_targets(self, targets: Targets) -> None:

@@ -21,6 +21,7 @@ from clopa_annotator.swap import apply_version, ready_delta
 if TYPE_CHECKING:
     import torch
 
+    from clopa_annotator.campaign.composition import Campaign
     from clopa_annotator.session.model import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,16 @@ class VersionedWeights:
         self._model, self._read, self._current, self._kept = model, read_delta, current, kept
         self._bring_in = bring_in
         self._deltas: OrderedDict[tuple[str, int], Mapping[str, torch.Tensor]] = OrderedDict()
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> VersionedWeights:
+        """The weights of a campaign's live network."""
+        return cls(
+            campaign.model,
+            lambda line, version: campaign.line(line).registry.delta_tensors(version),
+            lambda line: campaign.line(line).registry.current().number,
+            lambda line: campaign.line(line).bring_in(),
+        )
 
     def current(self, line: str = "") -> int:
         """Version of a line that a case opened now works with."""

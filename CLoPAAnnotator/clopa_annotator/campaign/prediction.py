@@ -21,7 +21,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from clopa_annotator.errors import ClopaError, EngineUnreachable
+from clopa_annotator.session.suggesting import PassGivenUp
 from clopa_annotator.training.memory_room import with_room
+from clopa_annotator.training.yielding import between_layers
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +144,37 @@ class PredictionThread(ThreadPoolExecutor):
 
         try:
             return self._signalled(steps).result()
+        except (CancelledError, RuntimeError) as error:
+            if self._stopped.is_set():
+                raise EngineUnreachable(ENDING) from error
+            raise
+
+    def spare(self, wanted: LineVersion, work: Callable[[], T], gives_way: Callable[[], bool]) -> T:
+        """Run ``work`` that everybody else goes before, and wait for it; nobody is asked to step back.
+
+        Args:
+            wanted: which weights.
+            work: one pass of the network at most.
+            gives_way: asked before each layer; True ends the pass there, so that a click waits for one layer.
+
+        Raises:
+            PassGivenUp: it was asked to give way, and ``work`` does not take its passes again by itself.
+            EngineUnreachable: the thread was stopped.
+        """
+
+        def look() -> None:
+            if gives_way():
+                raise PassGivenUp
+
+        def steps() -> T:
+            look()
+            with self._weights.held():
+                self._weights.use(wanted)
+                with between_layers(look):
+                    return work()
+
+        try:
+            return super().submit(steps).result()
         except (CancelledError, RuntimeError) as error:
             if self._stopped.is_set():
                 raise EngineUnreachable(ENDING) from error

@@ -21,6 +21,7 @@ from clopa_annotator.types.imports import ImportOrder, ImportReport
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import Answer, CaseRow, CaseStatistics, Draft, EngineInfo, OpenedCase
+from clopa_annotator.wire.suggestion_messages import SuggestionState
 
 EventListener = Callable[[Event], object]
 
@@ -33,17 +34,18 @@ class EngineClient(Protocol):
     the only one of most. Learning is told per target, by its key. An unknown target fails with `ConfigError`.
 
     Calls are carried out in the order in which they are made, except `learning`, `episodes`, `weights`,
-    `statistics` and `cases`, which never wait behind a prediction, and `export` and `import_labels`, behind
-    which nothing waits but each other. A call that cannot reach the engine is retried with back-off for a few
-    seconds and then fails with `EngineUnreachable`.
+    `statistics`, `suggestions` and `cases`, which never wait behind a prediction, and `export` and
+    `import_labels`, behind which nothing waits but each other. A call that cannot reach the engine is retried
+    with back-off for a few seconds and then fails with `EngineUnreachable`.
 
     Events (names): "case_changed" (case_id), "confirmed" (case_id, record_hash, confirmation_id, target,
     instance; also for one delivered late), "targets_changed" and "case_settings_changed" (ask `connect` for
     them), "learning" (the state changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss,
     seconds_left), "promoted" / "rejected" (episode, version, reason), "version_confirmed" / "taken_back"
     (version, in_use, reason), "episode_failed" (episode, reason), "swapped" (version), "rolled_back"
-    (version), "connection" (up: bool, sentence). Those about learning hold the target's key as ``target``.
-    Unknown names are to be ignored.
+    (version), "suggested" (case_id, version, target, instance: it can be shown), "suggestions" (ask
+    `suggestions`), "connection" (up: bool, sentence). Those about learning hold the target's key as
+    ``target``. Unknown names are to be ignored.
     """
 
     @property
@@ -223,6 +225,27 @@ class EngineClient(Protocol):
 
     def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
         """Say when promoted weights of a target come into use."""
+        ...
+
+    # -- suggestions ---------------------------------------------------------------------------------------
+
+    def suggestions(self) -> Call[SuggestionState]:
+        """What the engine does about masks for cases that nobody has begun; never waits."""
+        ...
+
+    def suggest_all(self) -> Call[SuggestionState]:
+        """Suggest for every open case that the engine has the image of, not only for the next ones.
+
+        The event "suggestions" tells how far it is; somebody's click, or an episode, makes it wait.
+        """
+        ...
+
+    def cancel_suggestions(self) -> Call[SuggestionState]:
+        """Suggest for the next cases only; what is made stays."""
+        ...
+
+    def switch_suggestions(self, on: bool) -> Call[SuggestionState]:
+        """Have masks suggested in this campaign, or not; kept with it. Fails with `NotPermitted`."""
         ...
 
     # -- data in and out -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The part of `HttpEngineClient` that is about learning, of each target."""
+"""The part of `HttpEngineClient` that is about learning, of each target, and suggestions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from clopa_annotator.types import WeightsVersion
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import CaseStatistics
+from clopa_annotator.wire.suggestion_messages import SuggestionState
 
 T = TypeVar("T")
 
@@ -58,6 +59,22 @@ class LearningCalls(TransferCalls):
     def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
         """Say when promoted weights come into use."""
         return self._steer("change the setting", "weights/policy", {"policy": policy}, target)
+
+    def suggestions(self) -> Call[SuggestionState]:
+        """What is done about suggestions."""
+        return self._quick.do("say what is suggested", lambda: self._engine.suggestions("state", {}))
+
+    def suggest_all(self) -> Call[SuggestionState]:
+        """Suggest for every open case."""
+        return self._do("suggest for all cases", lambda: self._engine.suggestions("all", {}))
+
+    def cancel_suggestions(self) -> Call[SuggestionState]:
+        """Suggest for the next cases only."""
+        return self._do("stop suggesting for all cases", lambda: self._engine.suggestions("cancel", {}))
+
+    def switch_suggestions(self, on: bool) -> Call[SuggestionState]:
+        """Have masks suggested, or not."""
+        return self._do("change the setting", lambda: self._engine.suggestions("switch", {"on": on}))
 
     def _steer(self, name: str, path: str, meta: dict[str, object], target: str) -> Call[LearningState]:
         return self._do(name, lambda: self._engine.steer(path, meta, target))

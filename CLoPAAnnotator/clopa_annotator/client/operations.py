@@ -41,6 +41,7 @@ from clopa_annotator.wire import codec
 from clopa_annotator.wire.learning_messages import LearningState
 from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
 from clopa_annotator.wire.session_messages import geometry_to_wire
+from clopa_annotator.wire.suggestion_messages import SuggestionState, state_from_wire, suggested_from_wire
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class ClientOperations:
             confirmed,
             self._slot,
             codec.others_from_wire(taken.get("others"), arrays),
+            suggested_from_wire(taken.get("suggestion"), arrays),
+            taken.get("is_withheld") is True,
         )
 
     def _take(
@@ -279,3 +282,8 @@ class ClientOperations:
         """Something about a target's learning; answered with its state."""
         row, _ = self._transport.exchange(path, {**meta, "target": target})
         return codec.learning_from_wire(row["learning"])
+
+    def suggestions(self, path: str, meta: Mapping[str, Any]) -> SuggestionState:
+        """Something about suggestions; answered with their state."""
+        row, _ = self._transport.exchange(f"suggestions/{path}", meta)
+        return state_from_wire(row.get("suggestions"))

@@ -108,9 +108,9 @@ def settings(
     import getpass
 
     from clopa_annotator.campaign.composition import Campaign
-    from clopa_annotator.campaign.idle.case_queue import CaseQueue
+    from clopa_annotator.campaign.idle.case_queue import change_settings
     from clopa_annotator.campaign.journal import Journal
-    from clopa_annotator.case_order import IN_WORDS
+    from clopa_annotator.case_order import IN_WORDS, CaseSettings
 
     changes = {"order": order, "without_suggestion": without_suggestion}
     asked = {name: value for name, value in changes.items() if value is not None}
@@ -118,11 +118,11 @@ def settings(
         if asked:
             journal = Journal(folder / "logs" / "events.jsonl")
             try:
-                queue = CaseQueue(campaign, journal.log)
-                queue.change(replace(queue.settings, **asked), getpass.getuser())  # type: ignore[arg-type]
+                wanted = replace(CaseSettings.of(campaign.config), **asked)  # type: ignore[arg-type]
+                change_settings(campaign, journal.log, wanted, getpass.getuser())
             finally:
                 journal.close()
-        now = campaign.case_settings
+        now = CaseSettings.of(campaign.config)
         share = f"{100 * now.without_suggestion:g} % of the cases"
         console.print(f"Cases come {IN_WORDS[now.order]}; {share} without a suggestion.", markup=False)
 

@@ -69,10 +69,11 @@ def confirmed_cases(campaign: Campaign, target: str) -> tuple[ConfirmedCase, ...
 
 def facts_of(campaign: Campaign) -> dict[str, str]:
     """What the campaign is, in words."""
-    from clopa_annotator.case_order import IN_WORDS
+    from clopa_annotator.case_order import IN_WORDS, CaseSettings
     from clopa_annotator.types import CaseState
 
-    cases, settings, manifest = campaign.store.cases(), campaign.case_settings, campaign.store.manifest
+    cases, manifest = campaign.store.cases(), campaign.store.manifest
+    settings = CaseSettings.of(campaign.config)
     done = sum(case.state is CaseState.CONFIRMED for case in cases)
     people = {slot.annotator for case in cases for slot in case.slots if slot.annotator}
     return {

@@ -16,6 +16,7 @@ from clopa_annotator.server.request_guard import RequestGuard, RequestGuardSetti
 from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.server.routes_learning import LearningRoutes
 from clopa_annotator.server.routes_session import SessionRoutes
+from clopa_annotator.server.routes_suggestions import SuggestionRoutes
 from clopa_annotator.server.routes_transfers import TransferRoutes
 from clopa_annotator.training.freed_memory import give_back_freed_memory
 from clopa_annotator.wire.tokens import TokenBook
@@ -50,7 +51,7 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
     app.state.stopping = stopping
     app.router.routes.extend(_routes(engine, settings, stopping))
     app.router.lifespan_context = _lifespan(app, engine)
-    app.add_middleware(RequestGuard, book=book, settings=settings, signal=engine.desk.supervisor)
+    app.add_middleware(RequestGuard, book=book, settings=settings, signal=engine.watch)
     return app
 
 
@@ -59,6 +60,7 @@ def _routes(engine: Engine, settings: RequestGuardSettings, stopping: asyncio.Ev
         *SessionRoutes(engine).routes(settings.limits),
         *CaseRoutes(engine.cases).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
+        *SuggestionRoutes(engine.suggestions, engine.campaign).routes(settings.limits),
         *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),
         events_route(engine.events, stopping),
     ]

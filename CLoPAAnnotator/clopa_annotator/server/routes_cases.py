@@ -33,6 +33,7 @@ from clopa_annotator.wire.session_messages import (
     number,
     timed_from_wire,
 )
+from clopa_annotator.wire.suggestion_messages import Suggested, suggested_to_wire
 
 HASH = re.compile(r"^[0-9a-f]{64}$")
 _LONGEST_TEXT = 4000
@@ -83,6 +84,14 @@ class CaseHost(Protocol):
 
     def newest(self, case_id: str, slot: Slot) -> tuple[CaseRef, Mask] | None:
         """The newest confirmed version that is not withdrawn."""
+        ...
+
+    def is_withheld(self, case_id: str, slot: Slot) -> bool:
+        """Whether there is a suggestion that is not shown."""
+        ...
+
+    def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
+        """What the model suggests for a target that nobody has begun."""
         ...
 
     def others(self, case_id: str, slot: Slot) -> tuple[tuple[Slot, Mask], ...]:
@@ -158,8 +167,8 @@ class CaseRoutes:
     def take(self, ask: Ask) -> Reply:
         """Take a target of a case, the first open one if none is named.
 
-        Answers the case's row, its image's hash, the target's draft and newest version and the other targets'
-        masks; ``brief`` leaves all masks out.
+        Answers the case's row, its image's hash, the target's draft and newest version, or what is suggested
+        for it, and the other targets' masks; ``brief`` leaves all masks out.
         """
         case_id = text(ask.meta, "case_id")
         expected = ask.meta.get("image_hash")
@@ -182,6 +191,11 @@ class CaseRoutes:
         if newest is not None:
             meta["confirmed"], arrays["confirmed"] = ref_to_wire(newest[0]), newest[1]
         self._put_draft(case_id, slot, meta, arrays)
+        meta["is_withheld"] = self._host.is_withheld(case_id, slot)
+        suggested = self._host.suggestion(case_id, slot)
+        if suggested is not None:
+            meta["suggestion"], more = suggested_to_wire(suggested)
+            arrays.update(more)
         meta["others"], others = others_to_wire(self._host.others(case_id, slot))
         return Reply(meta, {**arrays, **others})
 

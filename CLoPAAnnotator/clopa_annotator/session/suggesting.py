@@ -10,7 +10,7 @@ little better than one, and how far they agree tells how good it is (``docs/resu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -35,6 +35,10 @@ _MIRRORED: tuple[Axes, ...] = ((), (2,), (1,), (0,))
 """Axes along which the image is mirrored, in the order of use."""
 
 
+class PassGivenUp(Exception):
+    """Raised from within a pass by whoever lends the thread; the next step takes the pass again."""
+
+
 class Suggesting(Protocol):
     """The work on one image."""
 
@@ -45,6 +49,8 @@ class Suggesting(Protocol):
 
     def step(self) -> bool:
         """One pass of the network; True once there is an answer.
+
+        A pass that was given up (`PassGivenUp`) counts for nothing and is taken again by the next step.
 
         Raises:
             PredictionFailed: the network's answer was not finite, or memory ran out.
@@ -128,6 +134,7 @@ class LocalSuggesting:
         self._known = len(_MIRRORED) if single else len(self._first)
         self._done, self._seconds = 0, 0.0
         self._version: int | None = None
+        self._given_up = False
         self._answer: WholeImageAnswer | None = None
         self._passes = self._closely(self._first, None) if single else self._from_afar()
 
@@ -150,7 +157,7 @@ class LocalSuggesting:
                 next(self._passes, None)
             except Exception as error:
                 raise _in_words(error) from error
-        self._done += 1
+        self._done, self._given_up = self._done + (not self._given_up), False
         self._seconds += time.perf_counter() - started
         return self._answer is not None
 
@@ -164,7 +171,8 @@ class LocalSuggesting:
         """Coarse looks, one pass each, then close ones."""
         coarse = torch.zeros(self._image.shape, dtype=torch.bool)
         for look in self._first:
-            seen = at_full_size(self._look(look, None, ()) > 0.5, look, self._patch)
+            answer = yield from self._looked(look, None, ())
+            seen = at_full_size(answer > 0.5, look, self._patch)
             in_image, in_box = overlap(look.bounds(self._patch), tuple(coarse.shape))
             coarse[in_image] |= seen[in_box].cpu()
             if look is not self._first[-1]:
@@ -184,7 +192,8 @@ class LocalSuggesting:
         for number, look in enumerate(looks, start=1):
             answers: list[Tensor] = []
             for axes in mirrored:
-                answers.append(self._look(look, coarse, axes).cpu())
+                answer = yield from self._looked(look, coarse, axes)
+                answers.append(answer.cpu())
                 if number < len(looks) or len(answers) < len(mirrored):
                     yield
             blend.add(look, answers)
@@ -193,6 +202,15 @@ class LocalSuggesting:
     @staticmethod
     def _mirrors(looks: tuple[Look, ...]) -> int:
         return len(_MIRRORED) if len(looks) <= FEW else 2
+
+    def _looked(self, look: Look, previous: Tensor | None, axes: Axes) -> Generator[None, None, Tensor]:
+        """`_look`, as often as it takes."""
+        while True:
+            try:
+                return self._look(look, previous, axes)
+            except PassGivenUp:
+                self._given_up = True
+                yield
 
     @torch.inference_mode()
     def _look(self, look: Look, previous: Tensor | None, axes: Axes) -> Tensor:

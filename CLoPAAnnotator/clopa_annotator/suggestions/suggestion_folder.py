@@ -29,7 +29,7 @@ from clopa_annotator.durable import make_folder, write_bytes, write_folder
 from clopa_annotator.errors import CacheError, ConfigError, CorruptRecord, StorageFull
 from clopa_annotator.geometry import Kji
 from clopa_annotator.suggestions.scores import overlap_of
-from clopa_annotator.types import Mask, Outcome, Subject, Suggestion
+from clopa_annotator.types import Mask, Outcome, Subject, Suggestion, SuggestionHead
 
 logger = logging.getLogger(__name__)
 
@@ -162,13 +162,13 @@ class SuggestionFolder:
         known = [o for o in found if o is not None and o.subject.target == target]
         return tuple(sorted(known, key=lambda o: o.sequence))
 
-    def subjects(self) -> Iterator[Subject]:
-        """What suggestions there are about; only names are read, and damaged files are passed over."""
+    def heads(self) -> Iterator[SuggestionHead]:
+        """What suggestions there are, without their masks; what is damaged goes to quarantine."""
         paths = self._root.glob("*/*.json") if self._root.is_dir() else ()
         for path in sorted(p for p in paths if not p.name.endswith(".outcome.json")):
-            subject = self._sound(path, partial(_subject_in, path))
-            if subject is not None:
-                yield subject
+            head = self._sound(path, partial(_head_in, path))
+            if head is not None:
+                yield head
 
     # -- steps ---------------------------------------------------------------------------------------------
 
@@ -272,8 +272,9 @@ def _open(path: Path, kind: str) -> dict[str, Any]:
     return values
 
 
-def _subject_in(path: Path) -> Subject:
-    return _subject(_open(path, SUGGESTION))
+def _head_in(path: Path) -> SuggestionHead:
+    of = _open(path, SUGGESTION)
+    return SuggestionHead(_subject(of), int(of["weights_version"]), _scores(of["scores"]), of["made_at"])
 
 
 def _subject(values: dict[str, Any]) -> Subject:

@@ -25,6 +25,7 @@ from clopa_annotator.testing.fake_cases import (
     is_same_image,
 )
 from clopa_annotator.testing.fake_learning import FakeLearning
+from clopa_annotator.testing.fake_suggestions import FakeSuggestions
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Slot, Target, Targets
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
@@ -54,6 +55,11 @@ class FakeCampaign:
         self.lines: dict[str, FakeLearning] = {}
         self.cases: dict[str, FakeCase] = {}
         self.case_settings = CaseSettings()
+        self.suggestions = FakeSuggestions(
+            self.events,
+            lambda target: self.line(target).current,
+            self._withholds,
+        )
         self._confirmations: dict[str, tuple[str, CaseRef]] = {}
 
     @property
@@ -74,7 +80,7 @@ class FakeCampaign:
         return any(line.running for name, line in self.lines.items() if name != key)
 
     def step(self) -> None:
-        """Advance the episode that runs, or start the one that waits; one trains at a time."""
+        """Advance the episode that runs, or start the one that waits; one trains at a time. Else suggest."""
         lines = [self.line(target.key) for target in self.targets]
         for line in lines:
             if line.running:
@@ -82,6 +88,7 @@ class FakeCampaign:
                 return
         for line in sorted(lines, key=lambda line: -line.gathered):
             line.start_if_due()
+        self.suggestions.step(self.cases.values())
 
     def set_targets(self, targets: Targets) -> None:
         """Say what is segmented.
@@ -105,6 +112,9 @@ class FakeCampaign:
             case.slots = {s: w for s, w in case.slots.items() if s.target in kept}
         self.events.publish("targets_changed")
 
+    def _withholds(self, case_id: str, slot: Slot) -> bool:
+        return self.case_settings.withholds(case_id, slot)
+
     def set_case_settings(self, settings: CaseSettings) -> None:
         """Say how cases come to annotators."""
         self.case_settings = replace(settings, seed=self.case_settings.seed)
@@ -125,7 +135,8 @@ class FakeCampaign:
         digest = image_hash(image)
         known = self.cases.get(case_id)
         if known is None:
-            known = self.cases[case_id] = FakeCase(case_id, image, digest, source, self.targets)
+            known = FakeCase(case_id, image, digest, source, self.targets, suggested=self.suggestions.of)
+            self.cases[case_id] = known
             self.changed(case_id)
         elif known.image_hash != digest and not is_same_image(known.image, image):
             raise GeometryError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 import numpy as np
 
-from clopa_annotator.types import CaseRef, CaseState, Expectation, Image, Mask, Slot, Targets, sum_of_states
+from clopa_annotator.types import CaseRef, CaseState, Image, Mask, Slot, Targets, sum_of_states
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, SlotRow
+from clopa_annotator.wire.suggestion_messages import Suggested
 
 
 @dataclass
@@ -35,8 +36,6 @@ class SlotWork:
     last_owner: str = ""
     versions: list[FakeVersion] = field(default_factory=list)
     draft: Draft | None = None
-    certainty: float | None = None
-    expected: Expectation | None = None
 
     @property
     def newest(self) -> FakeVersion | None:
@@ -77,14 +76,16 @@ class SlotWork:
             self.note,
             self.newest.statistics.annotator if self.newest is not None else "",
             self.newest.confirmed_at if self.newest is not None else "",
-            self.certainty,
-            self.expected,
         )
 
 
 @dataclass
 class FakeCase:
-    """One case; ``draft`` and ``versions`` are those of the first target."""
+    """One case; ``draft`` and ``versions`` are those of the first target.
+
+    Attributes:
+        suggested: what the model suggests for a slot.
+    """
 
     case_id: str
     image: Image
@@ -92,6 +93,7 @@ class FakeCase:
     source: str
     targets: Targets
     slots: dict[Slot, SlotWork] = field(default_factory=dict)
+    suggested: Callable[[FakeCase, Slot], Suggested | None] = lambda _case, _slot: None
 
     def slot(self, slot: Slot) -> SlotWork:
         """What is known of a slot. Raises `ConfigError` for one that cannot be."""
@@ -111,7 +113,7 @@ class FakeCase:
     @property
     def row(self) -> CaseRow:
         """As the list of cases shows it."""
-        rows = tuple(self.slot(slot).row(slot) for slot in self.in_order)
+        rows = tuple(self._slot_row(slot) for slot in self.in_order)
         return CaseRow(
             self.case_id,
             sum_of_states(row.state for row in rows),
@@ -122,6 +124,11 @@ class FakeCase:
             self.source,
             rows,
         )
+
+    def _slot_row(self, slot: Slot) -> SlotRow:
+        found = self.suggested(self, slot)
+        row = self.slot(slot).row(slot)
+        return row if found is None or row.is_decided else replace(row, suggestion=found.mark)
 
     def first_open(self, owner: str) -> Slot:
         """The first slot that is neither decided nor in other hands; the first of all if there is none."""

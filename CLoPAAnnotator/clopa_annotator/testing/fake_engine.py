@@ -187,9 +187,9 @@ class FakeEngineClient(FakeSteering):
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
         newest = work.newest
-        return OpenedCase(
-            case.row, answer, work.draft, newest.ref if newest else None, slot, case.others(slot)
-        )
+        suggested = self.campaign.suggestions.shown(case, slot)
+        ref = newest.ref if newest else None
+        return OpenedCase(case.row, answer, work.draft, ref, slot, case.others(slot), *suggested)
 
     @property
     def _session(self) -> Session:

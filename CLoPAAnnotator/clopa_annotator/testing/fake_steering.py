@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from clopa_annotator.client.calls import Call
+from clopa_annotator.testing.fake_cases import FakeCase
 from clopa_annotator.testing.fake_learning import FakeLearning
+from clopa_annotator.testing.fake_suggestions import FakeSuggestions
 from clopa_annotator.testing.fake_transfers import FakeTransfers
 from clopa_annotator.types import WeightsVersion
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import CaseStatistics
+from clopa_annotator.wire.suggestion_messages import SuggestionState
 
 
 class FakeSteering(FakeTransfers):
-    """What is asked about learning, of each target; mixed into `FakeEngineClient`."""
+    """What is asked about learning, of each target, and suggestions; mixed into `FakeEngineClient`."""
 
     def learning(self, target: str = "") -> Call[LearningState]:
         """What is being learned now of a target."""
@@ -50,6 +53,27 @@ class FakeSteering(FakeTransfers):
     def set_swap_policy(self, policy: SwapPolicy, target: str = "") -> Call[LearningState]:
         """Say when promoted weights come into use."""
         return self._learn("change the setting", target, lambda line: setattr(line, "policy", policy))
+
+    def suggestions(self) -> Call[SuggestionState]:
+        """What is done about suggestions."""
+        return self._suggest("say what is suggested", lambda made, cases: made.state(cases))
+
+    def suggest_all(self) -> Call[SuggestionState]:
+        """Suggest for every open case."""
+        return self._suggest("suggest for all cases", lambda made, cases: made.want_all(cases))
+
+    def cancel_suggestions(self) -> Call[SuggestionState]:
+        """Suggest for the next cases only."""
+        return self._suggest("stop suggesting for all cases", lambda made, cases: made.cancel(cases))
+
+    def switch_suggestions(self, on: bool) -> Call[SuggestionState]:
+        """Have masks suggested, or not."""
+        return self._suggest("change the setting", lambda made, cases: made.switch(on, cases))
+
+    def _suggest(
+        self, name: str, work: Callable[[FakeSuggestions, Iterable[FakeCase]], SuggestionState]
+    ) -> Call[SuggestionState]:
+        return self._do(name, lambda: work(self.campaign.suggestions, self.campaign.cases.values()))
 
     def _learn(self, name: str, target: str, work: Callable[[FakeLearning], None]) -> Call[LearningState]:
         def carry_out() -> LearningState:

@@ -43,6 +43,7 @@ from clopa_annotator.types.suggestion import (
     Outcome,
     Subject,
     Suggestion,
+    SuggestionHead,
     SuggestionUse,
     WholeImageAnswer,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "Standing",
     "Subject",
     "Suggestion",
+    "SuggestionHead",
     "SuggestionUse",
     "Target",
     "Targets",

@@ -87,6 +87,21 @@ class Suggestion:
     mask_hash: str = ""
     made_at: str = ""
 
+    @property
+    def head(self) -> SuggestionHead:
+        """The same without its mask."""
+        return SuggestionHead(self.subject, self.weights_version, self.scores, self.made_at)
+
+
+@dataclass(frozen=True)
+class SuggestionHead:
+    """A kept suggestion without its mask; see `Suggestion`."""
+
+    subject: Subject
+    weights_version: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+    made_at: str = ""
+
 
 @dataclass(frozen=True)
 class Outcome:

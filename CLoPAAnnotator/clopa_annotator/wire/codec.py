@@ -15,7 +15,6 @@ from clopa_annotator.geometry import bounding_box, box_slices
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
-    Expectation,
     GateDecision,
     Imported,
     Mask,
@@ -30,6 +29,7 @@ from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
 from clopa_annotator.wire.session_messages import prompts_to_wire, timed_from_wire
+from clopa_annotator.wire.suggestion_messages import mark_from_wire
 
 Row = dict[str, Any]
 _LONGEST_TEXT = 4000
@@ -137,10 +137,9 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    said = _mapping(row).get("expected")
-    expected = None if said is None else _plain(Expectation, said)
+    mark = mark_from_wire(_mapping(row).get("suggestion"))
     return _plain(
-        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), expected=expected
+        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), suggestion=mark
     )
 
 

@@ -11,7 +11,6 @@ from clopa_annotator.case_order import CaseSettings, mean_certainty
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
-    Expectation,
     Imported,
     Mask,
     PromptKind,
@@ -22,6 +21,7 @@ from clopa_annotator.types import (
     TimedPrompt,
 )
 from clopa_annotator.types.targets import FIRST
+from clopa_annotator.wire.suggestion_messages import Suggested, SuggestionMark
 
 API_VERSION = 2
 """Raised with every change after which an older client could misread an engine."""
@@ -81,8 +81,7 @@ class SlotRow:
         note: why it was skipped, withdrawn or flagged; empty otherwise.
         annotator: who made the current confirmation; empty if there is none.
         confirmed_at: its ISO 8601 instant; empty if there is none.
-        certainty: how sure the model is of its suggestion, see `case_order.in_order`; None without one.
-        expected: Dice to expect of the suggestion; None if there is none, or nothing is known yet.
+        suggestion: what the model suggests, if nobody has begun and there is something to show.
     """
 
     slot: Slot
@@ -95,13 +94,17 @@ class SlotRow:
     note: str = ""
     annotator: str = ""
     confirmed_at: str = ""
-    certainty: float | None = None
-    expected: Expectation | None = None
+    suggestion: SuggestionMark | None = None
 
     @property
     def is_decided(self) -> bool:
         """Whether nothing is left to do."""
         return self.state in (CaseState.CONFIRMED, CaseState.SKIPPED)
+
+    @property
+    def certainty(self) -> float | None:
+        """How sure the model is of its suggestion, see `case_order.in_order`; None without one."""
+        return None if self.suggestion is None else self.suggestion.score
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,9 @@ class OpenedCase:
         confirmed: the newest confirmed version that is not withdrawn, or None.
         slot: which target the prompts go to, and which of several of a kind.
         others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
+        suggestion: what the model suggests for the slot, if nobody has begun it; the session does not know of
+            it: who takes it as a start gives it as a `MaskPrompt`.
+        is_withheld: there is a suggestion, and the campaign does not show it for this slot.
     """
 
     row: CaseRow
@@ -199,6 +205,8 @@ class OpenedCase:
     confirmed: CaseRef | None = None
     slot: Slot = FIRST
     others: tuple[tuple[Slot, Mask], ...] = ()
+    suggestion: Suggested | None = None
+    is_withheld: bool = False
 
 
 @dataclass(frozen=True)
