@@ -257,7 +257,7 @@ class FakeCampaign:
         statistics = CaseStatistics(
             ref.case_id, sequence, confirmation.weights_version, first,
             len(confirmation.prompts), confirmation.seconds_active, confirmation.annotator, confirmation.slot,
-            confirmation.suggestion,
+            confirmation.suggestion, self.suggestions.quality(case, confirmation.slot, confirmation.mask),
         )  # fmt: skip
         work.versions.append(FakeVersion(ref, confirmation.mask.copy(), statistics))
         work.draft, work.state, work.note = None, CaseState.CONFIRMED, ""

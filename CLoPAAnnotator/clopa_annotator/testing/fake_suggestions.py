@@ -72,6 +72,14 @@ class FakeSuggestions:
         is_withheld = found is not None and self.withholds(case.case_id, slot)
         return None if is_withheld else found, is_withheld
 
+    def quality(self, case: FakeCase, slot: Slot, mask: Mask) -> float | None:
+        """Dice of the suggestion with what is confirmed; None without one."""
+        found = self._made.get((case.case_id, slot))
+        if found is None:
+            return None
+        total = int(np.count_nonzero(mask)) + int(np.count_nonzero(found.mask))
+        return 2 * int(np.count_nonzero(mask & found.mask)) / total if total else 1.0
+
     def want_all(self, cases: Iterable[FakeCase]) -> SuggestionState:
         """Suggest for every open case."""
         known = list(cases)
