@@ -60,6 +60,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
         from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
+        from CLoPAAnnotatorLib.panels.SuggestAll import SuggestAll
         from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
 
@@ -73,6 +74,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.campaignPanel = CampaignPanel(self.ui, self.workspace, settings)
         self.targetsForm = TargetsForm(self.ui, self.workspace)
         self.casesPanel = CasesPanel(self.ui, self.workspace)
+        self.suggestAll = SuggestAll(self.ui, self.workspace)
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)
         self.transferPanel = TransferPanel(self.ui, self.workspace, settings)
@@ -106,6 +108,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.annotatePanel.exit()
         self.annotatePanel.surface.close()
+        self.suggestAll.sending.stop()
         self.workspace.closeCase()
         self.campaignPanel.close()
 

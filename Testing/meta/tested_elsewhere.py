@@ -82,36 +82,6 @@ ELSEWHERE = (
         "clopa_annotator.server.request_guard",
     ),
     Elsewhere(
-        "test_idle_suggestion_desk.py",
-        "what is made, for whom and when is one story, told from the desk",
-        "clopa_annotator.campaign.idle.coming clopa_annotator.campaign.idle.making "
-        "clopa_annotator.campaign.idle.wanted",
-        "clopa_annotator.campaign.idle.suggestion_desk",
-    ),
-    Elsewhere(
-        "test_idle_suggestion_desk.py",
-        "what is ready and how eager the desk is, told in the same story",
-        "clopa_annotator.campaign.idle.ready_suggestions clopa_annotator.campaign.idle.surroundings",
-    ),
-    Elsewhere(
-        "test_suggestions_contract.py",
-        "an engine's suggestions, asked for over a real line",
-        "clopa_annotator.campaign.idle.engine_side clopa_annotator.campaign.idle.suggested_cases",
-        "clopa_annotator.campaign.engine",
-    ),
-    Elsewhere(
-        "test_suggestions_contract.py",
-        "the routes, asked over a real line",
-        "clopa_annotator.server.routes_suggestions",
-        "clopa_annotator.server.app",
-    ),
-    Elsewhere(
-        "test_suggestions_contract.py",
-        "the stand-in is held to what the engine does",
-        "clopa_annotator.testing.fake_suggestions",
-        "clopa_annotator.testing.fake_campaign",
-    ),
-    Elsewhere(
         "test_wire_messages.py",
         "messages are what they are after their journey",
         "clopa_annotator.wire.codec clopa_annotator.wire.learning_messages "

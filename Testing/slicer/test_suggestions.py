@@ -247,3 +247,54 @@ def test_the_list_says_for_which_cases_a_suggestion_is_ready(driver, suggest):
     driver.ui.addSceneButton.click()
     driver.until(lambda: driver.ui.casesTable.item(0, 2).text() != "", "the note")
     assert driver.ui.casesTable.item(0, 2).text() == "suggestion ready, expected Dice .86"
+
+
+def test_all_open_cases_are_sent_and_suggested_for_with_progress(driver):
+    import slicer
+
+    campaign = driver.client.campaign
+    campaign.learning.current = 3
+    for number in range(4):
+        driver.add_volume(a_ball(seed=number), name=f"case {number}")
+    bad = driver.add_volume(np.zeros((8, 8, 8), np.float32), name="empty")
+    driver.ui.addSceneButton.click()
+    driver.until(lambda: driver.ui.suggestAllButton.enabled, "the button")
+    driver.ui.suggestAllButton.click()
+    assert driver.ui.suggestAllButton.text == "Stop"
+    driver.until(lambda: "4 suggestions are ready" in driver.ui.suggestLabel.text, "the suggestions")
+    driver.until(lambda: not driver.widget.suggestAll.isWanted, "the end")
+    assert "empty is passed over: " in driver.ui.suggestLabel.text and not driver.ui.suggestBar.visible
+    assert slicer.mrmlScene.GetNodeByID(bad.GetID()) is not None, "what was in the scene stays there"
+    assert driver.ui.casesTable.item(3, 2).text() == "suggestion ready"
+    driver.workspace.attempt(lambda: driver.workspace.openCase("case 2"))
+    driver.until(lambda: driver.session.isOpen, "the case")
+    assert driver.session.work.isSuggestionShown and shown(driver).any()
+
+
+def test_stopping_halfway_keeps_what_is_made(driver):
+    campaign = driver.client.campaign
+    campaign.learning.current, campaign.suggestions.held = 3, True
+    for number in range(3):
+        driver.add_volume(a_ball(seed=number), name=f"case {number}")
+    driver.ui.addSceneButton.click()
+    driver.until(lambda: driver.ui.suggestAllButton.enabled, "the button")
+    driver.ui.suggestAllButton.click()
+    driver.until(lambda: "0 of 3 done" in driver.ui.suggestLabel.text, "all three", 40)
+    assert driver.ui.suggestBar.visible and "wait while somebody clicks" in driver.ui.suggestLabel.text
+    driver.ui.suggestAllButton.click()
+    driver.until(lambda: driver.ui.suggestAllButton.text == "Suggest for all open cases", "stopping")
+    assert not campaign.suggestions.all_wanted and not driver.ui.suggestBar.visible
+
+
+def test_suggestions_are_switched_off_and_on_in_the_panel(driver, suggest):
+    suggest(ball())
+    driver.workspace.closeCase()
+    driver.until(lambda: driver.ui.suggestBox.enabled, "what the engine does")
+    driver.ui.suggestBox.click()
+    driver.until(lambda: "switched off" in driver.ui.suggestLabel.text, "the answer")
+    assert not driver.client.campaign.suggestions.is_on and not driver.ui.suggestAllButton.enabled
+    driver.workspace.attempt(lambda: driver.workspace.openCase("case"))
+    driver.until(lambda: driver.session.isOpen, "the case")
+    assert not shown(driver).any() and not driver.ui.suggestionBox.visible
+    driver.ui.suggestBox.click()
+    driver.until(lambda: driver.client.campaign.suggestions.is_on, "the answer")
