@@ -63,7 +63,7 @@ class CampaignConfig:
         size: number of cases expected; the scheduler's fractions refer to it.
         model: "bundled", "official", or a folder with a checkpoint in nnInteractive's layout.
         strategy: how the model learns, one of `STRATEGIES`.
-        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many updates, "paper"
+        schedule: "quick" for minutes on two CPU cores, "thorough" for twelve times as many samples, "paper"
             for the published settings, "brief" for comparing many campaigns (two thirds of quick's updates).
         seed: seed of every random choice.
         gate_clicks: corrections given to each case when a candidate is compared.

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.errors import ConfigError
@@ -200,11 +200,13 @@ class StrategySpec:
         return learner
 
 
+_IN_PAIRS: dict[str, Any] = {"batch": 2, "augmentation": 1.0}
+"""What the published tables of "thorough" and of the arena ("brief") were made with."""
 _PRESETS: dict[str, Callable[[str], EpisodeSettings]] = {
     "paper": EpisodeSettings.paper,
-    "thorough": lambda group: replace(EpisodeSettings.quick(group), updates=75),
+    "thorough": lambda group: replace(EpisodeSettings.quick(group), updates=75, **_IN_PAIRS),
     "quick": EpisodeSettings.quick,
-    "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=8),
+    "brief": lambda group: replace(EpisodeSettings.quick(group), epochs=2, updates=8, **_IN_PAIRS),
 }
 """Settings of episodes by the schedule's name; "brief" is for comparing many campaigns on one machine."""
 

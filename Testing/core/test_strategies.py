@@ -81,12 +81,15 @@ def test_the_second_phase_has_other_parameters_and_a_longer_window() -> None:
     assert everything == replace(second, steps=first.steps), "deep is what clopa-all is, but for the window"
 
 
-def test_thorough_is_quick_with_more_updates() -> None:
+def test_thorough_is_quick_with_more_samples_in_pairs_and_fully_augmented() -> None:
     spec = get_strategy("clopa-all")
     quick, thorough = spec.episode_settings("quick"), spec.episode_settings("thorough")
     assert quick is not None and thorough is not None
-    assert thorough.updates > 10 * quick.updates
-    assert replace(thorough, updates=quick.updates) == quick
+    samples = [s.epochs * s.updates * s.batch for s in (quick, thorough)]
+    assert samples[1] > 10 * samples[0]
+    assert (thorough.batch, thorough.augmentation) == (2, 1.0)
+    theirs = {"updates": quick.updates, "batch": quick.batch, "augmentation": quick.augmentation}
+    assert replace(thorough, **theirs) == quick
 
 
 def test_a_past_episode_comes_from_its_training_losses() -> None:

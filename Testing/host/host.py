@@ -71,7 +71,7 @@ SLICERS_KEYS = (
     *("Ctrl+O", "Ctrl+S", "Ctrl+W", "Ctrl+X", "Ctrl+C", "Ctrl+V", "Ctrl+H", "Ctrl+`"),
     *("Ctrl+0", "Ctrl+1", "Ctrl+2", "Ctrl+3", "Ctrl+4", "Ctrl+5", "Ctrl+6"),
 )
-"""What the menus of Slicer 5.12 keep for themselves. A key that two want goes to one and then to the other."""
+"""Keys that the menus of Slicer 5.12 have. One that two want goes to the one and then to the other."""
 
 
 class Host(CoreHost):

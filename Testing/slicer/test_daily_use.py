@@ -255,8 +255,9 @@ def test_no_key_is_one_that_slicers_menus_have(driver):
 
     taken = set()
     for action in below(slicer.util.mainWindow()):
-        if action.metaObject().className() == "QAction" and action.enabled and action.visible:
+        if action.inherits("QAction") and action.enabled and action.visible:
             taken |= {keys.strip() for keys in qt.QKeySequence(action.shortcut).toString().split(",")}
+    taken -= {"", "Ctrl+Z", "Ctrl+Y"}  # of Slicer's own undo, which no menu shows: it does not take them
     assert "Ctrl+0" in taken, "Slicer's error log has it"
     ours = {keys for keys, _ in driver.widget.annotatePanel._keys()}
     assert ours and not ours & taken

@@ -32,7 +32,28 @@ def test_the_panel_opens_it_right_or_says_why_not(driver, odd, tmp_path):
     driver.until(lambda: driver.session.isOpen, "the case")
     image, (voxels, lps) = driver.session.image, kept(odd)
     assert np.array_equal(image.voxels, voxels)
+    shown = driver.workspace.state.volume.GetImageData().GetScalarTypeAsString()
+    assert "long" not in shown, "Slicer 5.12 ends when a slice view shows one"
     assert np.allclose(image.geometry.ijk_to_lps(), lps, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64"])
+def test_what_slicer_cannot_show_goes_to_the_engine_as_it_is(driver, kind, tmp_path):
+    voxels = (2**40 + np.arange(6 * 10 * 12).reshape(6, 10, 12)).astype(kind)
+    nifti(tmp_path / "wide.nii.gz", voxels)
+    add(driver, tmp_path / "wide.nii.gz")
+    driver.ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen, "the case")
+    assert driver.session.image.voxels.dtype == kind and np.array_equal(driver.session.image.voxels, voxels)
+    assert driver.workspace.state.volume.GetImageData().GetScalarTypeAsString() == "double"
+
+
+def test_whole_numbers_that_no_type_can_show_are_refused(driver, tmp_path):
+    nifti(tmp_path / "huge.nii.gz", (2**60 + np.arange(720).reshape(6, 10, 12)).astype(np.int64))
+    add(driver, tmp_path / "huge.nii.gz")
+    driver.ui.nextCaseButton.click()
+    driver.host.spin(0.05)
+    assert "whole numbers up to" in driver.said and not driver.session.isOpen
 
 
 def test_a_read_only_folder_is_enough(driver, tmp_path):

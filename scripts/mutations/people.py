@@ -69,8 +69,8 @@ DECISIONS = (
     Mutant(
         "undone states are kept: a confirmation records prompts that were taken back",
         "PromptHistory.follow",
-        "[*self._states[: self._position + 1], after]",
-        "[*self._states, after]",
+        "[*self._states[: self._position + 1], (after, use)]",
+        "[*self._states, (after, use)]",
         (
             "test_a_new_prompt_after_undo_forgets_what_was_undone",
             "test_prompts_that_were_taken_back_are_in_no_record",
@@ -180,8 +180,8 @@ DECISIONS = (
     Mutant(
         "an answer goes to the target that is chosen when it comes",
         "StepSender._answered",
-        "answer.proposal.changed_kji, step.slot)",
-        "answer.proposal.changed_kji, session.slot)",
+        "work = session.slots.of(step.slot)",
+        "work = session.slots.of(session.slot)",
         ("test_a_click_under_way_is_answered_to_its_own_target_and_the_next_goes_to_the_new_one",),
     ),
     Mutant(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
 import vtk
+from vtk.util import numpy_support
 
 from clopa_annotator.datasets.dicom_index import DicomIndex
 from clopa_annotator.datasets.nifti_checks import check_nifti
@@ -14,8 +16,11 @@ from clopa_annotator.errors import ImageError
 from clopa_annotator.types import Image
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.DicomDatabase import INDEX, filesOf
+from CLoPAAnnotatorLib.scene.VolumeGrid import TYPE
 from CLoPAAnnotatorLib.Texts import tr
 
+EXACT = 2**53
+"""Up to here every whole number is a float64."""
 SOURCE = "CLoPA.Source"
 """Attribute of a loaded DICOM volume: the folder of its series, the case's source for the engine."""
 
@@ -31,11 +36,39 @@ def loadFile(source: CaseSource) -> Any:
         raise ImageError(tr("{path} does not exist any more.").format(path=path))
     check_nifti(path)  # Slicer reads a cut file without a word
     try:
-        return slicer.util.loadVolume(str(path), {"name": source.caseId, "show": False})
+        node = slicer.util.loadVolume(str(path), {"name": source.caseId, "show": False})
     except RuntimeError as error:
         raise ImageError(
             tr("{path} cannot be read as an image: it may be damaged.").format(path=path)
         ) from error
+    _narrow(node)
+    return node
+
+
+def _narrow(node: Any) -> None:
+    """Integers of 64 bits as Slicer can show them; it ends without a word where a slice view meets one.
+
+    The file's type is kept as the attribute `TYPE`, so that the engine is sent what it reads itself.
+
+    Raises:
+        ImageError: there are numbers that no narrower type holds.
+    """
+    scalars = node.GetImageData().GetPointData().GetScalars() if node.GetImageData() is not None else None
+    if scalars is None or scalars.GetNumberOfComponents() != 1 or scalars.GetNumberOfTuples() == 0:
+        return  # refused in words later
+    voxels = numpy_support.vtk_to_numpy(scalars)
+    if voxels.dtype.kind not in "iu" or voxels.dtype.itemsize < 8:
+        return
+    lowest, highest = int(voxels.min()), int(voxels.max())
+    if max(-lowest, highest) > EXACT:
+        raise ImageError(
+            tr("{name} has whole numbers up to {number}, which Slicer cannot show. Save it with another "
+               "type, for instance as float.").format(name=node.GetName(), number=max(-lowest, highest))
+        )  # fmt: skip
+    fits = np.iinfo(np.int32).min <= lowest and highest <= np.iinfo(np.int32).max
+    shape = tuple(reversed(node.GetImageData().GetDimensions()))
+    slicer.util.updateVolumeFromArray(node, voxels.reshape(shape).astype(np.int32 if fits else np.float64))
+    node.SetAttribute(TYPE, voxels.dtype.str)
 
 
 def loadSeries(source: CaseSource) -> Any:

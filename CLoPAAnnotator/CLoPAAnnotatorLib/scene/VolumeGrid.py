@@ -21,13 +21,17 @@ from CLoPAAnnotatorLib.Texts import tr
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+TYPE = "CLoPA.Type"
+"""Attribute of a volume that is shown with another type than its file has: numpy's word for that one."""
+
+
 def toNumpy(matrix: Any) -> npt.NDArray[np.float64]:
     """A vtkMatrix4x4 as an array."""
     return np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
 
 
 def imageOfVolume(node: Any) -> Image:
-    """The volume's voxels (a view, not a copy) and geometry.
+    """The volume's voxels (a view, not a copy, unless it has another `TYPE`) and geometry.
 
     Raises:
         ImageError: no voxels, several components, several time points, or a label map.
@@ -51,6 +55,8 @@ def imageOfVolume(node: Any) -> Image:
         )
     shape = tuple(reversed(data.GetDimensions()))
     voxels = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars()).reshape(shape)
+    if node.GetAttribute(TYPE):
+        voxels = voxels.astype(node.GetAttribute(TYPE))
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise ImageError(
             tr("{name} has voxels that are not numbers (NaN or infinite). Replace them first, for instance "

@@ -188,19 +188,22 @@ class EpisodeSettings:
     def quick(cls, group: str = "cn") -> EpisodeSettings:
         """Two or three minutes per episode on two CPU cores with AVX2, in the geometry of the session.
 
-        The step is ten times the paper's, falls to zero and is taken after every pass: 72 steps on 24
-        windows have to do what 500 windows do there. ``docs/results/hippocampus.md`` shows what it gives;
-        ``benchmarks/tuning.py`` compares other settings.
+        The step is ten times the paper's, falls to zero and is taken after every pass: 144 steps on 48
+        windows of one sample have to do what 500 windows of two do there, and a tenth of the paper's
+        augmentation is all that so few can use. ``docs/results/hippocampus.md`` shows what it gives;
+        ``docs/results/tuning.md`` compares other settings.
         """
         return cls(
             group=group,
             learning_rate=1e-2,
             learning_rate_schedule="linear",
             epochs=4,
-            updates=6,
+            updates=12,
+            batch=1,
             steps=3,
             step_after="pass",
             patch_centre="session",
+            augmentation=0.1,
             val_samples=4,
             val_foreground=1.0,
         )
