@@ -53,6 +53,9 @@ class Host:
     def suggestion(self, case_id, slot):
         return None
 
+    def is_withheld(self, case_id, slot):
+        return True
+
     def others(self, case_id, slot):
         return ((Slot("vessel"), MASK),)
 
