@@ -55,14 +55,15 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel."""
         ScriptedLoadableModuleWidget.setup(self)
+        from CLoPAAnnotatorLib.caselist.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.engine.Settings import Settings
         from CLoPAAnnotatorLib.panels.AnnotatePanel import AnnotatePanel
         from CLoPAAnnotatorLib.panels.CampaignPanel import CampaignPanel
-        from CLoPAAnnotatorLib.panels.CasesPanel import CasesPanel
         from CLoPAAnnotatorLib.panels.LearningPanel import LearningPanel
         from CLoPAAnnotatorLib.panels.SuggestAll import SuggestAll
         from CLoPAAnnotatorLib.panels.TargetsForm import TargetsForm
         from CLoPAAnnotatorLib.panels.TransferPanel import TransferPanel
+        from CLoPAAnnotatorLib.review.ReviewPanel import ReviewPanel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CLoPAAnnotator.ui"))
         self.layout.addWidget(widget)
@@ -78,6 +79,7 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.annotatePanel = AnnotatePanel(self.ui, self.workspace)
         self.learningPanel = LearningPanel(self.ui, self.workspace)
         self.transferPanel = TransferPanel(self.ui, self.workspace, settings)
+        self.reviewPanel = ReviewPanel(self.ui, self.workspace, self.annotatePanel.gestures)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartsClosing)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneClosed)
@@ -88,10 +90,12 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is shown."""
         if self._isBuilt:
             self.annotatePanel.enter()
+            self.reviewPanel.enter()
 
     def exit(self) -> None:
         """Another module is shown."""
         if self._isBuilt:
+            self.reviewPanel.exit()
             self.annotatePanel.exit()
 
     def onReload(self) -> None:
@@ -106,6 +110,8 @@ class CLoPAAnnotatorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         if not self._isBuilt:
             return
+        self.reviewPanel.exit()
+        self.reviewPanel.marks.clear()
         self.annotatePanel.exit()
         self.annotatePanel.surface.close()
         self.suggestAll.sending.stop()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+with suppress(ImportError):  # not in Slicer's own Python
+    from hypothesis import settings
+
+    settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the program
+    settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -21,7 +21,7 @@ from clopa_annotator.geometry import Geometry
 from clopa_annotator.server.app import make_engine_app
 from clopa_annotator.server.request_guard import RequestGuardSettings
 from clopa_annotator.server.serve import Tls, _listen, _server
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 from clopa_annotator.types import (
     Confirmation,
     GateDecision,
@@ -34,11 +34,13 @@ from clopa_annotator.types import (
 from clopa_annotator.wire.tokens import Identity, TokenBook
 
 OWNER, ANNOTATOR, OTHER = "owner-token-" + "a" * 20, "annotator-token-" + "b" * 20, "other-token-" + "c" * 20
+REVIEWER = "reviewer-token-" + "d" * 20
 BETTER = GateDecision(True, "Better.", ("a",), (0.5,), (0.6,))
 BOOK = {
     OWNER: Identity("Ada", "owner"),
     ANNOTATOR: Identity("Bob", "annotator"),
     OTHER: Identity("Eve", "annotator"),
+    REVIEWER: Identity("Bob", "reviewer"),
 }
 
 
@@ -59,7 +61,7 @@ def a_confirmation(name: str = "one") -> Confirmation:
 
 def a_model(folder: Path) -> Path:
     torch.set_num_threads(1)
-    return write_random_model(folder, features=(8, 16, 32))
+    return write_random_model(folder, **QUICKEST)
 
 
 def make_campaign(

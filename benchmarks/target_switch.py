@@ -1,6 +1,6 @@
 """How long it takes to put another target's weights in place, and its work. Goals: 10 ms and 5 ms.
 
-    python benchmarks/target_switch.py [--device cpu] [--switches 200] [--targets 20] [--json FILE]
+    python benchmarks/target_switch.py
 
 An engine's live weights (`campaign.live_weights`) go back and forth between the newest versions of several
 targets, from memory: first full deltas of the bundled network (goal: 10 ms), then instance-norm deltas of the
@@ -12,18 +12,13 @@ Beside the clock's times stand those of the processor, which a busy machine does
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
+import bench
 import numpy as np
 import psutil
 import torch
@@ -131,62 +126,35 @@ def row_of(times: list[float]) -> dict[str, float]:
     """Median, 95th percentile and worst of some times."""
     return {
         "switches": len(times),
-        "median_ms": float(np.median(times)),
-        "p95_ms": float(np.percentile(times, 95)),
-        "worst_ms": max(times),
+        "median_ms": round(float(np.median(times)), 2),
+        "p95_ms": round(float(np.percentile(times, 95)), 2),
+        "longest_ms": round(max(times), 2),
     }
 
 
-def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Measure, print, and return the numbers."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    result: dict[str, object] = {
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_at_start": round(load, 2),
-        "device": arguments.device,
-        "torch": torch.__version__,
-        "targets": arguments.targets,
-    }
-    print(" ".join(f"{key}={value}" for key, value in result.items()))
+def measure(given: bench.Options, _scratch: object) -> bench.Figures:
+    """Switches of two networks' weights, and of a session's work."""
     torch.manual_seed(0)
-    model = load_model(models.resolve("bundled"), arguments.device)
+    model = load_model(models.resolve("bundled"), given.device)
+    found: bench.Figures = {"device": given.device, "targets": given.targets}
     for name, network, group in (
         ("bundled, all parameters", model.network, "all"),
-        ("ResEnc-L, instance norm", resenc_l().to(arguments.device), "in"),
+        ("ResEnc-L, instance norm", resenc_l().to(given.device), "in"),
     ):
         tensors = variant(network, group, 0)
-        clock, busy = switch_ms(network, group, arguments.targets, arguments.switches)
-        row: dict[str, float] = {
+        clock, busy = switch_ms(network, group, given.targets, given.switches)
+        found[name] = {
             "parameters": sum(p.numel() for p in network.parameters()),
-            "delta_mb": sum(t.numel() * t.element_size() for t in tensors.values()) / 2**20,
+            "delta_mb": round(sum(t.numel() * t.element_size() for t in tensors.values()) / 2**20, 2),
             **row_of(clock),
-            "processor_median_ms": float(np.median(busy)),
-            "processor_p95_ms": float(np.percentile(busy, 95)),
+            "processor_median_ms": round(float(np.median(busy)), 2),
+            "processor_p95_ms": round(float(np.percentile(busy, 95)), 2),
             "goal_ms": GOAL_MS[name],
         }
-        result[name] = row
-        print(f"{name}: " + ", ".join(f"{k} {v:.3g}" for k, v in row.items()))
-    times, cost = work_ms(LocalSession(model), min(arguments.targets, 8), min(arguments.switches, 50))
-    result["work"] = {**row_of(times), "mb_per_target": cost}
-    print("work of a session: " + ", ".join(f"{k} {v:.3g}" for k, v in result["work"].items()))  # type: ignore[attr-defined]
-    return result
-
-
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--switches", type=int, default=200)
-    parser.add_argument("--targets", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="write all numbers there")
-    arguments = parser.parse_args()
-    result = run(arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    times, cost = work_ms(LocalSession(model), min(given.targets, 8), min(given.switches, 50))
+    found["work of a session"] = {**row_of(times), "mb_per_target": round(cost, 2)}
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    bench.main(__doc__, measure, {"--device": "cpu", "--switches": 200, "--targets": 20})

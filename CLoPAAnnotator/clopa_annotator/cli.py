@@ -20,6 +20,7 @@ from clopa_annotator.commands import (
     models,
     predict,
     reporting,
+    review,
     services,
     storage,
 )
@@ -46,6 +47,7 @@ experts.register(app)
 models.register(app)
 predict.register(app)
 reporting.register(app)
+review.register(app)
 services.register(app)
 
 

@@ -37,7 +37,12 @@ DEFAULT_STRATEGY = "clopa-all"
 CAMPAIGN_SCHEDULE = "thorough"
 """How long the episodes of a new campaign train (``docs/adr/0024-how-long-an-episode-trains.md``)."""
 
-_UNTOUCHED: dict[str, object] = {"order": "added", "without_suggestion": 0.0, "suggestions": True}
+_UNTOUCHED: dict[str, object] = {
+    "others_as_background": False,
+    "suggestions": True,
+    "order": "added",
+    "without_suggestion": 0.0,
+}
 
 
 def check_share(value: float, what: str) -> None:
@@ -71,10 +76,14 @@ class CampaignConfig:
         gate_min_gain: smallest mean gain for which a candidate is promoted, in Dice.
         gate_worst_drop: largest loss that a single held-out case may suffer, in Dice.
         unprompted: share of training samples without any prompt, for suggestions; None for the schedule's.
+        others_as_background: give the confirmed masks of other targets to the network as what it is not, see
+            `session.background`; for strategies that learn in episodes alone.
+        review_own_cases: people may review what they confirmed themselves; None, as False, for not.
+        double_reading: share of the cases that two people annotate, blind to each other; None for none.
+        suggestions: whether the engine suggests masks for the coming cases.
         order: in which cases come, see `case_order.in_order`; can be changed later.
         without_suggestion: share of the cases that are shown no suggestion, see `case_order.CaseSettings`;
             can be changed later.
-        suggestions: whether the engine suggests masks for the coming cases.
         first_episode: cases until the first episode; the next comes when they have doubled, until a quarter
             of ``size`` lies between two. None for a quarter from the start, as in CLoPA.
     """
@@ -90,9 +99,12 @@ class CampaignConfig:
     gate_min_gain: float = 0.0
     gate_worst_drop: float = 0.2
     unprompted: float | None = None
+    others_as_background: bool = False
+    review_own_cases: bool | None = None
+    double_reading: float | None = None
+    suggestions: bool = True
     order: CaseOrder = "added"
     without_suggestion: float = 0.0
-    suggestions: bool = True
     first_episode: int | None = None
 
     def __post_init__(self) -> None:
@@ -119,6 +131,9 @@ class CampaignConfig:
             )
         if self.unprompted is not None and not 0 <= self.unprompted <= 1:
             raise ConfigError("The share of samples without a prompt is a number between 0 and 1.")
+        if self.review_own_cases not in (None, True, False):
+            raise ConfigError("Whether people may review their own cases is yes or no.")
+        check_share(self.double_reading or 0.0, "The share of cases that two people read")
         if self.order not in CASE_ORDERS:
             raise ConfigError(f"There is no order {self.order!r}; there are {', '.join(CASE_ORDERS)}.")
         check_share(self.without_suggestion, "The share of cases without a suggestion")

@@ -22,7 +22,10 @@
     │   ├── StorageFull            no room on the disk
     │   ├── CorruptRecord          a file on disk that is not what was written
     │   ├── UnknownCase            a case or version that the campaign does not have
-    │   └── ConfirmationConflict   one confirmation id with two different contents
+    │   ├── ConfirmationConflict   one confirmation id with two different contents
+    │   ├── AcceptedCase           a second person has accepted it; replacing it has to be meant
+    │   ├── ReviewConflict         it changed, or somebody judged it, since the reviewer looked
+    │   └── OwnCase                the reviewer is who confirmed it
     ├── ModelError                 a model folder that cannot be loaded
     │   ├── ModelNotPresent        not downloaded, or damaged
     │   └── LicenceNotAccepted
@@ -132,6 +135,18 @@ class UnknownCase(CacheError):
 
 class ConfirmationConflict(CacheError):
     """The same confirmation id came twice with different contents."""
+
+
+class AcceptedCase(CacheError):
+    """A second person has accepted this version; it is replaced only by somebody who says so."""
+
+
+class ReviewConflict(CacheError):
+    """What was to be judged has changed, or was judged by somebody else, meanwhile."""
+
+
+class OwnCase(CacheError):
+    """Nobody reviews what they confirmed themselves, unless the campaign's setting allows it."""
 
 
 class ModelError(ClopaError):

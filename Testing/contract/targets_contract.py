@@ -13,6 +13,7 @@ from engine_contract import CENTRE, SHAPE, a_confirmation, an_image, wait_for
 from clopa_annotator import errors
 from clopa_annotator.geometry import box_slices
 from clopa_annotator.types import CaseState, PointPrompt, Slot, Target, Targets, TimedPrompt
+from clopa_annotator.types.exports import ExportOrder
 from clopa_annotator.wire.messages import Draft
 
 TARGETS = Targets(
@@ -205,3 +206,22 @@ class TargetsContract(PeopleOfTargets):
     def test_choosing_without_a_case_is_refused(self, one):
         with pytest.raises(errors.NoImage):
             wait_for(one, one.choose(KIDNEY))
+
+    def test_chosen_targets_are_exported_and_shared_voxels_go_to_whom_is_named_first(self, one, tmp_path):
+        wait_for(one, one.open_case("case 1", an_image()))
+        for slot, mask in ((LIVER, block(2, 9)), (VESSEL, block(5, 12))):
+            confirm(one, slot, mask)
+
+        def export(name, *targets, priority=()):
+            order = ExportOrder("nifti", str(tmp_path / name), targets=targets, priority=priority)
+            return wait_for(one, one.export(order)).written
+
+        with pytest.raises(errors.InputError, match="liver and vessel share"):
+            export("shared", "liver", "vessel")
+        assert not (tmp_path / "shared").exists() or not any((tmp_path / "shared").iterdir())
+        assert export("decided", "liver", "vessel", priority=("vessel", "liver")) == ("case 1",)
+        assert export("one", "vessel") == ("case 1",)
+        assert export("none", "lesion") == ()
+        for targets, priority in ((("spleen",), ()), (("liver",), ("vessel",))):
+            with pytest.raises(errors.ConfigError):
+                export("refused", *targets, priority=priority)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from case_order_contract import CaseOrderContract
 from engine_contract import EngineContract, wait_for
-from engine_support import ANNOTATOR, OTHER, OWNER, Running, a_model, make_campaign, serving
+from engine_support import OTHER, OWNER, REVIEWER, Running, a_model, make_campaign, serving
+from review_contract import ReviewContract
 from session_contract import SessionContract
 from session_examples import CENTRE, an_image, box_contains_all_changes
 from shared_case_contract import SharedCaseContract
@@ -47,15 +48,16 @@ class TestEngineProcess(EngineContract, CaseOrderContract, TransferContract):
         assert isinstance(client, EngineClient)
 
 
-class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract):
+class TestEngineProcessWithTargets(TargetsContract, SharedCaseContract, ReviewContract):
     @pytest.fixture
     def running(self, model: Path, tmp_path: Path) -> Iterator[Running]:
-        with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS)) as running:
+        settings = EngineSettings(export_anywhere=True)
+        with serving(make_campaign(tmp_path / "campaign", model, targets=TARGETS), settings) as running:
             yield running
 
     @pytest.fixture
     def make_target_client(self, running: Running, tmp_path: Path) -> Callable[[str], HttpEngineClient]:
-        tokens = {"Ada": OWNER, "Bob": ANNOTATOR}
+        tokens = {"Ada": OWNER, "Bob": REVIEWER}
         return lambda person: HttpEngineClient(running.url, tokens[person], tmp_path / "spool" / person)
 
     def test_only_the_owner_says_how_cases_come(self, make_target_client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from case_order_contract import CaseOrderContract
 from engine_contract import EngineContract, an_image, confirm_case, wait_for, wait_until
+from review_contract import ReviewContract
 from shared_case_contract import SharedCaseContract
 from targets_contract import KIDNEY, LIVER, TARGETS, TargetsContract, block, confirm
 from transfer_contract import TransferContract
@@ -74,7 +75,7 @@ def confirm_case_again(client):
     wait_for(client, client.confirm(a_confirmation("case 1", np.ones(SHAPE, np.uint8))))
 
 
-class TestFakeEngineWithTargets(TargetsContract, SharedCaseContract):
+class TestFakeEngineWithTargets(TargetsContract, SharedCaseContract, ReviewContract):
     @pytest.fixture
     def make_target_client(self):
         campaign = FakeCampaign(needed=5, targets=TARGETS)

@@ -1,4 +1,4 @@
-"""The private parts of nnInteractive 2.6 that `session.upstream` and `session.model` use are still there.
+"""The private parts of nnInteractive 2.6 that the session's `upstream`, `background` and `model` use.
 
 When this fails after an upgrade, read upstream's change of that part before touching the pin.
 """
@@ -31,6 +31,7 @@ METHODS = {
     "_build_network_input": ("self", "prediction_center", "zoom_out_factor"),
     "_predict": ("self", "force_full_refine"),
     "_plan_refinement_bboxes": ("self", "pred", "scaled_bbox", "force_full_refine"),
+    "_build_refinement_local_cache": ("self", "bboxes_ordered"),
     "_compute_local_diff_map": ("self", "pred", "scaled_bbox", "planning_bbox"),
     "_compute_prev_seg_positive_bbox": ("self",),
     "_get_dilation_channels_for_resample": ("self",),

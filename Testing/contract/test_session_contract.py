@@ -9,7 +9,7 @@ from session_contract import SessionContract
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import load_model
 from clopa_annotator.testing.fake_session import FakeSession
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 
 
 class TestFakeSession(SessionContract):
@@ -28,7 +28,7 @@ class TestFakeSession(SessionContract):
 def loaded(tmp_path_factory):
     """A small network with random weights that answer to prompts."""
     torch.set_num_threads(1)
-    return load_model(write_random_model(tmp_path_factory.mktemp("model"), features=(8, 16, 32)), "cpu")
+    return load_model(write_random_model(tmp_path_factory.mktemp("model"), **QUICKEST), "cpu")
 
 
 class TestLocalSession(SessionContract):

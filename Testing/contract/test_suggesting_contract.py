@@ -9,7 +9,7 @@ from suggesting_contract import SuggestingContract
 from clopa_annotator.session.model import load_model
 from clopa_annotator.session.suggesting import LocalSuggester, PassGivenUp
 from clopa_annotator.testing.fake_suggester import FakeSuggester
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 
 
 class TestFakeSuggester(SuggestingContract):
@@ -29,7 +29,7 @@ class TestFakeSuggester(SuggestingContract):
 def loaded(tmp_path_factory):
     """A small network with random weights."""
     torch.set_num_threads(1)
-    return load_model(write_random_model(tmp_path_factory.mktemp("model"), features=(4, 6)), "cpu")
+    return load_model(write_random_model(tmp_path_factory.mktemp("model"), **QUICKEST), "cpu")
 
 
 class TestLocalSuggester(SuggestingContract):

@@ -22,20 +22,21 @@ from clopa_annotator.episode.tour import Shown, Tour
 from clopa_annotator.episode.training_cases import CaseSource
 from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.geometry import Geometry
+from clopa_annotator.session.background import NEGATIVE
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.session.patches import crop_padded, normalise, patch_bounds
 from clopa_annotator.session.prompt_encoder import PromptEncoder
 from clopa_annotator.session.suggesting import LocalSuggester
 from clopa_annotator.session.zooming import zooms
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 from clopa_annotator.types import Image, PointPrompt, Prompt
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = tmp_path_factory.mktemp("model")
-    return load_model(write_random_model(folder, features=(4, 6, 8)), "cpu")
+    return load_model(write_random_model(folder, features=QUICKEST["features"]), "cpu")
 
 
 @pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100), (64, 64, 64)])
@@ -73,6 +74,41 @@ def test_a_window_of_prompts_is_encoded_as_the_session_does(
 def _image_of(reader: MemoryReader, target: np.ndarray) -> np.ndarray:
     name = next(n for n, mask in reader.masks.items() if np.array_equal(mask > 0, target))
     return reader.images[name]
+
+
+@pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100)])
+@pytest.mark.parametrize("cache", [0, 1 << 24])
+def test_a_window_beside_other_targets_is_encoded_as_the_session_does(
+    model: LoadedModel, shape: tuple[int, int, int], cache: int
+) -> None:
+    """Two masks of other targets: training reads them from the campaign, the session is told of both."""
+    reader = MemoryReader({1: shape, 2: shape, 3: shape})
+    first, *others = reader.refs
+    beside = {first.record_hash: tuple(others)}
+    source = CaseSource(reader, cache, 0, beside)
+    settings = replace(QUICK, augmentation=0.0)
+    sample = Sampler(source, (first,), (), settings, model.patch_size_kji, 0).batch(Place(1, 0)).samples[0]
+    union = np.logical_or(*(reader.masks[ref.mask_hash] for ref in others))
+    assert sample.others is not None and np.array_equal(sample.others.numpy(), union)
+    encoder = PromptEncoder(model)
+    encoder.set_image(_image_of(reader, sample.target.numpy()))
+    plain = encoder.encode([PointPrompt((9, 9, 9))])
+    encoder.set_others(union.astype(np.uint8))
+    canvas = PromptCanvas(sample.image, rules_of(model), sample.others)
+    rng, prompter = np.random.default_rng(1), PointPrompter()
+    given: list[Prompt] = []
+    for step in range(4):
+        current, target = canvas.previous.numpy(), sample.target.numpy()
+        prompts = prompter.correct(current, target, rng) if step else prompter.initial(target, rng)
+        given.extend(prompts)
+        for prompt in prompts:
+            canvas.add(prompt)
+        assert torch.equal(canvas.network_input(), encoder.encode(given, current.astype(np.uint8)))
+        canvas.paste(torch.from_numpy(rng.random(model.patch_size_kji) < 0.3))
+    told = encoder.encode([PointPrompt((9, 9, 9))])
+    differs = [channel for channel in range(8) if not torch.equal(told[channel], plain[channel])]
+    assert differs == [NEGATIVE], "only the channel of negative boxes and lassos knows of them"
+    assert set(told[NEGATIVE].unique().tolist()) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("shape", [(35, 51, 35), (80, 40, 100), (150, 70, 90)])
@@ -148,15 +184,23 @@ def large() -> tuple[np.ndarray, np.ndarray]:
         ((PointPrompt((17, 95, 27)),), 4.0),
     ],
 )
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
 def test_looks_from_further_away_and_their_refinement_train_with_what_the_session_gives(
-    model: LoadedModel, large: tuple[np.ndarray, np.ndarray], clicks: tuple[Prompt, ...], furthest: float
+    model: LoadedModel,
+    large: tuple[np.ndarray, np.ndarray],
+    clicks: tuple[Prompt, ...],
+    furthest: float,
+    beside: bool,
 ) -> None:
     """Every input of a click that zooms out and refines, then of one that corrects it, bit by bit."""
     network = Threshold()
     threshold = replace(model, network=network, artifacts={**model.artifacts, "network": network})
     session = LocalSession(threshold)
     session.set_image(Image(large[0], Geometry(large[0].shape)))
-    canvas = PromptCanvas(normalise(torch.from_numpy(large[0])), rules_of(model))
+    others = np.roll(~large[1], 30, axis=1) if beside else None
+    session.set_others(None if others is None else others.astype(np.uint8))
+    told = None if others is None else torch.from_numpy(others)
+    canvas = PromptCanvas(normalise(torch.from_numpy(large[0])), rules_of(model), told)
     target = torch.from_numpy(large[1])
     for given, reaches in ((clicks, furthest), ((PointPrompt((17, 95, 120)),), 1.0)):
         session.add_prompts(given)

@@ -1,5 +1,5 @@
-"""The crash harness, small; the large runs are ``python Testing/crash/harness.py --kills 1000``, also with
-``--targets 3``."""
+"""The crash harness and the bit flips, small; large: ``python Testing/crash/harness.py --kills 1000``, also
+with ``--targets 3``, and ``python Testing/crash/bits.py``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from cache_helpers import a_quick_folder
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 
+import bits
 import faults
 import harness
 
 from clopa_annotator.cache.format.layout import Layout, slot_path
+from clopa_annotator.cache.verify import VerifyReport
 
 
 @pytest.fixture
@@ -30,6 +32,18 @@ def test_no_promise_is_broken_by_kills_power_cuts_and_failing_disks(folder, targ
     assert tally.power_cuts >= 10
     assert set(tally.by_error) == {"ENOSPC", "EIO", "EROFS"}
     assert tally.acknowledged > 50
+
+
+def test_a_flipped_bit_of_any_file_of_three_targets_is_noticed(folder):
+    found = bits.run(folder / "campaign", every=1999)
+    assert found["unnoticed"] == {} and found["flips"] > 40
+    assert list((folder / "campaign" / "cases").glob("*/targets/lesion/*")), "other targets are among them"
+
+
+def test_flips_that_a_check_does_not_see_are_told(folder, monkeypatch):
+    monkeypatch.setattr(bits, "check_campaign", lambda *_, **__: VerifyReport(0, 0, 0))
+    found = bits.run(folder / "campaign", every=9973)
+    assert sum(len(missed) for missed in found["unnoticed"].values()) == found["flips"]
 
 
 class CarelessDisk(faults.PowerCutDisk):

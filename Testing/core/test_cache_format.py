@@ -14,7 +14,8 @@ from cache_helpers import SHAPE, a_campaign, a_confirmation, a_mask, an_image
 from clopa_annotator.cache.confirming import Prepared, version_files
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.errors import ConfigError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot, Target, Targets

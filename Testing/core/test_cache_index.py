@@ -11,7 +11,8 @@ import cache_helpers
 import pytest
 
 from clopa_annotator.cache.format.disk import Disk
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.index import BrokenIndex, Index
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry

@@ -35,6 +35,7 @@ def a_slot(state: str, **changes: object) -> sqlite3.Row:
     values: dict[str, object] = {
         "case_id": "one", "target": "", "instance": 1, "state": state, "versions": 2, "note": "why",
         "current": 5, "is_absent": 0, "marks": 0, "annotator": "Ada", "confirmed_at": "now",
+        "verdict": "NONE", "reviewer": "", "judged": None,
     }  # fmt: skip
     return a_row(**values | changes)
 

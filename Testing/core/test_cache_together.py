@@ -14,6 +14,7 @@ from system_calls import tree_of, watched
 from test_cache_flushes import without_index
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.format.disk import FLUSHES
 from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import (
     CacheError,
@@ -160,7 +161,9 @@ def test_the_index_is_written_twice_for_all_of_them_and_every_file_is_flushed(fo
     )
 
 
-def test_when_several_are_answered_every_file_of_them_is_on_the_disk(folder):
+@pytest.mark.parametrize("flushes", [1, 2, FLUSHES])
+def test_when_several_are_answered_every_file_of_them_is_on_the_disk(folder, flushes, monkeypatch):
+    monkeypatch.setattr("clopa_annotator.cache.format.disk.FLUSHES", flushes)
     with filled(folder / "campaign") as store, watched(store.folder) as calls:
         refs = confirm_together(store, sent())
         kept = without_index(calls.after_a_power_cut())

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 import tiny_campaign
+import torch
 from safetensors import safe_open
 from tiny_campaign import confirm_case
+from tiny_targets import KIDNEY, opened
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.exporting import export
 from clopa_annotator.datasets import MsdDataset
 from clopa_annotator.errors import ConfigError
+from clopa_annotator.exporters import ExportTargets
+from clopa_annotator.session.model import load_model
+from clopa_annotator.types import GateDecision
 
 model_folder, dataset, campaign = tiny_campaign.model_folder, tiny_campaign.dataset, tiny_campaign.campaign
 
@@ -57,3 +62,19 @@ def test_an_unknown_format_is_refused_and_leaves_no_folder(campaign: Campaign, t
     with pytest.raises(ConfigError, match="no export format"):
         export(campaign, "word", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_of_the_target_that_is_named_and_of_one_alone(model_folder: Path, tmp_path: Path) -> None:
+    with opened(tmp_path / "c", model_folder) as campaign:
+        line = campaign.line(KIDNEY)
+        tensors = {name: value * 2 for name, value in campaign.model.base_state().items() if "norm" in name}
+        line.registry.add_tensors(tensors, parent=0, parameter_group="in")
+        line.registry.promote(1, GateDecision(True, "Better.", ("a",), (0.5,), (0.6,)))
+        export(campaign, "model", tmp_path / "kidney", targets=ExportTargets(("left kidney",)))
+        export(campaign, "model", tmp_path / "first")
+        with pytest.raises(ConfigError, match="liver, lesion were named"):
+            export(campaign, "model", tmp_path / "both", targets=ExportTargets(("liver", "lesion")))
+        kidney, first = (load_model(tmp_path / name, "cpu").base_state() for name in ("kidney", "first"))
+        assert all(torch.equal(kidney[name], value) for name, value in tensors.items())
+        assert not all(torch.equal(first[name], value) for name, value in tensors.items())
+    assert not (tmp_path / "both").exists()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 import tiny_campaign
 import torch
-from tiny_campaign import confirm_case, confirm_five, scores, tiny_dataset
+from tiny_campaign import (
+    confirm_case,
+    confirm_five,
+    make_episodes_tiny,
+    next_job,
+    scores,
+    tiny_config,
+    tiny_dataset,
+)
 
 from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.campaign.probation import Probation
@@ -30,18 +39,32 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> MsdDataset:
     return tiny_dataset(tmp_path_factory.mktemp("dataset"), 18)
 
 
+@pytest.fixture(scope="module")
+def promoted_folder(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, dataset: MsdDataset
+) -> Path:
+    """The folder of a campaign whose version 1 is on probation: trained once, copied by every test."""
+    folder = tmp_path_factory.mktemp("promoted") / "campaign"
+    with pytest.MonkeyPatch.context() as patch:
+        make_episodes_tiny(patch)
+        scores(patch, before=0.4, after=0.45)
+        with Campaign.create(folder, tiny_config(model_folder), device="cpu") as campaign:
+            confirm_five(campaign, dataset)
+            job = next_job(campaign)
+            run_episode_job(job, device="cpu")
+            version = campaign.adopt(job)
+            assert version is not None and version.standing == "on probation", version
+    return folder
+
+
 @pytest.fixture
-def promoted(campaign: Campaign, dataset: MsdDataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    """A campaign whose version 1 is on probation."""
-    confirm_five(campaign, dataset)
+def promoted(promoted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
+    """A campaign of the test's own whose version 1 is on probation."""
+    make_episodes_tiny(monkeypatch)
     scores(monkeypatch, before=0.4, after=0.45)
-    request = campaign.next_episode()
-    assert request is not None
-    job = campaign.prepare_job(request)
-    run_episode_job(job, device="cpu")
-    version = campaign.adopt(job)
-    assert version is not None and version.standing == "on probation", version
-    yield campaign
+    shutil.copytree(promoted_folder, tmp_path / "campaign")
+    with Campaign.open(tmp_path / "campaign", device="cpu") as campaign:
+        yield campaign
 
 
 def live(campaign: Campaign) -> list[torch.Tensor]:

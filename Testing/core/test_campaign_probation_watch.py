@@ -20,6 +20,7 @@ from clopa_annotator.training.supervisor import SupervisorSettings
 
 model_folder, campaign = test_campaign_probation.model_folder, test_campaign_probation.campaign
 dataset, promoted = test_campaign_probation.dataset, test_campaign_probation.promoted
+promoted_folder = test_campaign_probation.promoted_folder
 
 
 class InlineSupervisor:

@@ -12,8 +12,12 @@ from tiny_campaign import make_episodes_tiny
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
+from clopa_annotator.datasets import MsdDataset
+from clopa_annotator.datasets.parts import count_parts
 from clopa_annotator.datasets.three_structures import StructureSpec, write_structure_dataset
+from clopa_annotator.episode.folder import read_job
 from clopa_annotator.experiments.simulated_campaign import remove_simulated
+from clopa_annotator.session.local import LocalSession
 from clopa_annotator.types import Slot
 
 model_folder = tiny_campaign.model_folder
@@ -73,3 +77,73 @@ def test_targets_are_simulated_one_after_another_in_each_case(
     assert [t["test"][0]["n"] for t in json.loads(capsys.readouterr().out)["targets"].values()] == [1, 1]
     remove_simulated(out / "campaign")
     assert not (out / "campaign").exists(), "a campaign with targets is a simulation's own, to the last file"
+
+
+def test_each_of_several_lesions_is_a_record_a_training_sample_and_is_counted_when_found(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_episodes_tiny(monkeypatch)
+    out = tmp_path / "out"
+    command = ["simulate", "--dataset", "generated:lesions:7", "--out", str(out)]
+    command += [
+        "--model",
+        str(model_folder),
+        "--limit",
+        "5",
+        "--test-limit",
+        "2",
+        "--clicks",
+        "0",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    command += ["--target", "lesion=1", "--several", "lesion", "--no-suggestions"]
+    assert main(command) == 0
+    part = json.loads(capsys.readouterr().out)["targets"]["lesion"]
+    dataset = MsdDataset(out / "volumes" / "generated-lesions")
+    parts = {case.case_id: count_parts(case.read()[1]) for case in dataset}
+    with CampaignStore.open(out / "campaign") as store:
+        seen = [case.case_id for case in store.cases()]
+        assert len(seen) == 5 and part["stream"]["n"] == sum(parts[case_id] for case_id in seen)
+        for case_id in seen:
+            refs = [version.ref for version in store.current(case_id)]
+            assert [ref.slot for ref in refs] == [Slot("", n + 1) for n in range(parts[case_id])]
+            masks = [store.read_mask(ref) for ref in refs]
+            assert max(np.sum(masks, axis=0).flat) == 1 and all(mask.any() for mask in masks)
+    order = read_job(out / "campaign" / "episodes" / "0001")
+    assert len(order.train) == sum(parts[case_id] for case_id in {ref.case_id for ref in order.train})
+    assert {ref.slot.instance for ref in order.train} >= {1, 2}, "a sample each"
+    there = sum(parts[case_id] for case_id in parts.keys() - set(seen))
+    assert part["detection"][0]["version"] == 0 and part["detection"][0]["references"] == there
+    assert all(0 <= row["f1_init"] <= 1 and 0 <= row["f1_final"] <= 1 for row in part["detection"])
+    assert "Several of a kind" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_simulation_tells_the_network_of_earlier_targets_if_it_is_asked_to(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_episodes_tiny(monkeypatch)
+    told: list[bool] = []
+    keep = LocalSession.set_others
+    monkeypatch.setattr(
+        LocalSession, "set_others", lambda self, mask: told.append(mask is not None) or keep(self, mask)
+    )
+    spec = StructureSpec(shape_kji=(18, 20, 22))
+    dataset, out = write_structure_dataset(tmp_path / "data", 6, spec, seed=1), tmp_path / "out"
+    command = ["simulate", "--dataset", str(dataset.folder), "--out", str(out), "--model", str(model_folder)]
+    command += ["--limit", "5", "--test-limit", "1", "--clicks", "0", "--device", "cpu", "--json"]
+    command += ["--target", "capsule=1", "--target", "lens=2", "--no-suggestions"]
+    command += ["--others-as-background", "--strategy", "clopa-cn"]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert read_job(next((out / "campaign" / "targets" / "lens" / "episodes").glob("0*"))).others
+    assert not read_job(next((out / "campaign" / "episodes").glob("0*"))).others
+    assert told.count(True) >= 5 + 1, "every lens of the stream and of the unseen cases"
+    told.clear()
+    without = [*command[:-3], *command[-2:]]
+    without[without.index(str(out))] = str(tmp_path / "plain")
+    assert "--others-as-background" not in without and main(without) == 0
+    assert not any(told)
+    refused = [*command[:-1], "oaims", "--overwrite"]
+    assert main(refused) == 2 and "learns between clicks" in " ".join(capsys.readouterr().err.split())

@@ -26,6 +26,7 @@ from clopa_annotator.datasets import (
 )
 from clopa_annotator.datasets.lesions import LesionSpec
 from clopa_annotator.datasets.msd import split_stream
+from clopa_annotator.datasets.parts import count_parts, part_of_mask
 from clopa_annotator.datasets.vessels import VesselSpec
 from clopa_annotator.datasets.volumes import read_image, read_mask, write_volume
 from clopa_annotator.errors import ConfigError, DatasetError, GeometryError, ImageError
@@ -160,8 +161,21 @@ def test_a_generated_task_is_the_same_for_everybody_and_each_target_is_connected
     assert (max(image.voxels.shape) <= 64) is (name != "organ"), "the organ is there for being larger"
     values = np.unique(mask[mask > 0]).tolist()
     assert values == ([1, 2, 3] if name == "structures" else [1])
-    assert all(ndimage.label(mask == value, np.ones((3, 3, 3)))[1] == 1 for value in values)
+    parts = [ndimage.label(mask == value, np.ones((3, 3, 3)))[1] for value in values]
+    assert all(1 < n < 5 if name == "lesions" else n == 1 for n in parts)
     assert 300 < np.count_nonzero(mask) < 0.3 * mask.size
+
+
+def test_several_lesions_lie_apart_and_are_the_parts_that_a_simulation_counts() -> None:
+    counts = []
+    for seed in range(6):
+        _, mask = TASKS["lesions"](seed)
+        counts.append(count_parts(mask))
+        parts = [part_of_mask(mask, number) for number in range(1, counts[-1] + 1)]
+        assert np.array_equal(sum(parts), mask), "each is large enough to count"
+        near = ndimage.binary_dilation(parts[0], np.ones((3, 3, 3)))
+        assert not any((near & other.astype(bool)).any() for other in parts[1:])
+    assert len(set(counts)) > 1
 
 
 def test_no_threshold_finds_the_vessel_tree_or_the_lesion() -> None:

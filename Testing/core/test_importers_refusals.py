@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import importing
 import numpy as np
@@ -14,9 +15,11 @@ from cache_helpers import (
 )
 from importing import bring, reasons
 from label_files import write_dicom_seg
+from system_calls import watched
 from test_exporters import DICOM_GRID, write_series
 
 from clopa_annotator.cache.campaign_store import CampaignStore
+from clopa_annotator.cache.format.names import case_folder
 from clopa_annotator.errors import ConfirmationConflict, StorageFull
 from clopa_annotator.importers import label_batch
 from clopa_annotator.importers.import_run import run_import
@@ -124,6 +127,21 @@ def test_nothing_is_called_imported_before_it_is_stored(store, labels, monkeypat
         lambda *step: stored.append(step[2].case_id in {ref.case_id for ref in store.confirmed()}),
     )
     assert stored == [True] * 3
+
+
+def test_what_an_import_says_it_imported_would_survive_a_power_cut_at_that_moment(store, labels, monkeypatch):
+    monkeypatch.setattr(label_batch, "TOGETHER", 2)
+    said = []
+
+    def say(done, total, outcome):
+        kept = calls.after_a_power_cut()
+        files = {Path(n).name for n in kept if n.startswith(f"cases/{case_folder(outcome.case_id)}/v")}
+        said.append((outcome.became, files))
+
+    with watched(store.folder) as calls:
+        run_import(ImportOrder(labels, target="2"), StoreReceiver(store, "Ada"), say)
+    assert said == [("imported", {"mask.seg.nrrd", "mask.b2nd", "record.json"})] * 3
+    assert calls.careless == []
 
 
 def test_a_record_of_an_import_is_read_by_a_program_that_does_not_know_it(store, labels):

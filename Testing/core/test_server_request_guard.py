@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from clopa_annotator.errors import (
     EngineError,
     EngineFull,
     ImageError,
+    InputError,
     SessionExpired,
     StorageFull,
     VersionMismatch,
@@ -69,6 +71,31 @@ def ask(
     asyncio.run(guard(scope, receive, send))
     assert guard._waiting_bytes == waiting
     return sent[0]["status"], json.loads(sent[1]["body"]), read
+
+
+@pytest.mark.parametrize(
+    ("trusts", "sent", "name"),
+    [
+        (False, "J%C3%BCrgen", "Ada"),
+        (True, "J%C3%BCrgen", "Jürgen"),
+        (True, "", "Ada"),
+        (True, "%20%20", "Ada"),
+    ],
+)
+def test_a_client_says_who_its_person_is_only_where_that_is_believed(
+    trusts: bool, sent: str, name: str
+) -> None:
+    settings = replace(SETTINGS, trusts_names=trusts)
+    guard = RequestGuard(_never, TokenBook({TOKEN: Identity("Ada", "owner")}), settings)
+    assert guard._named(Identity("Ada", "owner"), sent) == Identity(name, "owner")
+
+
+@pytest.mark.parametrize("sent", ["a" * 201, "a%0Ab"])
+def test_a_name_that_is_none_is_refused(sent: str) -> None:
+    settings = replace(SETTINGS, trusts_names=True)
+    guard = RequestGuard(_never, TokenBook({TOKEN: Identity("Ada", "owner")}), settings)
+    with pytest.raises(InputError, match="printable"):
+        guard._named(Identity("Ada", "owner"), sent)
 
 
 def answering(body: bytes = b"{}") -> Callable[..., Awaitable[None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -109,3 +110,25 @@ def test_progress_is_told_as_a_sentence() -> None:
         "-m",
         "clopa_annotator.training.trainer_process",
     ]
+
+
+STANDS_STILL = """
+import ctypes, io, sys, time
+from pathlib import Path
+from clopa_annotator.training.trainer_process import Leash
+
+sys.stderr = io.StringIO()
+with Leash(Path(sys.argv[1]), stuck_s=1.0):
+    time.sleep(0.8)
+    ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock: no thread of Python's runs
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="calls the C library's sleep")
+def test_a_trainer_that_stands_still_is_ended_and_says_where_whatever_its_standard_error_is(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", STANDS_STILL, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr and "Exception in thread" not in ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -79,6 +80,31 @@ def test_every_comparison_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -
     book = TokenBook({"a" * 20: Identity("a", "owner"), "b" * 20: Identity("b", "annotator")})
     assert book.identify("a" * 20).name == "a"
     assert len(compared) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "role", "reviews", "leads"),
+    [
+        ("lead", "owner", True, True),
+        ("owner", "owner", True, True),
+        ("reviewer", "reviewer", True, False),
+        ("annotator", "annotator", False, False),
+    ],
+)
+def test_a_role_says_who_may_review_and_who_leads(
+    tmp_path: Path, word: str, role: str, reviews: bool, leads: bool
+) -> None:
+    path = tmp_path / "t"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"tokens": [{"token": "x" * 20, "name": "Bob", "role": word}]}))
+    bob = load_token_file(path).identify("x" * 20)
+    assert (bob.role, bob.may_review) == (role, reviews)
+    for allowed, ask in ((reviews, bob.require_reviewer), (leads, bob.require_owner)):
+        if allowed:
+            ask("do this")
+        else:
+            with pytest.raises(NotPermitted, match=f"may do this; you are signed in as {word}"):
+                ask("do this")
 
 
 def test_a_single_line_is_the_owners_token(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from clopa_annotator.campaign.composition import Campaign
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import MsdDataset, PhantomSpec, write_phantom_dataset
 from clopa_annotator.episode.episode_settings import EpisodeSettings
-from clopa_annotator.testing.random_model import write_random_model
+from clopa_annotator.testing.random_model import QUICKEST, write_random_model
 from clopa_annotator.types import CaseRef, Confirmation
 
 SPEC = PhantomSpec(shape_kji=(18, 20, 22))
@@ -34,7 +34,7 @@ TINY = EpisodeSettings(
 
 def tiny_model_folder(folder: Path) -> Path:
     """A model that answers in a few milliseconds."""
-    return write_random_model(folder, patch_size_kji=(56, 56, 56), features=(4, 8, 8))
+    return write_random_model(folder, **QUICKEST)
 
 
 def tiny_dataset(folder: Path, n: int = 8) -> MsdDataset:

@@ -9,6 +9,7 @@ from scenario import AckLog, a_confirmation, mask_hash_of, open_or_create, slot_
 
 from clopa_annotator.cache.campaign_store import CampaignStore, Disk
 from clopa_annotator.cache.format.layout import Layout
+from clopa_annotator.cache.reviewing import review_rows
 from clopa_annotator.cache.verify import check_version
 
 
@@ -100,4 +101,4 @@ def final_check(folder: Path) -> None:
 
 def _lists(store: CampaignStore) -> object:
     """What every list of a campaign shows."""
-    return store.cases(), [store.confirmed(target.key) for target in store.targets]
+    return store.cases(), [store.confirmed(target.key) for target in store.targets], review_rows(store)

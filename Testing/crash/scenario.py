@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from clopa_annotator.cache.campaign_store import CampaignManifest, CampaignStore, CaseDraft, Disk
+from clopa_annotator.cache.reviewing import judge
 from clopa_annotator.cache.together import confirm_together, save_drafts_together
 from clopa_annotator.errors import CacheError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Confirmation, Image, PointPrompt, Slot, Target, Targets, TimedPrompt
+from clopa_annotator.types.review import Judgement, Verdict
 from clopa_annotator.types.targets import FIRST
 
 SHAPE = (6, 8, 10)
@@ -39,7 +41,7 @@ def an_image(case_id: str) -> Image:
 
 
 def a_confirmation(confirmation_id: str, case_id: str) -> Confirmation:
-    """The confirmation with an id: always the same."""
+    """The confirmation with an id: always the same; one with "!" replaces what was accepted."""
     seed = int.from_bytes(hashlib.sha256(confirmation_id.encode()).digest()[:4], "little")
     mask = (np.random.default_rng(seed).random(SHAPE) < 0.3).astype(np.uint8)
     slot = slot_of(confirmation_id)
@@ -47,7 +49,10 @@ def a_confirmation(confirmation_id: str, case_id: str) -> Confirmation:
         first, last = PLANES[slot]
         mask[:first], mask[last:] = 0, 0
     prompts = (TimedPrompt(PointPrompt((1, 2, 3)), 0.5),)
-    return Confirmation(confirmation_id, case_id, mask, prompts, "harness", 1.0, 0, 0.5, slot=slot)
+    meant = "!" in confirmation_id
+    return Confirmation(
+        confirmation_id, case_id, mask, prompts, "harness", 1.0, 0, 0.5, slot=slot, replaces_accepted=meant
+    )
 
 
 def slot_of(confirmation_id: str) -> Slot:
@@ -144,6 +149,12 @@ def _withdraw(store: CampaignStore, case_id: str, slot: Slot = FIRST) -> None:
             raise
 
 
+def _judge(store: CampaignStore, case_id: str, verdict: Verdict, slot: Slot = FIRST) -> None:
+    """A second person's verdict; asked for again after a blow it changes nothing."""
+    accepted = verdict is Verdict.ACCEPTED
+    judge(store, Judgement(case_id, verdict, "reviewer", None, "" if accepted else "border", slot=slot))
+
+
 def _a_draft(confirmation_id: str, case_id: str) -> CaseDraft:
     sent = a_confirmation(confirmation_id, case_id)
     return CaseDraft(case_id, sent.mask, slot=sent.slot)
@@ -167,6 +178,11 @@ ONE_TARGET: tuple[Operation, ...] = (
     lambda store, log: store.skip("fall a", "harness", "no target"),
     lambda store, log: store.add_case("Fall B", an_image("c")) and None,
     lambda store, log: confirm_several(store, log, {"four": "Fall B", "five": "Fall A"}),
+    lambda store, log: _judge(store, "Fall B", Verdict.RETURNED),
+    lambda store, log: confirm(store, log, "six", "Fall B"),
+    lambda store, log: _judge(store, "Fall B", Verdict.ACCEPTED),
+    lambda store, log: _judge(store, "Fall A", Verdict.ACCEPTED),
+    lambda store, log: confirm(store, log, "seven!", "Fall A"),
     lambda store, log: save_drafts_together(
         store, [CaseDraft(c, a_confirmation("d", c).mask) for c in ("Fall A", "Fall B")]
     ),
@@ -189,6 +205,8 @@ THREE_TARGETS: tuple[Operation, ...] = (
     lambda store, log: confirm_several(
         store, log, {"seven@lesion": "Fall A", "eight@": "fall a", "nine@lesion#2": "fall a"}
     ),
+    lambda store, log: _judge(store, "fall a", Verdict.RETURNED, Slot("lesion", 2)),
+    lambda store, log: _judge(store, "Fall A", Verdict.ACCEPTED, Slot("spleen")),
     lambda store, log: save_drafts_together(store, [_a_draft(i, "fall a") for i in ("e@spleen", "f@lesion")]),
     lambda store, log: store.set_targets(Targets([THREE[1], THREE[0], THREE[2]])),
     lambda store, log: store.update_manifest(MANIFEST),
@@ -221,8 +239,19 @@ def outcome(store: CampaignStore) -> object:
             case.state.name,
             case.has_draft,
             {
-                slot: [(v.ref.mask_hash, v.withdrawn, v.current) for v in store.versions(case.case_id, slot)]
-                for slot in (shown.slot for shown in case.slots)
+                shown.slot: (
+                    shown.verdict.value,
+                    shown.reviewer,
+                    [
+                        (v.ref.mask_hash, v.withdrawn, v.current)
+                        for v in store.versions(case.case_id, shown.slot)
+                    ],
+                    [
+                        (m.action, m.review and m.review.case_version)
+                        for m in store.marks(case.case_id, shown.slot)
+                    ][-1:],
+                )
+                for shown in case.slots
             },
         )
         for case in store.cases()

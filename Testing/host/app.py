@@ -77,15 +77,30 @@ class IOManager:
         return bool(node.GetStorageNode().WriteData(node))
 
 
+class HiddenView:
+    """qMRMLThreeDWidget of an earlier layout: Slicer goes on counting it, and its node is in no layout."""
+
+    def __init__(self) -> None:
+        self._node = slicer.vtkMRMLViewNode()
+
+    def mrmlViewNode(self) -> Any:
+        return self._node
+
+
 class LayoutManager(qt.QObject):
-    """qSlicerLayoutManager: three slice views, whatever layout is asked for."""
+    """qSlicerLayoutManager: three slice views, whatever layout is asked for; a 3D view that is not shown."""
 
     layoutChanged = Signal(int)
-    threeDViewCount = tableViewCount = plotViewCount = 0
+    threeDViewCount = 1
+    tableViewCount = plotViewCount = 0
 
     def __init__(self, application_logic: Any, views: dict[str, SliceView]) -> None:
         super().__init__()
         self._logic, self._views, self.requested = application_logic, views, 0
+        self._hidden = HiddenView()
+
+    def threeDWidget(self, _number: int) -> HiddenView:
+        return self._hidden
 
     def sliceViewNames(self) -> list[str]:
         return list(self._views)

@@ -34,7 +34,7 @@ ELSEWHERE = (
     Elsewhere(
         "test_cache_format.py",
         "one document each, held against the specification together",
-        "clopa_annotator.cache.format.record",
+        "clopa_annotator.cache.format.record clopa_annotator.cache.format.mark",
     ),
     Elsewhere(
         "test_cache_prompt_json.py",
@@ -164,6 +164,11 @@ ELSEWHERE = (
         "clopa_annotator.exporters.dicomseg clopa_annotator.exporters.folders "
         "clopa_annotator.exporters.export_report",
         "clopa_annotator.exporters",
+    ),
+    Elsewhere(
+        "test_dicomseg_rules.py",
+        "the standard's tables and its conditions are held against one object",
+        "clopa_annotator.exporters.dicom_conditions",
     ),
     Elsewhere(
         "test_training_job_index.py",

@@ -138,7 +138,8 @@ WITH_DATA = (
         "test_engine_contract.py",
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_transfers",
-        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering "
+        "clopa_annotator.testing.fake_review",
     ),
     Elsewhere(
         "test_session_model.py",

@@ -31,7 +31,7 @@ WITH_ENGINE = (
     Elsewhere(
         "test_engine_contract.py",
         "parts of the stand-in engine",
-        "clopa_annotator.testing.fake_steering",
+        "clopa_annotator.testing.fake_steering clopa_annotator.testing.fake_review",
         "clopa_annotator.testing.fake_engine",
     ),
     Elsewhere(
@@ -51,12 +51,35 @@ WITH_ENGINE = (
         "a stand-in passes the contract of what it stands for",
         "clopa_annotator.testing.fake_calls",
         "clopa_annotator.testing.fake_engine clopa_annotator.testing.fake_steering "
-        "clopa_annotator.testing.fake_transfers",
+        "clopa_annotator.testing.fake_review clopa_annotator.testing.fake_transfers",
     ),
     Elsewhere(
         "test_engine_client.py",
         "the client is held to the contract that the in-process engine passes too",
         "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the part of the client that is about reviewing, held to the contract with the engine",
+        "clopa_annotator.client.review_calls",
+        "clopa_annotator.client.http_client",
+    ),
+    Elsewhere(
+        "test_engine_client.py",
+        "the contract's part about reviewing, which fake and client fulfil",
+        "clopa_annotator.client.reviewing_client",
+        "clopa_annotator.client.http_client clopa_annotator.client.engine_client",
+    ),
+    Elsewhere(
+        "test_review_agreement.py",
+        "the report's part shows what is measured there",
+        "clopa_annotator.review.agreement_section",
+    ),
+    Elsewhere(
+        "test_server_routes_cases.py",
+        "what the routes need is what they are given",
+        "clopa_annotator.server.case_host",
+        "clopa_annotator.server.routes_cases",
     ),
     Elsewhere(
         "test_engine_client.py",

@@ -110,7 +110,7 @@ def test_the_same_folder_again_adds_nothing(driver, folder):
 
 def test_the_chooser_shows_what_a_series_is_and_why_one_cannot_be_taken(host, folder):
     from clopa_annotator.datasets.dicom_index import DicomIndex
-    from CLoPAAnnotatorLib.panels.SeriesChooser import SeriesChooser
+    from CLoPAAnnotatorLib.caselist.SeriesChooser import SeriesChooser
 
     write_series(folder / "gap", number=5, change=lambda made, k: k != 2)
     with DicomIndex.of_folder(folder) as index:
@@ -127,7 +127,7 @@ def test_the_chooser_shows_what_a_series_is_and_why_one_cannot_be_taken(host, fo
 
 
 def test_a_long_scan_can_be_stopped_and_goes_on_the_next_time(driver, folder, monkeypatch):
-    from CLoPAAnnotatorLib.panels import DicomCases
+    from CLoPAAnnotatorLib.caselist import DicomCases
 
     monkeypatch.setattr(DicomCases, "SLICE_S", 0)
     driver.ui.casesPath.currentPath = str(folder)

@@ -28,12 +28,15 @@ def test_the_panel_opens_it_right_or_says_why_not(driver, odd, tmp_path):
         assert re.search(odd.panel or odd.sentence, driver.said), driver.said
         assert not driver.session.isOpen and not driver.client.campaign.cases
         driver.host.errors.clear()  # Slicer's own reader logs what it could not read
+        driver.host.complaints()
         return
     driver.until(lambda: driver.session.isOpen, "the case")
     image, (voxels, lps) = driver.session.image, kept(odd)
     assert np.array_equal(image.voxels, voxels)
     shown = driver.workspace.state.volume.GetImageData().GetScalarTypeAsString()
     assert "long" not in shown, "Slicer 5.12 ends when a slice view shows one"
+    if voxels.dtype.itemsize == 8 and voxels.dtype.kind in "iu":
+        driver.host.complaints()  # Slicer's reader has looked at them before
     assert np.allclose(image.geometry.ijk_to_lps(), lps, atol=1e-4)
 
 
@@ -46,6 +49,7 @@ def test_what_slicer_cannot_show_goes_to_the_engine_as_it_is(driver, kind, tmp_p
     driver.until(lambda: driver.session.isOpen, "the case")
     assert driver.session.image.voxels.dtype == kind and np.array_equal(driver.session.image.voxels, voxels)
     assert driver.workspace.state.volume.GetImageData().GetScalarTypeAsString() == "double"
+    driver.host.complaints()
 
 
 def test_whole_numbers_that_no_type_can_show_are_refused(driver, tmp_path):
@@ -54,6 +58,7 @@ def test_whole_numbers_that_no_type_can_show_are_refused(driver, tmp_path):
     driver.ui.nextCaseButton.click()
     driver.host.spin(0.05)
     assert "whole numbers up to" in driver.said and not driver.session.isOpen
+    driver.host.complaints()
 
 
 def test_a_read_only_folder_is_enough(driver, tmp_path):

@@ -105,8 +105,8 @@ GATE = (
     Mutant(
         "the gate judges by training cases",
         "_decide",
-        "held_out_cases(store, order.val, config)",
-        "held_out_cases(store, order.train, config)",
+        "held_out_cases(store, order.val, config, order.others)",
+        "held_out_cases(store, order.train, config, order.others)",
         _COMPARED,
     ),
     Mutant(

@@ -178,4 +178,56 @@ LEFT_TO_DELIVER = (
     ),
 )
 
-RECORDS = (*DECISIONS_KEPT, *LEFT_TO_DELIVER)
+REVIEWED = (
+    Mutant(
+        "a returned version goes on training",
+        "_mark",
+        "row.case_version if returned else None",
+        "None",
+        ("test_a_returned_case_leaves_the_training_data_until_it_is_confirmed_anew",),
+    ),
+    Mutant(
+        "people accept their own cases",
+        "_allowed_by",
+        "if row.annotator.strip().casefold() != judgement.reviewer.strip().casefold():",
+        "if True:",
+        ("test_nobody_reviews_their_own_case",),
+    ),
+    Mutant(
+        "an accepted version is replaced without a question",
+        "replaced_verdict",
+        "if not confirmation.replaces_accepted:",
+        "if False:",
+        ("test_replacing_what_was_accepted_has_to_be_meant_and_is_recorded",),
+    ),
+    Mutant(
+        "what the reviewer has not seen is judged",
+        "_require_current",
+        "judgement.seen is not None and judgement.seen != row.seen",
+        "False",
+        ("test_nobody_judges_what_has_changed_since_they_looked",),
+    ),
+    Mutant(
+        "the second reader sees the first reading",
+        "Readings.is_second",
+        "return not second or second[-1].annotator == who",
+        "return False",
+        ("test_the_second_reader_sees_a_case_that_nobody_has_begun",),
+    ),
+    Mutant(
+        "the second reading trains in place of the first",
+        "Index.add_version",
+        "if record.reading == 1:",
+        "if True:",
+        ("test_the_second_reading_lies_beside_the_first_and_does_not_train",),
+    ),
+    Mutant(
+        "an annotator accepts and returns",
+        "Identity.require_reviewer",
+        "if not self.may_review:",
+        "if False:",
+        ("test_an_annotator_sees_the_list_of_a_review_and_judges_nothing",),
+    ),
+)
+
+RECORDS = (*DECISIONS_KEPT, *REVIEWED, *LEFT_TO_DELIVER)

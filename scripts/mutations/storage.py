@@ -145,8 +145,15 @@ CACHE = (
     Mutant(
         "several files are flushed by nobody",
         "Disk._together",
-        "in threads.map(flushing, what):",
-        "in threads.map(id, what):",
+        "flushing(one)",
+        "id(one)",
+        _TOGETHER,
+    ),
+    Mutant(
+        "only the first of the files that a thread has to flush is flushed",
+        "Disk._together",
+        "what[first::FLUSHES]:",
+        "what[first::FLUSHES][:1]:",
         _TOGETHER,
     ),
     Mutant(

@@ -53,7 +53,7 @@ SUGGESTIONS = (
     Mutant("masks of two versions lie in one folder", "predict_folder", "earlier != about", "False", _MIXED),
     Mutant(
         "training sees another image than a suggestion does",
-        "PromptCanvas.network_input",
+        "PromptCanvas._input_of_prompts",
         "look_input(self.image, None, self.look, self.rules.patch_kji)",
         "look_input(self.image * 0.5, None, self.look, self.rules.patch_kji)",
         ("test_an_episode_sees_what_a_suggestion_sees",),

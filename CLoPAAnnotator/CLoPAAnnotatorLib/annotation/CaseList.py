@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from clopa_annotator.case_order import BY_CERTAINTY, CaseSettings
 from clopa_annotator.types import CaseRef, CaseState
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.scene.ParameterState import ParameterState
@@ -34,13 +35,23 @@ class CaseList:
         row = self.rows.get(caseId)
         return row.state if row is not None else CaseState.TODO
 
+    def verdictOn(self, caseId: str) -> str:
+        """ "accepted" or "returned" in place of where a case stands; empty if no reviewer has decided it."""
+        row = self.rows.get(caseId)
+        verdicts = [slot.verdict for slot in row.slots if slot.state is not CaseState.SKIPPED] if row else []
+        if Verdict.RETURNED in verdicts and self.stateOf(caseId) is CaseState.NEEDS_REVIEW:
+            return Verdict.RETURNED.value
+        isAccepted = bool(verdicts) and all(verdict is Verdict.ACCEPTED for verdict in verdicts)
+        return Verdict.ACCEPTED.value if isAccepted else ""
+
     def confirmed(self, ref: CaseRef, *, isAbsent: bool) -> None:
         """A slot was confirmed: show it before the engine is asked for the rows."""
         row = self.rows.get(ref.case_id)
         if row is not None:
             slots = tuple(
                 replace(slot, state=CaseState.CONFIRMED, versions=slot.versions + 1, has_draft=False,
-                        is_suggestion=False, is_absent=isAbsent, note="") if slot.slot == ref.slot else slot
+                        is_suggestion=False, is_absent=isAbsent, note="",
+                        verdict=Verdict.NONE) if slot.slot == ref.slot else slot
                 for slot in row.slots
             )  # fmt: skip
             isDone = all(slot.is_decided for slot in slots)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.geometry import BoundsKji
 from clopa_annotator.types import CaseRef, Event, Mask, Prompt, Slot
+from clopa_annotator.types.review import ReviewRow
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, OpenedCase, SlotRow
 from CLoPAAnnotatorLib.annotation import Sentences
@@ -56,6 +57,8 @@ class CaseView:
         self._seen: dict[Slot, SlotRow] = {}
         self._told: Slot | None = None  # of which slot it was said last how it stands
         self._confirmed = ""  # what was confirmed just now, to be said with what is chosen next
+        self.returned: dict[Slot, ReviewRow] = {}
+        """What a reviewer said of each returned target of the open case."""
 
     def showProposal(self, mask: Mask, changed: BoundsKji | None, slot: Slot = FIRST) -> None:
         """Put the changed box on the screen."""
@@ -136,7 +139,7 @@ class CaseView:
         workspace = self._workspace
         self._confirmed, self._told = "", opened.slot
         if not isResumed:
-            self._seen = {}
+            self._seen, self.returned = {}, {}
         self._took(opened)
         changed = self._newVersion(opened)
         if isResumed:
@@ -153,6 +156,9 @@ class CaseView:
     def _took(self, opened: OpenedCase) -> None:
         workspace = self._workspace
         workspace.cases.rows[opened.row.case_id] = opened.row
+        self.returned.pop(opened.slot, None)
+        if opened.returned is not None:
+            self.returned[opened.slot] = opened.returned
         self._showOthers(opened)
         self._dress()
 
@@ -195,6 +201,7 @@ class CaseView:
         """Say it only now."""
         workspace = self._workspace
         workspace.cases.confirmed(ref, isAbsent=isAbsent)
+        self.returned.pop(ref.slot, None)
         single = workspace.targets.isSingle
         name = "" if single else workspace.targets.nameOf(ref.slot)
         self.say(*Sentences.confirmed(ref, name, isAbsent=isAbsent and not single))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clopa_annotator.client.engine_client import EngineClient
-from clopa_annotator.errors import ClopaError, EngineUnreachable, SessionExpired
+from clopa_annotator.errors import AcceptedCase, ClopaError, EngineUnreachable, SessionExpired
 from clopa_annotator.types import CaseRef, Confirmation, Mask
 from CLoPAAnnotatorLib.annotation.OpenCase import OpenCase, Work
 from CLoPAAnnotatorLib.annotation.PromptHistory import diceOf
@@ -28,7 +28,7 @@ class Decision:
     def __init__(self, session: OpenCase, work: Work) -> None:
         self._session, self._work = session, work
         self.isUnderWay = self.isConfirmed = False
-        self._wasMade = self._isEmptyTold = False
+        self._wasMade = self._isEmptyTold = self._isAcceptedTold = False
 
     def revoke(self) -> None:
         """What is on the screen has changed."""
@@ -53,7 +53,7 @@ class Decision:
         session.drafts.forget(slot)
 
         def confirmed(ref: CaseRef) -> None:
-            self.isUnderWay, self.isConfirmed = False, True
+            self.isUnderWay, self.isConfirmed, self._isAcceptedTold = False, True, False
             session.view.caseConfirmed(ref, isAbsent=not np.count_nonzero(mask))
             session.view.showBusy()
             if done is not None:
@@ -61,6 +61,8 @@ class Decision:
 
         def failed(error: ClopaError) -> None:
             self.isUnderWay = False
+            # Whoever confirms once more, having been told, replaces what a reviewer has accepted.
+            self._isAcceptedTold = isinstance(error, AcceptedCase)
             if not isinstance(error, EngineUnreachable | SessionExpired):
                 session.drafts.now(slot)  # an engine that went away is given it when it is back
             session.failed(error)
@@ -77,4 +79,5 @@ class Decision:
         return Confirmation(
             uuid.uuid4().hex, session.caseId, mask, prompts, annotator, seconds,
             work.weightsVersion, first, note, slot=work.slot, suggestion=work.useOf(mask),
+            replaces_accepted=self._isAcceptedTold,
         )  # fmt: skip

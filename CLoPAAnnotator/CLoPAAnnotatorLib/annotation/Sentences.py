@@ -84,10 +84,20 @@ def sceneClosed(caseId: str, isConfirmed: bool) -> Said:
     return said.format(case=caseId), "calm"
 
 
+def returned(case: OpenedCase) -> Said:
+    """A reviewer has sent it back."""
+    back = case.returned
+    said = tr("{who} returned this: {comment} Mend it and confirm it again.")
+    return said.format(who=back.reviewer, comment=back.comment), "warning"
+
+
 def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack: bool = False) -> Said:
     """A target of a case with several was chosen; ``isBack``: work on it began since the case was opened."""
     if isBack:
         return tr("{target}: go on where you left it.").format(target=target), "calm"
+    if case.returned is not None:
+        sentence, mood = returned(case)
+        return f"{target}: {sentence}", mood
     if case.draft is not None and case.draft.imported is not None:
         said = tr("{target}: this is a suggestion from {file}. Correct it and confirm, or start over.")
         return said.format(target=target, file=fileName(case.draft.imported.source)), "calm"
@@ -109,6 +119,8 @@ def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack:
 
 def opened(case: OpenedCase, newWeights: int | None) -> Said:
     """A case was opened; ``newWeights`` is their version if they are others than in the case before."""
+    if case.returned is not None:
+        return returned(case)
     if case.draft is not None and case.draft.imported is not None:
         said = tr("This is a suggestion from {file}. Correct it and confirm, or start over.")
         return said.format(file=fileName(case.draft.imported.source)), "calm"

@@ -50,7 +50,7 @@ class SlotWork:
 
     def restored(self, opened: OpenedCase, prompts: Prompts) -> None:
         """Begin with what the engine keeps."""
-        isNew = opened.draft is None and opened.confirmed is None
+        isNew = opened.draft is None and opened.confirmed is None and opened.returned is None
         self.suggested = opened.suggestion if isNew and not self.isEdited else None
         use = opened.draft.suggestion if opened.draft is not None else SuggestionUse.NONE
         if self.suggested is not None:

@@ -53,7 +53,7 @@ class Surface3D:
             self._seen, self._drawn = {}, {}
             self._keepOnly(())
             return
-        if not slicer.app.layoutManager().threeDViewCount:
+        if not self._views():
             sentence = tr("This layout has no 3D view. Choose one in Slicer's layouts, Four-Up for instance.")
             self._workspace.say(sentence, "warning")
         self._timer.start()
@@ -116,9 +116,14 @@ class Surface3D:
         return node
 
     def _lookAtThem(self) -> None:
+        for widget in self._views():
+            widget.threeDView().resetFocalPoint()
+
+    def _views(self) -> list[Any]:
+        """The 3D views of the layout; Slicer counts and keeps those of earlier layouts as well."""
         manager = slicer.app.layoutManager()
-        for number in range(manager.threeDViewCount):
-            manager.threeDWidget(number).threeDView().resetFocalPoint()
+        widgets = [manager.threeDWidget(number) for number in range(manager.threeDViewCount)]
+        return [widget for widget in widgets if widget.mrmlViewNode().IsMappedInLayout()]
 
     def _keepOnly(self, slots: tuple[Slot, ...]) -> None:
         for slot in [slot for slot in self._nodes if slot not in slots]:

@@ -158,7 +158,7 @@ class CampaignPanel:
     def _client(self, url: str, token: str) -> EngineClient:
         """A client; whatever stands in its way is raised as a sentence, so that the panel can go on."""
         try:
-            return self.makeClient(url, token, self._settings.spool)
+            return self.makeClient(url, token, self._settings.spool, self._workspace.annotator)
         except ClopaError:
             raise
         except Exception as error:

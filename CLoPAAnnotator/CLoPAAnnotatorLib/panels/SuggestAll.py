@@ -60,7 +60,7 @@ class SuggestAll:
         self.refresh()
 
     def _heard(self, event: Event) -> None:
-        if event.name in ("suggestions", "suggested", "gap"):
+        if event.name in ("suggestions", "suggested", "case_changed", "gap"):
             self.ask()
 
     def _engine(self) -> None:

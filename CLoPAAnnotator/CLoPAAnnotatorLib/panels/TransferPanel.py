@@ -11,12 +11,13 @@ import qt
 from clopa_annotator.client.calls import Call
 from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.errors import ClopaError, ConfigError, DatasetError
-from clopa_annotator.types.exports import EXPORTS, Exported, ExportOrder, Progress
+from clopa_annotator.types.exports import EXPORTS, Exported, ExportKind, ExportOrder, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation.AnnotationView import Mood
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
 from CLoPAAnnotatorLib.engine.Settings import Settings
+from CLoPAAnnotatorLib.panels.ExportedTargets import ExportedTargets
 from CLoPAAnnotatorLib.panels.Style import MOODS
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.Texts import tr
@@ -42,6 +43,7 @@ class TransferPanel:
     def __init__(self, ui: Any, workspace: Workspace, settings: Settings) -> None:
         self.ui, self._workspace, self._settings = ui, workspace, settings
         self._call: Call[Any] | None = None
+        self._targets = ExportedTargets(ui, workspace)
         self.askForFolder = lambda: str(
             qt.QFileDialog.getExistingDirectory(ui.transferSection, tr("Export to"))
         )
@@ -66,6 +68,7 @@ class TransferPanel:
         ui.transferSection.collapsed = True
         self._say("", "calm")
         workspace.listeners.engine.append(self._engineChanged)
+        workspace.listeners.targets.append(self.refresh)
         self.refresh()
 
     def _wire(self) -> None:
@@ -142,15 +145,20 @@ class TransferPanel:
 
     def export(self) -> None:
         """Write what the fields say into a new folder inside the one that the user chooses."""
-        kind = next(k for k in EXPORTS if k.name == self._chosen(self.ui.exportFormatBox))
+        kind = self._kind()
+        targets, priority = self._targets.chosen(kind), self._targets.priority(kind)
         choice = self._chosen(self.ui.exportCasesBox)
         cases = self._selected() if choice == "selected" and kind.holds_cases else ()
         folder = self._folder(kind.name)
         if not folder:
             return
-        order = ExportOrder(kind.name, folder, "accepted" if choice == "accepted" else "all", cases)
+        which = "accepted" if choice == "accepted" else "all"
+        order = ExportOrder(kind.name, folder, which, cases, targets, priority)
         self._say(tr("Exporting …"), "calm")
         self._start(self._client().export(order, self._progressed), self._exported)
+
+    def _kind(self) -> ExportKind:
+        return next(k for k in EXPORTS if k.name == self._chosen(self.ui.exportFormatBox))
 
     def _folder(self, format: str) -> str:
         """A new folder: here, where the user says; on a server, in its own folder for exports."""
@@ -260,7 +268,7 @@ class TransferPanel:
         isFree = isOwner and self._call is None
         for name in ("importLookButton", "importButton", "exportButton"):
             getattr(ui, name).enabled = isFree
-        holdsCases = any(k.holds_cases for k in EXPORTS if k.name == self._chosen(ui.exportFormatBox))
-        ui.exportCasesBox.enabled = holdsCases
+        ui.exportCasesBox.enabled = self._kind().holds_cases
+        self._targets.refresh(self._kind())
         ui.transferBar.setVisible(self._call is not None)
         ui.transferStopButton.setVisible(self._call is not None)

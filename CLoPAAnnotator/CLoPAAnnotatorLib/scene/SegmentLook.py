@@ -12,8 +12,8 @@ from clopa_annotator.types.targets import COLOURS, FIRST
 
 PROPOSAL_ID = "CLoPA_Proposal"
 PROPOSAL_COLOUR = (0.25, 0.75, 0.95)
-SUGGESTED, SUGGESTED_FILL = (0.72, 0.45, 0.98), 0.12
-"""What nobody has decided about: another colour than any proposal of the only target, mostly an outline."""
+SUGGESTED, SUGGESTED_FILL = (0.62, 0.3, 0.95), 0.4
+"""What nobody has decided about: another colour than any proposal of the only target."""
 OTHER_FILL, CONFIRMED_FILL, OTHER_OUTLINE = 0.2, 0.06, 0.55
 """Beside the chosen target: work that is not decided is a faint area, what is confirmed is an outline."""
 ANATOMY = CodedTerm("SCT", "123037004", "Anatomical Structure")
@@ -42,7 +42,7 @@ class SegmentLook:
     isSuggestion: bool = False
 
     def suggested(self, name: str) -> SegmentLook:
-        """The same as a suggestion: violet, hardly filled, and called so."""
+        """The same as a suggestion: violet, and called so."""
         return replace(self, name=name, colour=SUGGESTED, fill=SUGGESTED_FILL, isSuggestion=True)
 
     def beside(self, *, isConfirmed: bool) -> SegmentLook:

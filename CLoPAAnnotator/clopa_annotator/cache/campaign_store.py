@@ -20,11 +20,13 @@ from clopa_annotator.cache.format.disk import Disk
 from clopa_annotator.cache.format.images import image_record, prepare, require_same
 from clopa_annotator.cache.format.layout import utc_now
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.opening import create_campaign, open_campaign, renew_index, write_manifest
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.rebuild import RebuildReport
 from clopa_annotator.cache.repair import check_campaign
+from clopa_annotator.cache.reviewing import replaced_verdict
 from clopa_annotator.cache.summaries import CaseSummary, SlotSummary, VersionSummary
 from clopa_annotator.cache.target_rules import check_change, refuse_overlap
 from clopa_annotator.cache.verify import Finding, VerifyReport
@@ -146,7 +148,9 @@ class CampaignStore(CaseChanges):
 
     # -- decisions -----------------------------------------------------------------------------------------
 
-    def confirm(self, confirmation: Confirmation, based_on_version: int | None = None) -> CaseRef:
+    def confirm(
+        self, confirmation: Confirmation, based_on_version: int | None = None, reading: int = 1
+    ) -> CaseRef:
         """Make a confirmation durable; when this returns, it is.
 
         The same confirmation id with the same content gives the same answer again and changes nothing. The
@@ -157,6 +161,8 @@ class CampaignStore(CaseChanges):
             based_on_version: version that the annotator started from, 0 for none; None if not known. If
                 somebody else has confirmed a later one meanwhile, both are kept and the case is marked as
                 needing another look.
+            reading: 2 for that of a second person who has not seen the first's: it is kept beside it, and
+                trains only if a reviewer accepts it instead.
 
         Returns:
             The new version; ``record_hash`` is the client's receipt.
@@ -167,6 +173,8 @@ class CampaignStore(CaseChanges):
             ConfigError: the campaign has no such target.
             GeometryError: the mask is not on the image's grid.
             ConfirmationConflict: the confirmation id was used for something else.
+            AcceptedCase: a reviewer has accepted the version before, and the confirmation does not say that
+                it is to be replaced.
             UnknownCase: the case was not added.
         """
         check_confirmation(confirmation)
@@ -178,10 +186,13 @@ class CampaignStore(CaseChanges):
         with self._change(f"confirm the case {case_id!r}") as writer:
             ref = writer.earlier(prepared)
             if ref is None:
-                refuse_overlap(self, case_id, slot, mask)
                 record = prepared.record(self.manifest, digest, values["dtype"])
+                if reading == 1:
+                    refuse_overlap(self, case_id, slot, mask)
+                    record = replace(record, replaces_accepted=replaced_verdict(self, confirmation))
+                record = replace(record, reading=reading)
                 ref = writer.confirm(prepared, record, self.targets, based_on_version)
-                self._forget_draft(case_id, slot)
+                self._forget_draft(case_id, slot, reading)
         return ref
 
     # -- care ----------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from clopa_annotator.cache import drafts
 from clopa_annotator.cache.drafts import CaseDraft
 from clopa_annotator.cache.format.disk import explained
-from clopa_annotator.cache.format.record import Mark
+from clopa_annotator.cache.format.mark import Mark
 from clopa_annotator.cache.reader import CampaignReader
 from clopa_annotator.cache.writing import Writer
-from clopa_annotator.errors import CacheError, CorruptRecord, ReadOnlyCampaign
+from clopa_annotator.errors import AcceptedCase, CacheError, CorruptRecord, ReadOnlyCampaign
 from clopa_annotator.types import CaseState, Slot
+from clopa_annotator.types.review import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class CaseChanges(CampaignReader):
         Versions before it were replaced by it and do not come back. It needs another look.
 
         Raises:
+            AcceptedCase: a second person has accepted it; it has to be returned instead.
             CacheError: there is no current version.
         """
         with self._change(f"withdraw {self._named(case_id, slot)}"):
@@ -46,6 +48,13 @@ class CaseChanges(CampaignReader):
             if current is None:
                 named = self._named(case_id, slot)
                 raise CacheError(f"{_upper(named)} has no confirmed version that could be withdrawn.")
+            known = self.slot(case_id, slot)
+            if known.verdict is Verdict.ACCEPTED:
+                named = _upper(self._named(case_id, slot))
+                raise AcceptedCase(
+                    f"{named} was accepted by {known.reviewer}, so it is not withdrawn. Return it in a "
+                    "review instead, with what is wrong; then it trains no more."
+                )
             number = current.ref.case_version
             self._mark(case_id, slot, "withdraw", CaseState.NEEDS_REVIEW, annotator, reason, number)
 
@@ -120,15 +129,15 @@ class CaseChanges(CampaignReader):
         with self._change(f"save the draft of {draft.case_id!r}"):
             drafts.save(self._layout, draft, shape)
 
-    def load_draft(self, case_id: str, slot: Slot | None = None) -> CaseDraft | None:
+    def load_draft(self, case_id: str, slot: Slot | None = None, reading: int = 1) -> CaseDraft | None:
         """The unconfirmed work on a slot of a case; None if there is none.
 
         A damaged draft is moved to quarantine and reported once, as `CorruptRecord`.
         """
         try:
-            return super().load_draft(case_id, slot)
+            return super().load_draft(case_id, slot, reading)
         except CorruptRecord as error:
-            relative = drafts.draft_path(case_id, self._meant(slot))
+            relative = drafts.draft_path(case_id, self._meant(slot), reading)
             if self.writable and self._layout.exists(relative):
                 with self._change(f"move the damaged draft of {case_id!r}"):
                     self._layout.quarantine(relative, str(error))
@@ -141,10 +150,10 @@ class CaseChanges(CampaignReader):
         with self._change(f"drop the draft of {case_id!r}"):
             self._layout.disk.remove(self._layout.path(relative))
 
-    def _forget_draft(self, case_id: str, slot: Slot) -> None:
+    def _forget_draft(self, case_id: str, slot: Slot, reading: int = 1) -> None:
         """After a confirmation: a draft that cannot be removed must not make the confirmation fail."""
         try:
-            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id, slot)))
+            self._layout.disk.remove(self._layout.path(drafts.draft_path(case_id, slot, reading)))
         except OSError as error:
             logger.warning("The draft of %s could not be removed: %s", case_id, error)
 

@@ -83,6 +83,8 @@ class Prepared:
         }
         if sent.slot != FIRST:
             values |= {"target": sent.slot.target, "instance": sent.slot.instance}
+        if sent.replaces_accepted:
+            values["replaces_accepted"] = True
         return sha256(json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode())
 
     def record(self, manifest: CampaignManifest, image_hash: str, image_dtype: str) -> CaseRecord:

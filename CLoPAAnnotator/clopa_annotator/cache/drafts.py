@@ -48,6 +48,7 @@ class CaseDraft:
         imported: where the mask came from, if nobody has touched it since: it is a suggestion then.
         slot: what of the case it is of.
         suggestion: what was made of the model's suggestion so far.
+        reading: 2 for that of a second person who does not see the first's.
     """
 
     case_id: str
@@ -62,16 +63,21 @@ class CaseDraft:
     imported: Imported | None = None
     slot: Slot = FIRST
     suggestion: SuggestionUse = SuggestionUse.NONE
+    reading: int = 1
 
 
-def draft_path(case_id: str, slot: Slot = FIRST) -> str:
-    """A draft's file, relative to the campaign."""
-    return f"{names.DRAFTS}/{names.draft_file(case_id, slot)}"
+def draft_path(case_id: str, slot: Slot = FIRST, reading: int = 1) -> str:
+    """A draft's file, relative to the campaign; that of a second reader lies in a folder of its own."""
+    folder = names.DRAFTS if reading == 1 else names.READINGS
+    return f"{folder}/{names.draft_file(case_id, slot)}"
 
 
 def save(layout: Layout, draft: CaseDraft, shape_kji: Kji) -> None:
     """Write a draft over the one before."""
-    relative = draft_path(draft.case_id, draft.slot)
+    relative = draft_path(draft.case_id, draft.slot, draft.reading)
+    if draft.reading > 1 and not layout.path(names.READINGS).is_dir():
+        layout.disk.make_folder(layout.path(names.READINGS))
+        layout.disk.sync_folder(layout.root)
     layout.publish_document(relative, document(draft, shape_kji), overwrite=True)
 
 
@@ -87,6 +93,8 @@ def document(draft: CaseDraft, shape_kji: Kji) -> bytes:
         "saved_at": utc_now(),
     }
     del values["imported"], values["slot"], values["suggestion"]
+    if draft.reading == 1:
+        del values["reading"]
     values |= suggestion_to_json(draft.suggestion) | imported_to_json(draft.imported)  # `DraftList`: last
     return seal(values)
 
@@ -99,6 +107,7 @@ def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:
             "imported": imported_from_json(values),
             "slot": slot_from_json(values, relative),
             "suggestion": suggestion_from_json(values),
+            "reading": int(values.get("reading", 1)),
         }
         plain = {k: values[k] for k in CaseDraft.__dataclass_fields__ if k not in given}
         mask = mask_from_json(values["mask"], shape_kji)
@@ -106,7 +115,7 @@ def load(layout: Layout, relative: str, shape_kji: Kji) -> CaseDraft:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{relative} cannot be read: {error}.") from error
     draft = CaseDraft(**{**plain, "mask": mask, "prompts": prompts, **given})
-    if relative != draft_path(draft.case_id, draft.slot):
+    if relative != draft_path(draft.case_id, draft.slot, draft.reading):
         raise CorruptRecord(f"{relative} belongs to another case.")
     return draft
 

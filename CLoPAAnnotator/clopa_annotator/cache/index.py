@@ -8,6 +8,7 @@ of SQLite leave here as `OSError`, so that one place turns them into sentences.
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,39 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from clopa_annotator.cache.format.disk import Disk, translate
+from clopa_annotator.cache.format.mark import Mark
 from clopa_annotator.cache.format.names import case_folder
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
+from clopa_annotator.cache.index_schema import SCHEMA, SCHEMA_VERSION, VERDICTS
 from clopa_annotator.errors import CacheError, CorruptRecord
 from clopa_annotator.types import CaseState, Slot
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
-SCHEMA_VERSION = 3
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE pending (path TEXT PRIMARY KEY, sequence INTEGER) WITHOUT ROWID;
-CREATE TABLE images (image_hash TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE cases (
-    case_id TEXT PRIMARY KEY, number INTEGER NOT NULL, folder TEXT NOT NULL UNIQUE, image_hash TEXT NOT NULL,
-    source TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE slots (
-    case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL, state TEXT NOT NULL,
-    note TEXT NOT NULL, versions INTEGER NOT NULL, last_version INTEGER NOT NULL, current INTEGER,
-    is_absent INTEGER NOT NULL, marks INTEGER NOT NULL,
-    PRIMARY KEY (case_id, target, instance)) WITHOUT ROWID;
-CREATE TABLE versions (
-    sequence INTEGER PRIMARY KEY, case_id TEXT NOT NULL, target TEXT NOT NULL, instance INTEGER NOT NULL,
-    case_version INTEGER NOT NULL,
-    confirmation_id TEXT NOT NULL UNIQUE, confirmation_hash TEXT NOT NULL, image_hash TEXT NOT NULL,
-    mask_hash TEXT NOT NULL, record_hash TEXT NOT NULL, folder TEXT NOT NULL, annotator TEXT NOT NULL,
-    based_on INTEGER, conflict INTEGER NOT NULL, withdrawn INTEGER NOT NULL, first_shown_dice REAL,
-    prompts INTEGER NOT NULL, seconds_active REAL NOT NULL, weights_version INTEGER NOT NULL,
-    confirmed_at TEXT NOT NULL, suggestion TEXT NOT NULL,
-    UNIQUE (case_id, target, instance, case_version));
-CREATE INDEX cases_by_number ON cases (number);
-"""
-
 _SLOT = "case_id = ? AND target = ? AND instance = ?"
-
 _ERRNO_BY_TEXT = {
     "disk is full": errno.ENOSPC,
     "readonly database": errno.EROFS,
@@ -124,7 +102,7 @@ class Index:
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if writer and found == 0 and not self._tables():
                 self._connection.executescript(
-                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                    f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )
             elif found != SCHEMA_VERSION or len(self._tables()) != 6:
                 raise BrokenIndex(f"schema version {found}, not {SCHEMA_VERSION}")
@@ -239,31 +217,42 @@ class Index:
     def _begin_slot(self, case_id: str, slot: Slot) -> None:
         """A row for a slot that has none yet; slots that nobody touched have none."""
         self._run(
-            "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?, '', 0, 0, NULL, 0, 0)",
-            *(*_key(case_id, slot), CaseState.TODO.name),
+            "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?, '', 0, 0, NULL, 0, 0, ?, '', NULL, '', '')",
+            *(*_key(case_id, slot), CaseState.TODO.name, Verdict.NONE.name),
         )
 
     def add_version(self, record: CaseRecord, record_hash: str, folder: str) -> None:
-        """A confirmed version, which becomes its slot's current one."""
+        """A confirmed version, which becomes its slot's current one unless it is a second reading."""
         self._run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(record.sequence, *_key(record.case_id, record.slot)),
             *(record.case_version, record.confirmation_id),
             *(record.confirmation_hash, record.image_hash, record.mask_hash, record_hash, folder),
             *(record.annotator, record.based_on_version, int(record.conflict), record.first_shown_dice),
             *(len(record.prompts), record.seconds_active, record.weights_version, record.confirmed_at),
-            record.suggestion.value,
+            *(record.suggestion.value, record.reading, record.mask_voxels == 0),
         )
         self._begin_slot(record.case_id, record.slot)
+        if record.reading == 1:
+            self._make_current(record)
+            return
+        self._run(  # a second person's reading changes nothing of what is shown and trains
+            f"UPDATE slots SET versions = versions + 1, last_version = max(last_version, ?) WHERE {_SLOT}",
+            *(record.case_version, *_key(record.case_id, record.slot)),
+        )
+
+    def _make_current(self, record: CaseRecord) -> None:
         state = CaseState.NEEDS_REVIEW if record.conflict else CaseState.CONFIRMED
         note = (
             "Two people confirmed this case independently; look at both versions." if record.conflict else ""
         )
         self._run(
             f"UPDATE slots SET state = ?, note = ?, versions = versions + 1, current = ?, is_absent = ?,"
-            f" last_version = max(last_version, ?) WHERE {_SLOT}",
+            f" last_version = max(last_version, ?), verdict = ?, reviewer = '', judged = NULL,"
+            f" comment = '', place = '' WHERE {_SLOT}",
             *(state.name, note, record.sequence, record.mask_voxels == 0, record.case_version),
-            *_key(record.case_id, record.slot),
+            *(Verdict.NONE.name, *_key(record.case_id, record.slot)),
         )
 
     def raise_version(self, folder: str, slot: Slot, case_version: int) -> None:
@@ -290,3 +279,20 @@ class Index:
             f"UPDATE slots SET state = ?, note = ?, marks = marks + 1 WHERE {_SLOT}",
             *(mark.state.name, note, *key),
         )
+        if mark.action == "accept" and mark.review is not None:
+            of = f"(SELECT {{}} FROM versions WHERE {_SLOT} AND case_version = ? AND withdrawn = 0)"
+            chosen = (*key, mark.review.case_version)
+            self._run(
+                f"UPDATE slots SET current = coalesce({of.format('sequence')}, current),"
+                f" is_absent = coalesce({of.format('is_absent')}, is_absent) WHERE {_SLOT}",
+                *(*chosen, *chosen, *key),
+            )
+        if mark.action in VERDICTS:
+            verdict = VERDICTS[mark.action]
+            place = json.dumps(mark.review.place_lps_mm) if mark.review and mark.review.place_lps_mm else ""
+            said = (mark.annotator, mark.sequence, mark.reason, place)
+            columns = "verdict = ?, reviewer = ?, judged = ?, comment = ?, place = ?"
+            self._run(
+                f"UPDATE slots SET {columns} WHERE {_SLOT}",
+                *(verdict.name, *(("", None, "", "") if verdict is Verdict.NONE else said), *key),
+            )

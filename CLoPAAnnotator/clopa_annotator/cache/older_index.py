@@ -10,7 +10,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-OLDER_SCHEMAS = (1, 2)
+OLDER_SCHEMAS = (1, 2, 3, 4)
 
 
 def kept_by_an_older_index(path: Path) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from clopa_annotator.cache.format.chunked import Voxels, as_mask, decode_chunked
 from clopa_annotator.cache.format.images import check_image, image_record, read_patch
 from clopa_annotator.cache.format.layout import slot_path
 from clopa_annotator.cache.format.manifest import CampaignManifest
-from clopa_annotator.cache.format.record import CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.opening import Opened
 from clopa_annotator.cache.summaries import (
@@ -187,6 +188,10 @@ class CampaignReader:
         sequence = self.slot(case_id, slot).sequence
         return None if sequence is None else self.version(sequence)
 
+    def second_readings(self, case_id: str, slot: Slot | None = None) -> tuple[VersionSummary, ...]:
+        """What a second person has confirmed of a slot without having seen the first's, oldest first."""
+        return tuple(v for v in self.versions(case_id, slot) if v.reading > 1 and not v.withdrawn)
+
     def version(self, sequence: int) -> VersionSummary:
         """The version with a sequence number, current or not, whatever the target."""
         rows = self._index.rows(f"{_VERSIONS} WHERE v.sequence = ?", sequence)
@@ -264,8 +269,8 @@ class CampaignReader:
             raise CorruptRecord(f"{ref.folder}/{names.RECORD} is not the record that was confirmed.")
         return record
 
-    def load_draft(self, case_id: str, slot: Slot | None = None) -> CaseDraft | None:
-        """The unconfirmed work on a slot of a case; None if there is none."""
+    def load_draft(self, case_id: str, slot: Slot | None = None, reading: int = 1) -> CaseDraft | None:
+        """The unconfirmed work on a slot of a case, or that of its second reader; None if there is none."""
         shape = self.geometry(self.image_hash(case_id)).shape_kji
-        relative = drafts.draft_path(case_id, self._meant(slot))
+        relative = drafts.draft_path(case_id, self._meant(slot), reading)
         return drafts.load(self._layout, relative, shape) if self._layout.exists(relative) else None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.layout import Layout
-from clopa_annotator.cache.format.record import CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.index import Index
 from clopa_annotator.errors import ConfigError, CorruptRecord
 from clopa_annotator.types import Slot

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from clopa_annotator.types import CaseRef, CaseState, Slot, SuggestionUse, Target, sum_of_states
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 
 slot_of = lru_cache(4096)(Slot)
@@ -32,9 +33,12 @@ class SlotSummary:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is an imported mask that nobody has worked on yet.
         is_absent: the current confirmed mask is empty.
-        note: why it was skipped, withdrawn, reopened or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned, reopened or flagged; empty otherwise.
         annotator: who made the current confirmation; empty if there is none.
         confirmed_at: its ISO 8601 instant; empty if there is none.
+        verdict: what a second person decided about the newest version.
+        reviewer: who that was; empty if nobody has.
+        judged: number of the mark that says so; None if there is none.
     """
 
     slot: Slot = FIRST
@@ -47,6 +51,9 @@ class SlotSummary:
     note: str = ""
     annotator: str = ""
     confirmed_at: str = ""
+    verdict: Verdict = Verdict.NONE
+    reviewer: str = ""
+    judged: int | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -111,6 +118,7 @@ class VersionSummary:
         seconds_active: time spent.
         weights_version: weights in use.
         suggestion: what was made of the model's suggestion.
+        reading: 2 for that of a second person who had not seen the first's.
     """
 
     ref: CaseRef
@@ -125,6 +133,7 @@ class VersionSummary:
     seconds_active: float
     weights_version: int
     suggestion: SuggestionUse = SuggestionUse.NONE
+    reading: int = 1
 
 
 def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
@@ -148,6 +157,9 @@ def slot_from_row(row: sqlite3.Row, draft: bool | None) -> SlotSummary:
         row["note"],
         annotator=row["annotator"] or "",
         confirmed_at=row["confirmed_at"] or "",
+        verdict=Verdict[row["verdict"]],
+        reviewer=row["reviewer"],
+        judged=row["judged"],
     )
 
 
@@ -243,4 +255,5 @@ def version_from_row(row: sqlite3.Row) -> VersionSummary:
         seconds_active=row["seconds_active"],
         weights_version=row["weights_version"],
         suggestion=SuggestionUse(row["suggestion"]),
+        reading=row["reading"],
     )

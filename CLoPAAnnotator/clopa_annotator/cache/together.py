@@ -8,9 +8,12 @@ writer, the others are as if they had never been sent.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,10 +27,16 @@ from clopa_annotator.cache.format.images import image_record
 from clopa_annotator.cache.format.layout import sha256, version_path
 from clopa_annotator.cache.format.record import CaseRecord
 from clopa_annotator.cache.format.several import publish_folders, replace_files
+from clopa_annotator.cache.reviewing import replaced_verdict
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.target_rules import overlap_refused, refuse_overlap
 from clopa_annotator.errors import CacheError, InputError
 from clopa_annotator.types import CaseRef, Confirmation, Slot
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+PACKERS = min(4, os.cpu_count() or 1)
+"""Masks that are packed at the same time."""
 
 Version = tuple[str, CaseRecord, dict[str, bytes]]
 """A version's folder, its record and its files."""
@@ -50,11 +59,12 @@ def confirm_together(store: CampaignStore, confirmations: Sequence[Confirmation]
     """
     if len({c.confirmation_id for c in confirmations}) < len(confirmations):
         raise InputError("Two confirmations of one batch have the same id; send them one by one.")
-    ready = [_prepared(store, confirmation) for confirmation in confirmations]
+    ready = _each(lambda confirmation: _prepared(store, confirmation), confirmations)
     with store._change(f"confirm {len(ready)} cases") as writer:
         known = [writer.earlier(prepared) for prepared, _ in ready]
         fresh = [pair for pair, ref in zip(ready, known, strict=True) if ref is None]
         _refuse_overlaps(store, [prepared for prepared, _ in fresh])
+        fresh = [(p, replace(r, replaces_accepted=replaced_verdict(store, p.confirmation))) for p, r in fresh]
         if fresh:
             _make_durable(store, _versions(store, fresh))
         for prepared, _ in fresh:
@@ -90,16 +100,25 @@ def _refuse_overlaps(store: CampaignStore, fresh: Sequence[Prepared]) -> None:
 def _versions(store: CampaignStore, ready: Sequence[tuple[Prepared, CaseRecord]]) -> list[Version]:
     """Numbers for all, and their files."""
     sequence, before = store._index.last_sequence(), Counter[tuple[str, Slot]]()
-    versions = []
+    numbered = []
     for number, (prepared, record) in enumerate(ready, sequence + 1):
         before[record.case_id, record.slot] += 1
         last = store._index.last_version(record.case_id, record.slot)
         case_version = last + before[record.case_id, record.slot]
-        numbered = replace(record, case_version=case_version, sequence=number)
-        complete, files = version_files(prepared, numbered, store.targets)
-        relative = version_path(record.case_id, case_version, number, record.slot)
-        versions.append((relative, complete, files))
-    return versions
+        numbered.append((prepared, replace(record, case_version=case_version, sequence=number)))
+
+    def version(pair: tuple[Prepared, CaseRecord]) -> Version:
+        complete, files = version_files(*pair, store.targets)
+        relative = version_path(complete.case_id, complete.case_version, complete.sequence, complete.slot)
+        return relative, complete, files
+
+    return _each(version, numbered)
+
+
+def _each(function: Callable[[Given], Made], values: Sequence[Given]) -> list[Made]:
+    """A function of each value, in order, several at a time: packing and hashing leave the interpreter."""
+    with ThreadPoolExecutor(PACKERS) as threads:
+        return list(threads.map(function, values))
 
 
 def _make_durable(store: CampaignStore, versions: Sequence[Version]) -> None:

@@ -107,8 +107,9 @@ class Inspection:
             self._image(name)
         for name in self._entries(names.CASES):
             self._case(name)
-        for name in self._entries(names.DRAFTS):
-            self._draft(name)
+        for folder in (names.DRAFTS, names.READINGS):
+            for name in self._entries(folder):
+                self._draft(folder, name)
 
     def add(self, path: str, problem: str, move: bool = True) -> None:
         """Note a finding, and move what it is about out of the way."""
@@ -229,8 +230,8 @@ class Inspection:
         else:
             self.add(path, f"{path} does not belong to the campaign.")
 
-    def _draft(self, name: str) -> None:
-        relative = f"{names.DRAFTS}/{name}"
+    def _draft(self, folder: str, name: str) -> None:
+        relative = f"{folder}/{name}"
         of = names.draft_slot(name)
         digest = None if of is None else self._case_images.get(of[0])
         if of is None or digest is None:

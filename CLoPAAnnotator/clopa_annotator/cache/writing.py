@@ -17,7 +17,8 @@ from clopa_annotator.cache.format.chunked import Voxels
 from clopa_annotator.cache.format.disk import take_back
 from clopa_annotator.cache.format.images import store_image
 from clopa_annotator.cache.format.layout import Layout, mark_path, sha256, utc_now, version_path
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.index import Index
 from clopa_annotator.cache.summaries import ref_from_row
 from clopa_annotator.cache.verify import check_version
@@ -140,11 +141,11 @@ class Writer:
         return ref_from_row(row)
 
     def _conflicts(self, record: CaseRecord, based_on_version: int | None) -> bool:
-        if based_on_version is None:
+        if based_on_version is None or record.reading > 1:
             return False
         others = self._index.rows(
             "SELECT 1 FROM versions WHERE case_id = ? AND target = ? AND instance = ?"
-            " AND case_version > ? AND annotator <> ? AND withdrawn = 0",
+            " AND case_version > ? AND annotator <> ? AND withdrawn = 0 AND reading = 1",
             *(record.case_id, record.slot.target, record.slot.instance),
             *(based_on_version, record.annotator),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from clopa_annotator.cache.campaign_store import CampaignStore, CaseSummary, SlotSummary
@@ -12,6 +13,7 @@ from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.errors import ConfigError, InputError, UnknownCase
 from clopa_annotator.events import EventLog
+from clopa_annotator.review.review_desk import ReviewDesk
 from clopa_annotator.types import (
     CaseRef,
     CaseState,
@@ -240,6 +242,10 @@ class Cases:
             logger.exception("Learning from a confirmation failed")
             self._events.publish("episode_failed", episode=0, reason=str(error), target=slot.target)
 
+    def reviews(self, folder: Path) -> ReviewDesk:
+        """A second person's desk over the same cases; ``folder`` is the campaign's."""
+        return ReviewDesk(folder, self._store, self._leases, self._events, self._occupancy.changed)
+
     def statistics(self, target: str = "") -> tuple[CaseStatistics, ...]:
         """Every confirmation of a target that is not withdrawn, in order of arrival.
 
@@ -285,15 +291,6 @@ class Cases:
 
 def _slot_row(slot: SlotSummary, owner: str) -> SlotRow:
     busy = owner and slot.state is CaseState.TODO
-    return SlotRow(
-        slot.slot,
-        CaseState.IN_PROGRESS if busy else slot.state,
-        slot.versions,
-        owner,
-        slot.has_draft,
-        slot.is_suggestion,
-        slot.is_absent,
-        slot.note,
-        slot.annotator,
-        slot.confirmed_at,
-    )
+    state = CaseState.IN_PROGRESS if busy else slot.state
+    kept = (slot.has_draft, slot.is_suggestion, slot.is_absent, slot.note, slot.annotator, slot.confirmed_at)
+    return SlotRow(slot.slot, state, slot.versions, owner, *kept, verdict=slot.verdict)

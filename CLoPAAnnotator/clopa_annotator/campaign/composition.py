@@ -34,6 +34,7 @@ from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel, load_model
 from clopa_annotator.strategies import StrategySpec, get_strategy
 from clopa_annotator.swap import apply_version, watch
+from clopa_annotator.training.other_masks import require_episodes
 from clopa_annotator.training.roles import AllTargets, ConfirmedCases
 from clopa_annotator.types import (
     CaseRef,
@@ -81,9 +82,11 @@ class Campaign:
         """Make a campaign folder for these targets.
 
         Raises:
+            ConfigError: the strategy learns between clicks, and others are to be the background.
             ModelError: the base model is not there or cannot be loaded.
             CacheError: the folder cannot be made.
         """
+        require_episodes(config, get_strategy(config.strategy).online is not None)
         model = load_model(models.resolve(config.model), device)
         manifest = CampaignManifest(
             name=config.name,

@@ -37,13 +37,14 @@ def export(
         cases: which cases; None for all that are confirmed.
         on_case: told (done, total) after each case.
         stop: asked before each case whether to stop.
-        targets: which targets of the cases; all if left out.
+        targets: which targets of the cases, all if left out; or the one whose model is written, the first if
+            left out.
 
     Returns:
         Which cases were written, and why others were not.
 
     Raises:
-        ConfigError: an unknown format, or the folder holds something.
+        ConfigError: an unknown format or target, several targets for a model, or the folder holds something.
         CacheError: the folder cannot be written, or the disk is full.
         ExportStopped: it was stopped; nothing is left of it.
     """
@@ -52,10 +53,21 @@ def export(
     if format == WEIGHTS:
         _weights(campaign, target)
     elif format == MODEL:
-        export_model(campaign, target, campaign.registry.current().number)
+        of = _only_target(campaign, targets)
+        export_model(campaign, target, campaign.line(of).registry.current().number, of)
     else:
         raise ConfigError(f"There is no export format {format!r}; there are {', '.join(EXPORT_FORMATS)}.")
     return ExportReport(format, ())
+
+
+def _only_target(campaign: Campaign, targets: ExportTargets | None) -> str:
+    """Key of the target whose weights a model folder gets. Raises `ConfigError` if several are named."""
+    names = targets.names if targets is not None else ()
+    if len(names) > 1:
+        raise ConfigError(
+            f"A model folder holds the weights of one target, and {', '.join(names)} were named. Name one."
+        )
+    return campaign.targets.by_name(names[0]).key if names else ""
 
 
 def export_model(campaign: Campaign, target: Path, number: int, of: str = "") -> Path:

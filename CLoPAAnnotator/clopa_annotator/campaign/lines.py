@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from clopa_annotator import models
@@ -24,8 +24,9 @@ from clopa_annotator.online.adapting_session import AdaptingSession
 from clopa_annotator.scheduler import Due, due, final, scheduler_settings
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.training import job_index as job_files
+from clopa_annotator.training.other_masks import others_before
 from clopa_annotator.training.roles import ROLES, CaseRoles, ConfirmedCases
-from clopa_annotator.types import EpisodeRequest, Mask, Split, WeightsVersion
+from clopa_annotator.types import CaseRef, EpisodeRequest, Mask, Split, WeightsVersion
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +136,20 @@ class LearningLine(LiveLine):
         masks = (ref for ref in self.cases.confirmed() if wanted is None or ref.sequence in wanted)
         return len({(ref.case_id, ref.slot.target) for ref in masks}) // self._targets()
 
+    def others_of(
+        self, refs: Iterable[CaseRef], sequences: Collection[int] | None = None
+    ) -> dict[str, tuple[CaseRef, ...]]:
+        """What the network is told that each of these masks is not; nothing unless the campaign says so.
+
+        Args:
+            refs: confirmed masks.
+            sequences: numbers of those that are meant; None for all.
+        """
+        if not self.config.others_as_background:
+            return {}
+        wanted = [ref for ref in refs if sequences is None or ref.sequence in sequences]
+        return others_before(self._campaign.store, wanted)
+
     def prepare_job(self, request: EpisodeRequest) -> Path:
         """Write an episode's job folder, ready for the trainer."""
         past, train = job_files.past_episodes(self.jobs()), len(request.split.train)
@@ -154,6 +169,7 @@ class LearningLine(LiveLine):
             self.registry.delta_path(request.parent_version),
             campaign=self._campaign.folder,
             start_delta=learned if settings and self.online and self.online.history else None,
+            others=self.others_of(self.cases.confirmed(), {*request.split.train, *request.split.val}),
         )
         if self.online is not None and settings is None:
             job_files.write_online_result(folder, self.online, learned)

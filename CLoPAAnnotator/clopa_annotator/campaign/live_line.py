@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.events import EventLog
 from clopa_annotator.online.adapting_session import AdaptingSession
@@ -42,11 +43,13 @@ class Surroundings(Protocol):
         folder: the campaign's.
         config: how it learns.
         events: where to tell.
+        store: its confirmed masks.
     """
 
     folder: Path
     config: CampaignConfig
     events: EventLog
+    store: CampaignStore
 
     @property
     def model(self) -> LoadedModel:
@@ -104,7 +107,7 @@ class LiveLine:
 
     def bring_in(self) -> None:
         """Put this line's weights into the live network, unless they are there: the version in use, with
-        what was learned between clicks since."""
+        what was learned between clicks since, exactly as it was when others came in."""
         if self._campaign.model.lineage == self.key:
             return
         if self._aside is None:
@@ -129,7 +132,7 @@ class LiveLine:
         self._aside = None
         if online is not None and model.version < 0:
             registered = self.registry.delta_tensors(self.registry.current().number)
-            self._aside = (model.version, {**registered, **online.persisted()})
+            self._aside = (model.version, {**registered, **online.live()})
 
     def activate(self, version: int) -> float:
         """Put a version into the live network, without changing which one is current; seconds it took."""

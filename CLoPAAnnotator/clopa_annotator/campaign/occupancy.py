@@ -15,7 +15,7 @@ from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cache.summaries import SlotSummary
 from clopa_annotator.errors import CorruptRecord
 from clopa_annotator.session.exclusion import Occupied, union_of
-from clopa_annotator.types import Mask, Slot
+from clopa_annotator.types import CaseRef, Mask, Slot
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,16 @@ class Occupancy:
         """Voxels that a slot may not have; None if it may have all."""
         return union_of(self._masks_against(case_id, slot))
 
+    def confirmed(self, case_id: str, slot: Slot) -> Occupied | None:
+        """Voxels that are confirmed of targets that exclude this one; None if there are none."""
+        targets = self._store.targets
+        refs = (
+            self._store.version(other.sequence).ref
+            for other in self._others(case_id, slot)
+            if other.sequence is not None and targets.exclude(slot, other.slot)
+        )
+        return union_of(mask for ref in refs for mask in self._read(case_id, ref))
+
     def others(self, case_id: str, slot: Slot) -> tuple[tuple[Slot, Mask], ...]:
         """The other slots' masks as they are kept, the draft before the confirmed one; no empty ones."""
         found = []
@@ -75,7 +85,14 @@ class Occupancy:
             draft = self._store.load_draft(case_id, summary.slot) if summary.has_draft else None
             if draft is not None:
                 yield draft.mask
-            if summary.sequence is not None:
-                yield self._store.read_mask(self._store.version(summary.sequence).ref)
+        except CorruptRecord as error:
+            logger.warning("A draft of %s is damaged and takes no voxels: %s", case_id, error)
+        if summary.sequence is not None:
+            yield from self._read(case_id, self._store.version(summary.sequence).ref)
+
+    def _read(self, case_id: str, ref: CaseRef) -> Iterator[Mask]:
+        """A confirmed mask; nothing if it cannot be read."""
+        try:
+            yield self._store.read_mask(ref)
         except CorruptRecord as error:
             logger.warning("A mask of %s is damaged and takes no voxels: %s", case_id, error)

@@ -73,7 +73,8 @@ class Probation:
             return None
         number = 1 + max((int(folder.name) for folder in folders), default=0)
         model = models.resolve(self._line.config.model)
-        order = ReplayOrder(*probation, cases, model, self._line.config.seed * 1000 + number, self._line.key)
+        seed, key = self._line.config.seed * 1000 + number, self._line.key
+        order = ReplayOrder(*probation, cases, model, seed, key, self._line.others_of(cases))
         return write_replay(self._line.folder / REPLAYS / f"{number:04d}", order)
 
     def settle(self) -> Verdict | None:

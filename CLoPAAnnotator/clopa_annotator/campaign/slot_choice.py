@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from clopa_annotator.campaign.hosted_sessions import HostedSession
 from clopa_annotator.campaign.leases import CaseLeases
@@ -10,6 +13,7 @@ from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.campaign.prediction import PredictionThread
 from clopa_annotator.errors import SessionError
 from clopa_annotator.online.adapting_session import AdaptingSession
+from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.protocol import SwitchingSession
 from clopa_annotator.training.memory_room import with_room
 from clopa_annotator.types import Image, Slot
@@ -34,6 +38,8 @@ class SlotChoice:
         """
         self._campaign, self._leases, self._occupancy = campaign, leases, occupancy
         self._prediction = prediction
+        self.is_blind: Callable[[str, str], bool] = lambda _case_id, _who: False
+        """Whether a person must not see what others have marked in a case, nor what it leaves free."""
 
     def load(self, hosted: HostedSession, image: Image) -> None:
         """Give a new session its image: on the prediction thread if weights change with it.
@@ -111,10 +117,15 @@ class SlotChoice:
         return session.switch(work)
 
     def refresh(self, hosted: HostedSession) -> None:
-        """Read the other targets' masks again if they may have changed."""
+        """Read the other targets' masks again if they may have changed; the session is told if it should."""
         if hosted.case_id is None:
             return
         stamp = self._occupancy.stamp(hosted.case_id, hosted.slot)
         if hosted.stamp != stamp:
-            hosted.exclusion.set(self._occupancy.taken(hosted.case_id, hosted.slot))
+            is_blind = self.is_blind(hosted.case_id, hosted.owner)
+            hosted.exclusion.set(None if is_blind else self._occupancy.taken(hosted.case_id, hosted.slot))
             hosted.stamp = stamp
+            session = hosted.session
+            if self._campaign.config.others_as_background and isinstance(session, LocalSession):
+                others = self._occupancy.confirmed(hosted.case_id, hosted.slot)
+                session.set_others(None if others is None else others.astype(np.uint8))

@@ -14,6 +14,7 @@ from clopa_annotator.client.undelivered import (
     put_aside,
 )
 from clopa_annotator.errors import (
+    AcceptedCase,
     ClopaError,
     ConfirmationConflict,
     EngineUnreachable,
@@ -26,7 +27,7 @@ from clopa_annotator.wire import codec
 
 logger = logging.getLogger(__name__)
 
-FOR_GOOD = (InputError, UnknownCase, ConfirmationConflict)
+FOR_GOOD = (InputError, UnknownCase, ConfirmationConflict, AcceptedCase)
 """Answers to a confirmation that no repetition will change."""
 KEPT = (
     "The engine does not answer. The confirmation is kept on this computer and will be delivered, once, when "

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.client.calls import Call
+from clopa_annotator.client.reviewing_client import ReviewingClient
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets, WeightsVersion
 from clopa_annotator.types.exports import Exported, ExportOrder, OnProgress
 from clopa_annotator.types.imports import ImportOrder, ImportReport
@@ -27,7 +28,7 @@ EventListener = Callable[[Event], object]
 
 
 @runtime_checkable
-class EngineClient(Protocol):
+class EngineClient(ReviewingClient, Protocol):
     """One annotator's line to one engine, which owns one campaign.
 
     A case has a mask for each target (`Slot`); where nothing is said, the campaign's first target is meant,
@@ -42,10 +43,10 @@ class EngineClient(Protocol):
     instance; also for one delivered late), "targets_changed" and "case_settings_changed" (ask `connect` for
     them), "learning" (the state changed: ask `learning`), "episode_progress" (episode, epoch, epochs, loss,
     seconds_left), "promoted" / "rejected" (episode, version, reason), "version_confirmed" / "taken_back"
-    (version, in_use, reason), "episode_failed" (episode, reason), "swapped" (version), "rolled_back"
-    (version), "suggested" (case_id, version, target, instance: it can be shown), "suggestions" (ask
-    `suggestions`), "connection" (up: bool, sentence). Those about learning hold the target's key as
-    ``target``. Unknown names are to be ignored.
+    (version, in_use, reason), "episode_failed" (episode, reason), "reviewed" (case_id, verdict, instance),
+    "swapped" (version), "rolled_back" (version), "suggested" (case_id, version, target, instance: it can be
+    shown), "suggestions" (ask `suggestions`), "connection" (up: bool, sentence). Those about learning and
+    reviews hold the target's key as ``target``. Unknown names are to be ignored.
     """
 
     @property

@@ -21,6 +21,7 @@ from clopa_annotator.client.engine_client import EventListener
 from clopa_annotator.client.event_follower import EventFollower
 from clopa_annotator.client.learning_calls import LearningCalls
 from clopa_annotator.client.operations import ClientOperations
+from clopa_annotator.client.review_calls import ReviewCalls
 from clopa_annotator.client.transfers import Transfers
 from clopa_annotator.client.transport import Transport, TransportSettings
 from clopa_annotator.types import CaseRef, Confirmation, Event, Image, Prompt, Slot, Targets
@@ -37,11 +38,16 @@ _DraftPlace = tuple[int, Slot | None]
 """Which target a draft is of: a slot, or the one that is chosen after so many choices."""
 
 
-class HttpEngineClient(LearningCalls):
+class HttpEngineClient(LearningCalls, ReviewCalls):
     """Fulfils `engine_client.EngineClient` over HTTP."""
 
     def __init__(
-        self, url: str, token: str, kept_folder: Path, settings: TransportSettings | None = None
+        self,
+        url: str,
+        token: str,
+        kept_folder: Path,
+        settings: TransportSettings | None = None,
+        person: str = "",
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -50,8 +56,9 @@ class HttpEngineClient(LearningCalls):
             token: from the engine's token file.
             kept_folder: for confirmations that could not be delivered; may be the same for all engines.
             settings: how patient to be.
+            person: who sits here; an engine on a server goes by the token instead.
         """
-        self._transport = Transport(url, token, settings)
+        self._transport = Transport(url, token, settings, person)
         self._calls = CallQueue()
         self._ordered = CallWorker("engine", self._calls)
         self._quick = CallWorker("engine-quick", self._calls)

@@ -40,6 +40,7 @@ from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire import codec
 from clopa_annotator.wire.learning_messages import LearningState
 from clopa_annotator.wire.messages import API_VERSION, Answer, CaseRow, Draft, EngineInfo, OpenedCase
+from clopa_annotator.wire.review_messages import review_row_from_wire
 from clopa_annotator.wire.session_messages import geometry_to_wire
 from clopa_annotator.wire.suggestion_messages import SuggestionState, state_from_wire, suggested_from_wire
 
@@ -145,8 +146,11 @@ class ClientOperations:
         self._keep_alive(case_id)
         draft = codec.draft_from_wire(taken["draft"], arrays) if taken.get("draft") else None
         confirmed = codec.ref_from_wire(taken["confirmed"]) if taken.get("confirmed") else None
-        self._based_on[case_id, self._slot] = confirmed.case_version if confirmed else 0
-        proposal = session.proposal if kept else self._restore(session, draft, arrays.get("confirmed"))
+        returned = review_row_from_wire(taken["returned"]) if taken.get("returned") else None
+        start = confirmed or returned
+        self._based_on[case_id, self._slot] = start.case_version if start else 0
+        before = arrays.get("confirmed", arrays.get("returned"))
+        proposal = session.proposal if kept else self._restore(session, draft, before)
         self._missed = None
         shown = replace(proposal, changed_kji=bounding_box(proposal.mask))
         return OpenedCase(
@@ -157,6 +161,7 @@ class ClientOperations:
             self._slot,
             codec.others_from_wire(taken.get("others"), arrays),
             suggested_from_wire(taken.get("suggestion"), arrays),
+            returned,
             taken.get("is_withheld") is True,
         )
 
@@ -269,7 +274,11 @@ class ClientOperations:
         self._based_on[place] = ref.case_version
         return ref
 
-    # -- learning ------------------------------------------------------------------------------------------
+    # -- everything else -----------------------------------------------------------------------------------
+
+    def ask(self, path: str, meta: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A message, and the answer's values and arrays."""
+        return self._transport.exchange(path, meta)
 
     def table(self, path: str, key: str, read: Callable[[Any], T], target: str = "") -> tuple[T, ...]:
         """A list that the engine keeps."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from clopa_annotator.types import Event
 from clopa_annotator.wire.array_framing import BUNDLE_MAGIC, WireLimits, pack_bundle, read_json, unpack_bundle
 from clopa_annotator.wire.faults import error_from
 from clopa_annotator.wire.messages import API_VERSION
+from clopa_annotator.wire.tokens import PERSON
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +65,18 @@ class TransportSettings:
     certificate: Path | None = None
 
 
+def _person(name: str) -> dict[str, str]:
+    """The header that names a person; none for nobody."""
+    return {PERSON: quote(name.strip())} if name.strip() else {}
+
+
 class Transport:
     """The line to one engine; fulfils `session.remote.Line`. Safe to use from several threads."""
 
-    def __init__(self, url: str, token: str, settings: TransportSettings | None = None) -> None:
-        """Nothing is sent yet.
+    def __init__(
+        self, url: str, token: str, settings: TransportSettings | None = None, person: str = ""
+    ) -> None:
+        """Nothing is sent yet; ``person`` is who sits here, for an engine that believes its client.
 
         Raises:
             ConfigError: an address that is none, or a certificate that cannot be read.
@@ -78,7 +87,7 @@ class Transport:
         self._closed = threading.Event()
         self._http = httpx.Client(
             base_url=checked_address(url),
-            headers={"Authorization": f"Bearer {checked_token(token)}"},
+            headers={"Authorization": f"Bearer {checked_token(token)}", **_person(person)},
             timeout=httpx.Timeout(self.settings.work_s, connect=self.settings.connect_s),
             verify=_trust(self.settings.certificate),
             trust_env=False,

@@ -58,6 +58,8 @@ def confirmation_message(confirmation: Confirmation, based_on_version: int | Non
         "slot": {"target": confirmation.slot.target, "instance": confirmation.slot.instance},
         "suggestion": confirmation.suggestion.value,
     }
+    if confirmation.replaces_accepted:
+        meta["replaces_accepted"] = True
     return pack_bundle(meta, {**arrays, "mask": confirmation.mask})
 
 

@@ -26,6 +26,7 @@ from clopa_annotator.commands.options import (
     NewWithoutSuggestion,
     Order,
     Orders,
+    OthersAsBackground,
     Out,
     Overwrite,
     Permutations,
@@ -78,6 +79,7 @@ def create(
     several: Several = None,
     order: Order = "added",
     without_suggestion: WithoutSuggestion = 0.0,
+    others_as_background: OthersAsBackground = False,
     first_episode: FirstEpisode = None,
 ) -> None:
     """Make an empty campaign folder."""
@@ -91,6 +93,7 @@ def create(
     strategy = strategy or default_strategy(model)
     config = CampaignConfig(
         name, size, model=model, strategy=strategy, schedule=schedule, seed=seed, first_episode=first_episode,
+        others_as_background=others_as_background,
         order=order, without_suggestion=without_suggestion,  # type: ignore[arg-type]  # its check names them
     )  # fmt: skip
     with Campaign.create(folder, config, targets):
@@ -131,8 +134,9 @@ def demo(
     out: Out = Path("clopa-demo"),
     strategy: Strategy = DEFAULT_STRATEGY,
     cases: Annotated[int, typer.Option("--cases", help="Length of the campaign.")] = 6,
-    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 6,
-    clicks: Clicks = 6,
+    test_cases: Annotated[int, typer.Option("--test-cases", help="Unseen cases for the comparison.")] = 4,
+    clicks: Clicks = 4,
+    schedule: Schedule = "brief",
     model: Model = "bundled",
     seed: Seed = 0,
     json: Json = False,
@@ -159,7 +163,7 @@ def demo(
         dataset = write_structure_dataset(out / "dataset", total, spec, seed)
     targets = tuple(TargetLabel(name, value) for value, name in structure_names(2).items())
     plan = StreamPlan(str(dataset.folder), limit=cases, test_limit=test_cases, seed=seed, targets=targets)
-    settings = SimulationSettings(model, strategy, "quick", clicks, seed=seed)
+    settings = SimulationSettings(model, strategy, schedule, clicks, seed=seed)
     _simulate(plan, settings, folder, json)
 
 
@@ -188,6 +192,7 @@ def simulate(
     suggestions: Suggestions = True,
     order: Orders = None,
     unprompted: Unprompted = None,
+    others_as_background: OthersAsBackground = False,
     first_episode: FirstEpisode = None,
     overwrite: Overwrite = False,
     json: Json = False,
@@ -200,9 +205,8 @@ def simulate(
     plan = StreamPlan(str(dataset), *drawn, targets=target_labels(target, label, several))
     settings = SimulationSettings(
         model, strategy, schedule, clicks, stream_clicks, seed, runs, tolerance_mm=tolerance_mm,
-        suggestions=suggestions, unprompted=unprompted, device=device, overwrite=overwrite,
-        threshold=expert_dice, first_episode=first_episode,
-    )  # fmt: skip
+        suggestions=suggestions, unprompted=unprompted, others_as_background=others_as_background,
+        first_episode=first_episode, threshold=expert_dice, device=device, overwrite=overwrite)  # fmt: skip
     _permute(plan, settings, order or ["added"], out, permutations, workers, cluster, json)
 
 

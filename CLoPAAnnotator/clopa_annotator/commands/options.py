@@ -35,6 +35,12 @@ TargetLabels = Annotated[
         help="A target and its value in the label maps; repeat it for each, in the order of annotating.",
     ),
 ]
+OthersAsBackground = Annotated[
+    bool,
+    typer.Option(
+        "--others-as-background", help="Tell the network which voxels other targets have. Not measured yet."
+    ),
+]
 Several = Annotated[
     list[str] | None,
     typer.Option("--several", metavar="NAME", help="A target of which there may be several in an image."),

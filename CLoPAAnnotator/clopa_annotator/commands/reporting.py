@@ -36,14 +36,17 @@ def report(
 
 
 def sections_of(campaign: Campaign) -> tuple[Section, ...]:
-    """The report's parts, a target after the other."""
+    """The report's parts: what suggestions change, a target after the other; how well people agree."""
     from clopa_annotator.evaluation.campaigns.campaign_report import suggestions_section
+    from clopa_annotator.review.agreement_section import agreement_section
 
     several = len(campaign.targets) > 1
-    return tuple(
+    parts = [
         suggestions_section(target.name if several else "", confirmed_cases(campaign, target.key))
         for target in campaign.targets
-    )
+    ]
+    agreement = agreement_section(campaign.store)
+    return tuple(parts if agreement is None else [*parts, agreement])
 
 
 def confirmed_cases(campaign: Campaign, target: str) -> tuple[ConfirmedCase, ...]:

@@ -1,5 +1,6 @@
 """Generated tasks by name, for instance ``generated:vessels``; `TASKS` holds them. The label maps of
-``generated:structures`` have three targets: capsule=1, lens=2, tube=3.
+``generated:structures`` have three targets: capsule=1, lens=2, tube=3; ``generated:lesions`` has several of
+one kind in each volume.
 
 Each is a stream of cases of one task that no base model has been taught, as far from the base's own training
 volumes as a new clinical task is: whoever wants to see a strategy learn needs no data. A task's volumes are
@@ -12,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from clopa_annotator.datasets.lesions import LesionSpec, make_lesion
+from clopa_annotator.datasets.lesions import LesionSpec, make_lesion, make_lesions
 from clopa_annotator.datasets.msd import DESCRIPTION, MsdDataset, write_msd_dataset
 from clopa_annotator.datasets.organs import OrganSpec, make_organ
 from clopa_annotator.datasets.phantoms import PhantomSpec, make_phantom
@@ -30,6 +31,7 @@ TASKS: dict[str, Callable[[int], tuple[Image, Mask]]] = {
     "capsules": lambda seed: make_phantom(PhantomSpec(), seed),
     "structures": lambda seed: make_structures(StructureSpec(), seed),
     "organ": lambda seed: make_organ(OrganSpec(), seed),
+    "lesions": lambda seed: make_lesions(LesionSpec(radius=(3.5, 6.0)), seed),
 }
 _SEEDS = {name: 1_000_003 * (number + 1) for number, name in enumerate(TASKS)}
 

@@ -1,4 +1,4 @@
-"""A generated task with a hard shift: one lesion that is hardly darker than the organ around it.
+"""Generated tasks with a hard shift: one lesion, or several, hardly darker than the organ around them.
 
 Contrast and noise are of one size, the border is irregular and soft, and the organ holds what is easier to
 see than the target: dark cysts, bright vessels, lobes of slightly different intensity. Where the lesion ends
@@ -25,6 +25,11 @@ from clopa_annotator.datasets.scenery import (
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import Kji
 from clopa_annotator.types import Image, Mask
+
+MOST_LESIONS = 4
+"""In a volume of several."""
+APART = 3
+"""Voxels that lie at least between two lesions of one volume."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,20 @@ def make_lesion(spec: LesionSpec, seed: int) -> tuple[Image, Mask]:
         Image with int16 voxels (k, j, i), and the mask of the lesion.
     """
     rng = np.random.default_rng(seed)
+    return _scanned(rng, spec, 1)
+
+
+def make_lesions(spec: LesionSpec, seed: int) -> tuple[Image, Mask]:
+    """One volume and its lesions, from two to `MOST_LESIONS`, none of which touch; as `make_lesion`.
+
+    Returns:
+        Image with int16 voxels (k, j, i), and the mask of all lesions.
+    """
+    rng = np.random.default_rng(seed)
+    return _scanned(rng, spec, int(rng.integers(2, MOST_LESIONS + 1)))
+
+
+def _scanned(rng: np.random.Generator, spec: LesionSpec, count: int) -> tuple[Image, Mask]:
     shape = spec.shape_kji
     extent = np.asarray(shape, dtype=float)
     organ = ellipsoid(
@@ -75,6 +94,8 @@ def make_lesion(spec: LesionSpec, seed: int) -> tuple[Image, Mask]:
     lobes = tissues(rng, shape, (0.57, 0.6, 0.63), 9.0)
     volume[organ] = (lobes + 0.015 * smooth_field(rng, shape, 1.0))[organ]
     lesion = _lesion(rng, spec, organ)
+    for _ in range(count - 1):
+        lesion |= _lesion(rng, spec, organ & ~ndimage.binary_dilation(lesion, iterations=APART))
     _paint_decoys(rng, volume, organ & ~ndimage.binary_dilation(lesion, iterations=2), spec)
     depth = rng.uniform(*spec.contrast) * (1 + 0.25 * smooth_field(rng, shape, 2.5))
     soft = ndimage.gaussian_filter(lesion.astype(np.float32), 0.9)

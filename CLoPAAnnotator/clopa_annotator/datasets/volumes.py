@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from clopa_annotator.datasets.file_names import is_segmentation
-from clopa_annotator.datasets.nifti_checks import check_nifti
+from clopa_annotator.datasets.nifti_checks import check_nifti, is_nifti
 from clopa_annotator.errors import DatasetError, GeometryError, ImageError
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import Image, Mask
@@ -26,15 +27,37 @@ _OBJECT = re.compile(r"\w+ ?\(0x[0-9a-f]+\): ")
 """How ITK names the object that complains."""
 
 
+class _Warnings:
+    """ITK's one switch for all threads: off while any of them reads, then as it was before the first."""
+
+    def __init__(self) -> None:
+        self._lock, self._readers, self._before = threading.Lock(), 0, True
+
+    def off(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._before = sitk.ProcessObject.GetGlobalWarningDisplay()
+                sitk.ProcessObject.SetGlobalWarningDisplay(False)
+            self._readers += 1
+
+    def back(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                sitk.ProcessObject.SetGlobalWarningDisplay(self._before)
+
+
+_WARNINGS = _Warnings()
+
+
 @contextmanager
 def quiet_itk() -> Iterator[None]:
     """Without ITK's warnings on standard error: they quote files and headers, and are judged here."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    _WARNINGS.off()
     try:
         yield
     finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+        _WARNINGS.back()
 
 
 def _read(path: Path) -> sitk.Image:
@@ -48,7 +71,8 @@ def _read(path: Path) -> sitk.Image:
     check_nifti(path)
     try:
         with quiet_itk():
-            return sitk.ReadImage(str(path))
+            # Named, because ITK otherwise opens the file once for each format that it could be.
+            return sitk.ReadImage(str(path), imageIO="NiftiImageIO" if is_nifti(path) else "")
     except RuntimeError as error:
         sizes = _SPACING.search(str(error))
         if sizes is not None:

@@ -49,7 +49,7 @@ def augment(
 
     Args:
         image: (k, j, i) float32, normalised.
-        target: (k, j, i) bool.
+        target: (k, j, i) bool; or (n, k, j, i), the target first and other masks that go with it.
         seed: decides everything, below 2**32.
         strength: factor on every probability; 0 returns the sample as it is.
         variant: "paper" as it is written, "code" as the authors' program does it.
@@ -61,11 +61,12 @@ def augment(
     if strength <= 0:
         return image, target
     k, j, i = image.shape
+    masks = target if target.ndim == 4 else target[None]
     with _seeded(seed):
-        data: dict[str, Any] = {"image": image[None].clone(), "segmentation": target[None].to(torch.int16)}
+        data: dict[str, Any] = {"image": image[None].clone(), "segmentation": masks.to(torch.int16)}
         turned = _shape_transforms((k, j, i), strength, variant)(**data)
-        if bool(target.any()) and not bool((turned["segmentation"] > 0).any()):
-            turned = {"image": image[None].clone(), "segmentation": target[None]}
+        if bool(masks[0].any()) and not bool((turned["segmentation"][0] > 0).any()):
+            turned = {"image": image[None].clone(), "segmentation": masks}
         changed = turned["image"].contiguous()
         for transform in _intensity_transforms(strength, min(k, j, i) >= _SMALLEST_SIDE, variant):
             changed = transform(image=changed)["image"]
@@ -75,7 +76,8 @@ def augment(
         else:
             for axis in np.flatnonzero(np.random.random(3) < 0.5 * strength):
                 changed, mask = changed.flip(int(axis) + 1), mask.flip(int(axis) + 1)
-    return changed[0].contiguous(), (mask[0] > 0).contiguous()
+    kept = mask > 0 if target.ndim == 4 else mask[0] > 0
+    return changed[0].contiguous(), kept.contiguous()
 
 
 def _as_in_the_code(image: Tensor, mask: Tensor, strength: float) -> tuple[Tensor, Tensor]:

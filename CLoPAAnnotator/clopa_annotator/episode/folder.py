@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class EpisodeJob:
         has_parent: whether ``parent.safetensors`` holds the parent version's delta.
         has_start: whether ``start.safetensors`` holds other weights to train from, for instance what was
             learned since the parent was registered. The gate still compares against the parent.
+        others: by record hash, masks of other targets of the same image that the network is given as what it
+            is not; empty unless the campaign says so.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class EpisodeJob:
     model_folder: Path
     has_parent: bool
     has_start: bool = False
+    others: Mapping[str, tuple[CaseRef, ...]] = field(default_factory=dict)
 
     @property
     def parent_path(self) -> Path | None:
@@ -81,6 +84,7 @@ def write_job(
     *,
     campaign: Path,
     start_delta: bytes | None = None,
+    others: Mapping[str, Sequence[CaseRef]] | None = None,
 ) -> Path:
     """Prepare a job folder; its ``request.json`` appears last, so a folder that has one is complete.
 
@@ -93,6 +97,7 @@ def write_job(
         parent_delta: delta of ``request.parent_version``; copied in. None for the base.
         campaign: folder that the cases lie in.
         start_delta: a delta file's content to train from instead of the parent's.
+        others: see `EpisodeJob`.
 
     Returns:
         The folder.
@@ -100,13 +105,7 @@ def write_job(
     Raises:
         EpisodeError: a case of the split is not among ``cases``, or the folder holds another order.
     """
-    by_sequence = {c.sequence: c for c in cases}
-    missing = sorted({*request.split.train, *request.split.val} - by_sequence.keys())
-    if missing:
-        raise EpisodeError(
-            f"Episode {request.number} wants the confirmed case with sequence number {missing[0]}, which the "
-            "campaign does not have; it may have been withdrawn. Ask the scheduler again."
-        )
+    by_sequence = _of_the_split(request, cases)
     content = {
         "format": FORMAT,
         "request": _plain_request(request),
@@ -117,6 +116,7 @@ def write_job(
         "model_folder": _portable(model_folder, folder),
         "has_parent": parent_delta is not None,
         "has_start": start_delta is not None,
+        **plain_others(others or {}),
     }
     data = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     target = folder / REQUEST
@@ -129,6 +129,18 @@ def write_job(
         write_bytes(folder / START, start_delta)
     write_bytes(target, data)
     return folder
+
+
+def _of_the_split(request: EpisodeRequest, cases: Sequence[CaseRef]) -> dict[int, CaseRef]:
+    """Cases by sequence number. Raises `EpisodeError` if one that the order names is not among them."""
+    by_sequence = {c.sequence: c for c in cases}
+    missing = sorted({*request.split.train, *request.split.val} - by_sequence.keys())
+    if missing:
+        raise EpisodeError(
+            f"Episode {request.number} wants the confirmed case with sequence number {missing[0]}, which the "
+            "campaign does not have; it may have been withdrawn. Ask the scheduler again."
+        )
+    return by_sequence
 
 
 def read_job(folder: Path) -> EpisodeJob:
@@ -155,6 +167,7 @@ def read_job(folder: Path) -> EpisodeJob:
             _resolve(content["model_folder"], folder),
             bool(content["has_parent"]),
             bool(content.get("has_start", False)),
+            read_others(content),
         )
     except OSError as error:
         raise EpisodeError(f'There is no episode to run in "{folder}": {REQUEST} cannot be read.') from error
@@ -162,6 +175,18 @@ def read_job(folder: Path) -> EpisodeJob:
         raise EpisodeError(
             f'The file {REQUEST} in "{folder}" is damaged; prepare the episode again.'
         ) from error
+
+
+def plain_others(others: Mapping[str, Sequence[CaseRef]]) -> dict[str, Any]:
+    """`EpisodeJob.others` as it is written; nothing if there are none."""
+    rows = {record: [ref.to_dict() for ref in refs] for record, refs in others.items() if refs}
+    return {"others": rows} if rows else {}
+
+
+def read_others(content: Mapping[str, Any]) -> dict[str, tuple[CaseRef, ...]]:
+    """The inverse of `plain_others`. Raises `KeyError`, `TypeError` or `AttributeError` if it is damaged."""
+    rows = content.get("others", {})
+    return {str(record): tuple(CaseRef.from_dict(ref) for ref in refs) for record, refs in rows.items()}
 
 
 def write_result(folder: Path, result: EpisodeResult, decision: GateDecision | None = None) -> None:

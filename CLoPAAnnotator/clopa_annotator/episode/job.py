@@ -131,7 +131,7 @@ def _train(
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     settings, rules = _fitted(settings, model, parameters, hooks)
-    source = CaseSource(reader, settings.cache_mb << 20, job.request.seed)
+    source = CaseSource(reader, settings.cache_mb << 20, job.request.seed, job.others)
     seed, patch = job.request.seed, rules.patch_kji
     shown = job.val if settings.keep == "last" else job.train  # nothing is chosen on held-out cases
     sampler = Sampler(

@@ -176,7 +176,8 @@ def _start(
 ) -> list[_Running]:
     """Every sample with its first prompts."""
     running = [
-        _Running(n, s, PromptCanvas(s.image, settings.rules), s.target.bool()) for n, s in enumerate(samples)
+        _Running(n, s, PromptCanvas(s.image, settings.rules, s.others), s.target.bool())
+        for n, s in enumerate(samples)
     ]
     prompted = [r for r in running if not _looks_first(r, prompter, rng, settings)]
     if prompted and _draws_there(prompter, prompted[0].on_device):

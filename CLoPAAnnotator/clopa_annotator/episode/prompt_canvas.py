@@ -21,6 +21,7 @@ from clopa_annotator.episode.hardware.hand_over import hand_over
 from clopa_annotator.episode.prompting import Region, uniform_voxel
 from clopa_annotator.errors import ConfigError, ImageError, PromptError
 from clopa_annotator.geometry import BoundsKji, Kji, bounding_box, box_slices
+from clopa_annotator.session.background import with_others
 from clopa_annotator.session.looks import CHANNELS, Look, as_seen, at_full_size, look_input, overview_zoom
 from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
 from clopa_annotator.session.zooming import mask_as_seen, zoomed_input
@@ -75,14 +76,16 @@ class PromptCanvas:
 
     Attributes:
         image: (k, j, i) float32, normalised (see `normalise`); may be smaller or larger than the patch.
+        others: (k, j, i) bool, voxels of other targets, drawn into every input that has a prompt as the
+            session draws them (`session.background`); None for none.
         centre_kji: voxel around which the next patch lies: the newest prompt's.
         zoom: sides of the next patch in network patches; a prompt sets it to 1.
     """
 
-    def __init__(self, image: Tensor, rules: EncodingRules) -> None:
+    def __init__(self, image: Tensor, rules: EncodingRules, others: Tensor | None = None) -> None:
         if image.ndim != 3:
             raise ImageError(f"Training needs a 3D image, but this one has {image.ndim} axes.")
-        self.image = image
+        self.image, self.others = image, others
         self.rules = rules
         k, j, i = image.shape
         self.centre_kji: Kji = (k // 2, j // 2, i // 2)
@@ -144,6 +147,12 @@ class PromptCanvas:
 
     def network_input(self) -> Tensor:
         """The (8, *patch) float32 input for the patch around `centre_kji`."""
+        seen = self._input_of_prompts()
+        if self.others is None or not self._prompted:
+            return seen
+        return with_others(seen, self.others, self.centre_kji, self.zoom, self.rules.patch_kji)
+
+    def _input_of_prompts(self) -> Tensor:
         if self.zoom > 1 and not self._prompted:
             return look_input(self.image, None, self.look, self.rules.patch_kji)
         if self.zoom > 1:

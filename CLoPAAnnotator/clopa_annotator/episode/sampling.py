@@ -21,10 +21,10 @@ from clopa_annotator.episode.episode_settings import EpisodeSettings
 from clopa_annotator.episode.hardware.device_augmentation import augment_here
 from clopa_annotator.episode.tour import Shown, reaches_far
 from clopa_annotator.episode.training_cases import CaseFacts, CaseSource
-from clopa_annotator.episode.window_sample import WindowSample
+from clopa_annotator.episode.window_sample import WindowSample, sample_of
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.geometry import BoundsKji, Kji
-from clopa_annotator.session.patches import crop_padded, overlap, patch_bounds
+from clopa_annotator.session.patches import overlap, patch_bounds
 from clopa_annotator.session.zooming import LARGEST
 from clopa_annotator.types import CaseRef
 
@@ -66,10 +66,10 @@ class Finish:
 
     def __call__(self, sample: WindowSample) -> WindowSample:
         """The sample augmented and cut to its patch, on the device where it lies."""
-        image, target = augment_here(sample.image, sample.target, self.seed, self.strength)
-        if self.around is not None:
-            image, target = crop_padded(image, self.around), crop_padded(target, self.around)
-        return WindowSample(image, target, sample.shown)
+        augmented = sample_of(
+            *augment_here(sample.image, sample.masks, self.seed, self.strength), sample.shown
+        )
+        return augmented if self.around is None else augmented.cut(self.around)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,15 +186,14 @@ class Sampler:
         far = may and rng.random() < zoomed
         reach = LARGEST if far else self._settings.region
         bounds = _inside(patch, facts.shape_kji) if fixed else self._around(centre, facts.shape_kji, reach)
-        image, target = self._source.region(ref, bounds)
+        image, masks = self._source.region(ref, bounds)
         shown = Shown(bounds, facts.shape_kji) if far else None
         seed, around = int(rng.integers(2**32)), _relative(patch, bounds) if fixed else None
         if self._later:
-            return _pinned(WindowSample(image, target, shown)), Finish(seed, augmentation, around)
-        image, target = augment(image, target, seed, augmentation, self._settings.augmentation_as)
-        if around is None:
-            return WindowSample(image, target, shown), None
-        return WindowSample(crop_padded(image, around), crop_padded(target, around)), None
+            return _pinned(sample_of(image, masks, shown)), Finish(seed, augmentation, around)
+        image, masks = augment(image, masks, seed, augmentation, self._settings.augmentation_as)
+        sample = sample_of(image, masks, shown)
+        return sample if around is None else sample.cut(around), None
 
     def _around(self, centre: Kji, shape: Kji, reach: float) -> BoundsKji:
         """``reach`` patches around a voxel, moved into the image; all of it where it is no larger."""
@@ -216,7 +215,7 @@ def _pinned(sample: WindowSample) -> WindowSample:
     """In memory from which a CUDA device copies by itself; as it is where there is none."""
     if not torch.cuda.is_available():
         return sample
-    return WindowSample(sample.image.pin_memory(), sample.target.pin_memory(), sample.shown)
+    return sample.each(lambda volume: volume.pin_memory())
 
 
 def _centre(facts: CaseFacts, rng: np.random.Generator, foreground: float) -> Kji:
@@ -296,5 +295,4 @@ def on_device(batch: Batch, device: torch.device) -> tuple[WindowSample, ...]:
 
 
 def _moved(sample: WindowSample, device: torch.device) -> WindowSample:
-    image, target = (t.to(device, non_blocking=t.is_pinned()) for t in (sample.image, sample.target))
-    return WindowSample(image, target, sample.shown)
+    return sample.each(lambda volume: volume.to(device, non_blocking=volume.is_pinned()))

@@ -7,6 +7,7 @@ what it needs. So each case is read once in full, and then a few numbers and pos
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -71,8 +72,23 @@ class CaseSource:
     Small images stay in memory whole; of others each region is read when it is wanted.
     """
 
-    def __init__(self, reader: CaseReader, cache_bytes: int, seed: int) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: CaseReader,
+        cache_bytes: int,
+        seed: int,
+        others: Mapping[str, Sequence[CaseRef]] | None = None,
+    ) -> None:
+        """Read cases.
+
+        Args:
+            reader: where they are.
+            cache_bytes: most bytes of images and masks to keep.
+            seed: of the positions that are kept.
+            others: masks of other targets of the same image, by record hash, given to the network as what it
+                is not; None for none.
+        """
+        self._reader, self._others = reader, others or {}
         self._budget = cache_bytes
         self._seed = seed
         self._facts: dict[str, CaseFacts] = {}
@@ -98,17 +114,27 @@ class CaseSource:
         """A box of a case that lies within its image.
 
         Returns:
-            Normalised image (float32) and target (bool), both (k, j, i) and the caller's own.
+            Normalised image (float32) and target (bool), both (k, j, i) and the caller's own. Of a case with
+            other targets the masks are (2, k, j, i): the target, and the others together.
         """
         facts = self.facts(ref)
         whole = self._whole.get(ref.record_hash)
         if whole is not None:
             self._whole.move_to_end(ref.record_hash)
             box = box_slices(bounds)
-            return whole[0][box].clone(), whole[1][box].clone()
+            return whole[0][box].clone(), whole[1][(..., *box)].clone()
         image = _float(self._reader.read_patch(ref.image_hash, bounds))
-        target = torch.from_numpy(np.ascontiguousarray(self._reader.read_mask_patch(ref, bounds))) > 0
-        return (image - facts.mean) / facts.std, target
+        masks = self._masks(ref, lambda of: self._reader.read_mask_patch(of, bounds))
+        return (image - facts.mean) / facts.std, masks
+
+    def _masks(self, ref: CaseRef, read: Callable[[CaseRef], Mask]) -> Tensor:
+        """The target, and behind it the union of the others if there are some."""
+        target = torch.from_numpy(np.ascontiguousarray(read(ref)) > 0)
+        others = [torch.from_numpy(np.ascontiguousarray(read(other)) > 0) for other in self._of(ref)]
+        return torch.stack((target, torch.stack(others).any(0))) if others else target
+
+    def _of(self, ref: CaseRef) -> Sequence[CaseRef]:
+        return self._others.get(ref.record_hash, ())
 
     def _survey(self, ref: CaseRef) -> CaseFacts:
         image = _float(self._reader.read_image(ref.image_hash).voxels)
@@ -128,16 +154,17 @@ class CaseSource:
         facts = CaseFacts((k, j, i), mean, std, foreground, background, _extent(mask))
         image -= mean
         image /= std
-        self._keep(ref.record_hash, image, torch.from_numpy(mask))
+        whole = self._masks(ref, self._reader.read_mask) if self._of(ref) else torch.from_numpy(mask)
+        self._keep(ref.record_hash, image, whole)
         return facts
 
     def _keep(self, key: str, image: Tensor, target: Tensor) -> None:
-        size = 5 * image.numel()
+        size = 4 * image.numel() + target.numel()
         if size > self._budget:
             return
         while self._used + size > self._budget:
-            _, (old, _) = self._whole.popitem(last=False)
-            self._used -= 5 * old.numel()
+            _, (old, masks) = self._whole.popitem(last=False)
+            self._used -= 4 * old.numel() + masks.numel()
         self._whole[key] = (image, target)
         self._used += size
 

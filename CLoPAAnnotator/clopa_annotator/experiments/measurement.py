@@ -12,9 +12,11 @@ from clopa_annotator.campaign.lines import LearningLine
 from clopa_annotator.datasets import LabelledCase
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.curves import CaseCurve
-from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
+from clopa_annotator.evaluation.interaction_protocol import Proposer, ProtocolSettings, run_case
 from clopa_annotator.evaluation.metrics import dice, nsd
 from clopa_annotator.experiments.result_cache import ResultCache, case_id_of
+from clopa_annotator.session.background import WithOthers
+from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.session.suggesting import LocalSuggester, suggest
@@ -88,13 +90,12 @@ def annotate(
 
     def compute() -> CaseCurve:
         image, reference = case.read()
-        rng = case_rng(clicking.seed, clicking.run, case.name)
+        rng, others = case_rng(clicking.seed, clicking.run, case.name), case.read_others(image.geometry)
         annotator = SimulatedAnnotator(rng, options=AnnotatorOptions(box_first=box_first))
-        others = case.read_others(image.geometry)
         with line.annotating() as session:
             zero = unprompted_scores(line.model, image, reference, protocol) if unprompted else (NAN, NAN)
             curve = run_case(
-                session, image, reference, annotator, protocol,
+                _told(line, session, others), image, reference, annotator, protocol,
                 case_id=case.name, run=clicking.run, others=others,
             )  # fmt: skip
             if confirming:
@@ -112,8 +113,16 @@ def annotate(
         "protocol": asdict(protocol),
         "unprompted": unprompted,
         "within": repr(line.strategy.online) if line.strategy.learns_within_case else "",
+        **({"told": "others"} if line.config.others_as_background else {}),
     }
     return replace(recall.curve(key, compute), version=version)
+
+
+def _told(line: LearningLine, session: Proposer, others: Mask | None) -> Proposer:
+    """The session, which is told of the other targets where the campaign says so."""
+    if line.config.others_as_background and isinstance(session, LocalSession):
+        return WithOthers(session, others)
+    return session
 
 
 def unprompted_scores(

@@ -24,7 +24,7 @@ from clopa_annotator import __version__
 from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_to_json
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.datasets import LabelledCase
-from clopa_annotator.episode.folder import DELTA, PROGRESS, RESULT, read_job, read_result
+from clopa_annotator.episode.folder import DELTA, PROGRESS, RESULT, EpisodeJob, read_job, read_result
 from clopa_annotator.errors import EpisodeError
 from clopa_annotator.evaluation.curves import CaseCurve
 from clopa_annotator.evaluation.tables import to_json
@@ -99,8 +99,15 @@ def episode_key(job: Path, config: CampaignConfig, model_hash: str) -> dict[str,
         "request": [order.request.number, order.request.parent_version, order.request.seed],
         "train": [(ref.case_id, ref.image_hash, ref.mask_hash) for ref in order.train],
         "val": [(ref.case_id, ref.image_hash, ref.mask_hash) for ref in order.val],
+        **({"others": _hashes(order)} if order.others else {}),
         "gate": [config.gate_clicks, config.gate_runs, config.gate_min_gain, config.gate_worst_drop],
     }
+
+
+def _hashes(order: EpisodeJob) -> list[list[str]]:
+    """The masks of other targets that each mask of an episode is told of."""
+    every = (order.others.get(ref.record_hash, ()) for ref in (*order.train, *order.val))
+    return [[other.mask_hash for other in others] for others in every]
 
 
 def _hash(key: Mapping[str, Any]) -> str:

@@ -92,6 +92,7 @@ def run_simulation(
         schedule=settings.schedule,
         seed=settings.seed,
         unprompted=settings.unprompted if settings.suggestions else 0.0,
+        others_as_background=settings.others_as_background,
         first_episode=settings.first_episode,
     )
     for remark in remarks:

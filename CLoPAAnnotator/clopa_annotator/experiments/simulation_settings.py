@@ -36,6 +36,7 @@ class SimulationSettings:
         first_episode: cases until the first episode, see `CampaignConfig`.
         order: in which the stream's cases come, see `case_order.in_order`; by the suggestions of the version
             in use (as added while that is the base).
+        others_as_background: see `CampaignConfig`.
         final_episode: train once more on what is left when the stream ends.
         overwrite: replace an earlier run in the same folder.
         report: write ``report.html``, which takes seconds.
@@ -60,6 +61,7 @@ class SimulationSettings:
     unprompted: float | None = None
     first_episode: int | None = None
     order: CaseOrder = "added"
+    others_as_background: bool = False
     final_episode: bool = False
     overwrite: bool = False
     report: bool = True

@@ -140,7 +140,8 @@ class LabelValues:
         chosen = ",".join(target.name for target in self.targets)
         raise InputError(
             f"In case {case_id!r}, {' and '.join(named)} share {count} voxels, and a volume of labels holds "
-            f"one label for each. Say whose they are, for instance --priority {chosen!r}, or export segnrrd."
+            f"one label for each. Say whose they are (--priority {chosen!r}; in Slicer, by the list of "
+            "segments), or export segnrrd."
         )
 
 

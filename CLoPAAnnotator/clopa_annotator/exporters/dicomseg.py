@@ -22,6 +22,12 @@ from clopa_annotator.datasets.dicom_index import DicomIndex
 from clopa_annotator.datasets.dicom_series import place_of
 from clopa_annotator.errors import ClopaError
 from clopa_annotator.exporters.chosen_targets import CaseMasks
+from clopa_annotator.exporters.dicom_conditions import (
+    UTF_8,
+    drop_what_lacks_its_partner,
+    has_other_letters,
+    unmet,
+)
 from clopa_annotator.exporters.export_report import Exporting, LeftOut
 from clopa_annotator.geometry import Geometry
 from clopa_annotator.types import CaseRef, CodedTerm, Targets
@@ -76,6 +82,11 @@ def export_dicomseg(exporting: Exporting) -> None:
             segmentation = _segmentation(title, instances, described, flags)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LeftOut(f"its series does not allow a DICOM segmentation: {error}") from error
+        if has_other_letters(segmentation):
+            segmentation.SpecificCharacterSet = UTF_8
+        lacking = unmet(segmentation)
+        if lacking:
+            raise LeftOut(f"its series lacks what DICOM requires of a segmentation: {', '.join(lacking)}.")
         segmentation.save_as(path)
         return [path]
 
@@ -162,6 +173,7 @@ def _completed(instances: list[Dataset], geometry: Geometry) -> list[Dataset]:
         for name in MAY_BE_EMPTY:
             if name not in instance:
                 setattr(instance, name, "")
+        drop_what_lacks_its_partner(instance)
         if not instance.get("SliceThickness"):
             instance.SliceThickness = geometry.spacing_ijk_mm[2]
     return instances
@@ -200,7 +212,9 @@ def _concept(term: CodedTerm | None) -> CodedConcept:
     """A target's term; tissue where nobody chose one."""
     if term is None:
         return CodedConcept("85756007", "SCT", "Tissue")
-    return CodedConcept(term.value[:16], term.scheme[:16], term.meaning[:64])
+    return CodedConcept(
+        term.value, term.scheme[:16], term.meaning[:64]
+    )  # a longer code has its own attribute
 
 
 def _description(number: int, targets: Targets, ref: CaseRef) -> hd.seg.SegmentDescription:

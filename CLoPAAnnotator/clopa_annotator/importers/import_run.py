@@ -8,6 +8,7 @@ from pathlib import Path
 from clopa_annotator.importers.detect import find_labels
 from clopa_annotator.importers.import_course import ImportCourse
 from clopa_annotator.importers.label_volumes import stem, volumes_in
+from clopa_annotator.importers.read_ahead import ReadAhead
 from clopa_annotator.importers.receiver import LabelReceiver
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
 
@@ -54,12 +55,13 @@ def run_import(
             if on_step is not None:
                 on_step(number, len(found.labels), outcome)
 
-    for label in found.labels:
-        if stop is not None and stop():
-            stopped = True
-            break
-        course.one(label)
-        tell()
+    with ReadAhead(found.labels) as labels:
+        for label in labels:
+            if stop is not None and stop():
+                stopped = True
+                break
+            course.one(label)
+            tell()
     course.batch.take_in()
     tell()
     outcomes = course.finish()

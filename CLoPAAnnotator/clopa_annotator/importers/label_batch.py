@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 REFUSALS = (InputError, CorruptRecord, ConfirmationConflict, CaseTaken)
 """What concerns one label; everything else ends the import."""
-TOGETHER = 32
+TOGETHER = 64
 """Most masks that are taken in together ..."""
 TOGETHER_VOXELS = 64 << 20
 """... and most voxels, about as many bytes ..."""

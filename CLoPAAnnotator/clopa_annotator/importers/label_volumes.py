@@ -71,9 +71,12 @@ def file_digest(paths: Iterable[Path]) -> str:
 
 def values_of(voxels: Whole) -> tuple[int, ...]:
     """The values above 0, in order; slice by slice, so that no copy of the volume is made."""
-    if int(voxels.max()) >= 1 << 16 or int(voxels.min()) < 0:
+    highest, lowest = int(voxels.max()), int(voxels.min())
+    if highest >= 1 << 16 or lowest < 0:
         return tuple(int(v) for v in np.unique(voxels) if v > 0)
-    counts = np.zeros(int(voxels.max()) + 1, np.int64)
+    if highest <= 1:
+        return (1,) * highest  # most label files are masks, and counting took longer than unpacking
+    counts = np.zeros(highest + 1, np.int64)
     for plane in voxels:
         counts += np.bincount(plane.ravel(), minlength=counts.size)
     return tuple(int(v) for v in np.flatnonzero(counts) if v > 0)

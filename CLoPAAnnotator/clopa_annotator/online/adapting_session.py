@@ -34,9 +34,10 @@ class _Moment:
 
 @dataclass(frozen=True, eq=False)
 class _Aside:
-    """Work put aside: the inner session's, and what is remembered of its steps."""
+    """Work put aside: the inner session's, the weights in use, and what is remembered of its steps."""
 
     inner: object
+    version: int
     back: deque[_Moment]
     forward: list[_Moment]
     first_step: int
@@ -57,6 +58,7 @@ class AdaptingSession:
         self._back: deque[_Moment] = deque()
         self._forward: list[_Moment] = []
         self._first_step = 0
+        self._version = session.weights_version
         self.last_failure = ""
 
     @property
@@ -109,6 +111,7 @@ class AdaptingSession:
         self._strategy.start_case()
         self._image = image
         self._forget_steps()
+        self._version = self._session.weights_version
 
     def add_prompt(self, prompt: Prompt) -> Proposal:
         """Add one prompt, predict, learn, and predict again if the weights changed."""
@@ -129,7 +132,9 @@ class AdaptingSession:
         self._forward.clear()
         self._first_step = self._first_step if continues else newest
         step = Interaction(self._image, now, newest, earlier, before.mask, proposal.mask)
-        return self._again(given, before) if self._learn_from(step) else proposal
+        shown = self._again(given, before) if self._learn_from(step) else proposal
+        self._version = self._session.weights_version
+        return shown
 
     def undo(self) -> Proposal:
         """Go back one step, to exactly the state before: mask, prompts and weights."""
@@ -161,7 +166,8 @@ class AdaptingSession:
         Args:
             to: what is taken up.
             strategy: who learns from now on, for the weights of another target, which are in the network by
-                now: what it learned within the case before is dropped. The same one if None.
+                now; the same one if None. It begins a case, unless the network holds exactly the weights with
+                which this work was put aside: then it goes on.
 
         Raises:
             NoImage: no image is set, or the session within cannot switch.
@@ -169,13 +175,14 @@ class AdaptingSession:
         if not isinstance(self._session, SwitchingSession) or not isinstance(to, _Aside | None):
             raise SessionError("This session works on one thing at a time.")
         inner = self._session.switch(to.inner if to else None)
-        aside = _Aside(inner, self._back, self._forward, self._first_step)
+        aside = _Aside(inner, self._version, self._back, self._forward, self._first_step)
         self._back, self._forward, self._first_step = deque(), [], 0
         if to is not None:
             self._back, self._forward, self._first_step = to.back, to.forward, to.first_step
-        if strategy is not None and strategy is not self._strategy:
-            self._strategy = strategy
-            strategy.start_case()
+        self._strategy = strategy or self._strategy
+        if to is None or to.version != self._session.weights_version:
+            self._strategy.start_case()
+        self._version = self._session.weights_version
         return aside
 
     def close(self) -> None:
@@ -196,6 +203,7 @@ class AdaptingSession:
             self._failed(error)
             return None
         self.last_failure = ""
+        self._version = self._session.weights_version
         return update
 
     def _learn_from(self, step: Interaction) -> bool:
@@ -227,6 +235,7 @@ class AdaptingSession:
     def _return_to(self, moment: _Moment) -> None:
         self._first_step = moment.first_step
         self._strategy.return_to(moment.version)
+        self._version = self._session.weights_version
 
     def _forget_steps(self) -> None:
         self._back.clear()

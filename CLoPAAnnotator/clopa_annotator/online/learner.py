@@ -54,6 +54,10 @@ class OnlineLearner:
         values = self.weights.persistent.values
         return {n: v.clone() for n, v in zip(self.weights.parameters, values, strict=True)}
 
+    def live(self) -> Mapping[str, Tensor]:
+        """Values of the tuned parameters as they are now, with what was learned within the case."""
+        return self.weights.live()
+
     def registered(self, version: int) -> None:
         """The persisted weights are now this registered version."""
         self.weights.registered(version)

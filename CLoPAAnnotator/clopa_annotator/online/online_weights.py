@@ -59,6 +59,11 @@ class OnlineWeights:
         """The state that outlives the case."""
         return self._persistent
 
+    def live(self) -> dict[str, Tensor]:
+        """Copies of the tuned parameters as they are now."""
+        with self.model.lock:
+            return dict(zip(self.parameters, self._copy(), strict=True))
+
     def start_case(self) -> bool:
         """Return to the persistent state, or adopt what someone else swapped in; True if adopted."""
         with self.model.lock:

@@ -166,6 +166,10 @@ class OnlineStrategy(Protocol):
         """Copies of the tuned parameters as they outlive the case: a candidate for the registry."""
         ...
 
+    def live(self) -> Mapping[str, torch.Tensor]:
+        """Copies of the tuned parameters as they are now, with what was learned within the case."""
+        ...
+
     def registered(self, version: int) -> None:
         """The persisted weights were registered and promoted under this number."""
         ...

@@ -15,6 +15,7 @@ from clopa_annotator.server.event_stream import events_route
 from clopa_annotator.server.request_guard import RequestGuard, RequestGuardSettings
 from clopa_annotator.server.routes_cases import CaseRoutes
 from clopa_annotator.server.routes_learning import LearningRoutes
+from clopa_annotator.server.routes_review import ReviewRoutes
 from clopa_annotator.server.routes_session import SessionRoutes
 from clopa_annotator.server.routes_suggestions import SuggestionRoutes
 from clopa_annotator.server.routes_transfers import TransferRoutes
@@ -36,7 +37,8 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
     # Here, after the campaign has imported nnInteractive without what a session does not use (`lean`).
     from nnInteractive.inference.server.app import make_app
 
-    settings = settings or RequestGuardSettings()
+    # Where one token stands for whoever sits at the computer, the client says who that is.
+    settings = settings or RequestGuardSettings(trusts_names=engine.settings.export_anywhere)
     model = engine.campaign.model
     app: FastAPI = make_app(
         artifacts=model.artifacts,
@@ -56,9 +58,12 @@ def make_engine_app(engine: Engine, book: TokenBook, settings: RequestGuardSetti
 
 
 def _routes(engine: Engine, settings: RequestGuardSettings, stopping: asyncio.Event) -> list[BaseRoute]:
+    reviews = engine.cases.reviews(engine.campaign.folder)
+    engine.targets.is_blind = reviews.readings.is_blind
     return [
         *SessionRoutes(engine).routes(settings.limits),
-        *CaseRoutes(engine.cases).routes(settings.limits),
+        *CaseRoutes(engine.cases, reviews.returned, reviews.seen_by).routes(settings.limits),
+        *ReviewRoutes(reviews).routes(settings.limits),
         *LearningRoutes(engine).routes(settings.limits),
         *SuggestionRoutes(engine.suggestions, engine.campaign).routes(settings.limits),
         *TransferRoutes(engine.exports, engine.intake).routes(settings.limits),

@@ -14,8 +14,9 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import unquote
 
 from clopa_annotator.campaign.prediction import ClickSignal
 from clopa_annotator.errors import (
@@ -31,7 +32,7 @@ from clopa_annotator.server.stock_routes import StockChecks
 from clopa_annotator.wire.array_framing import WireLimits, read_header
 from clopa_annotator.wire.faults import TooLarge, fault_body, status_of
 from clopa_annotator.wire.messages import API_VERSION
-from clopa_annotator.wire.tokens import Identity, TokenBook
+from clopa_annotator.wire.tokens import LONGEST_NAME, PERSON, Identity, TokenBook
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,15 @@ class RequestGuardSettings:
         max_body_bytes: size of one (compressed) request.
         max_waiting_bytes: size of all requests together that are being received or worked on.
         body_timeout_s: the longest pause while a body arrives.
+        trusts_names: the client says who its person is, in the header `PERSON`; for an engine that the user's
+            own program started, where one token stands for whoever sits at the computer.
     """
 
     limits: WireLimits = field(default_factory=WireLimits)
     max_body_bytes: int = 1 << 30
     max_waiting_bytes: int = 4 << 30
     body_timeout_s: float = 60.0
+    trusts_names: bool = False
 
 
 @dataclass
@@ -163,7 +167,9 @@ class RequestGuard:
 
     async def _admit(self, request: _Request, receive: Receive) -> None:
         if request.path != "/healthz":
-            request.identity = self._identify(request.headers.get("authorization", ""))
+            request.identity = self._named(
+                self._identify(request.headers.get("authorization", "")), request.headers.get(PERSON, "")
+            )
             request.scope.setdefault("state", {})["identity"] = request.identity
         spoken = CAMPAIGN.match(request.path)
         if spoken and int(spoken.group(1)) != API_VERSION:
@@ -185,6 +191,15 @@ class RequestGuard:
         if scheme.lower() != "bearer" or not token:
             raise WrongToken("The engine wants a token; take it from the engine's token file.")
         return self._book.identify(token.strip())
+
+    def _named(self, token: Identity, person: str) -> Identity:
+        """The token's person; or who the client says that it is, where that is believed."""
+        name = unquote(person).strip()
+        if not self._settings.trusts_names or not name:
+            return token
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            raise InputError(f"A person's name has at most {LONGEST_NAME} printable characters.")
+        return replace(token, name=name)
 
     async def _read_body(self, request: _Request, receive: Receive) -> bytes:
         limit = self._limit(request)

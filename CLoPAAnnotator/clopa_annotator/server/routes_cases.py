@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from starlette.routing import Route
 
 from clopa_annotator.errors import GeometryError, InputError, PromptError, UnknownCase
+from clopa_annotator.server.case_host import CaseHost, ReturnedOf, SeenBy, everything, nothing_returned
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.session.checks import usable_voxels
-from clopa_annotator.types import CaseRef, Confirmation, Image, Mask, Slot
+from clopa_annotator.types import Confirmation, Image, Mask, Slot
 from clopa_annotator.wire.array_framing import WireLimits
 from clopa_annotator.wire.codec import (
     case_row_to_wire,
@@ -25,7 +26,7 @@ from clopa_annotator.wire.codec import (
     statistics_to_wire,
     suggestion_use_from_wire,
 )
-from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
+from clopa_annotator.wire.messages import Draft
 from clopa_annotator.wire.session_messages import (
     geometry_from_wire,
     geometry_to_wire,
@@ -33,90 +34,29 @@ from clopa_annotator.wire.session_messages import (
     number,
     timed_from_wire,
 )
-from clopa_annotator.wire.suggestion_messages import Suggested, suggested_to_wire
+from clopa_annotator.wire.suggestion_messages import suggested_to_wire
 
 HASH = re.compile(r"^[0-9a-f]{64}$")
 _LONGEST_TEXT = 4000
 
 
-class CaseHost(Protocol):
-    """What these routes need from the engine; ``who`` is the name from the token."""
-
-    def cases(self) -> tuple[CaseRow, ...]:
-        """Every case."""
-        ...
-
-    def case(self, case_id: str) -> CaseRow:
-        """One case."""
-        ...
-
-    def image_hash_of(self, case_id: str) -> str:
-        """Hash of a case's image."""
-        ...
-
-    def add_case(self, case_id: str, image: Image, source: str) -> CaseRow:
-        """Add a case, or find it again."""
-        ...
-
-    def first_open(self, case_id: str, who: str) -> Slot:
-        """The first slot of a case that is neither decided nor in other hands."""
-        ...
-
-    def take_case(self, case_id: str, who: str, slot: Slot) -> CaseRow:
-        """Take a target of a case, or renew one's hold on it."""
-        ...
-
-    def leave_case(self, case_id: str, who: str, slot: Slot) -> None:
-        """Give a target of a case back."""
-        ...
-
-    def mark(self, action: str, case_id: str, who: str, reason: str, slot: Slot) -> CaseRow:
-        """``skip``, ``reopen``, ``withdraw`` or ``flag`` a target of a case."""
-        ...
-
-    def save_draft(self, case_id: str, who: str, draft: Draft, slot: Slot) -> None:
-        """Keep unconfirmed work."""
-        ...
-
-    def load_draft(self, case_id: str, slot: Slot) -> Draft | None:
-        """The kept work."""
-        ...
-
-    def newest(self, case_id: str, slot: Slot) -> tuple[CaseRef, Mask] | None:
-        """The newest confirmed version that is not withdrawn."""
-        ...
-
-    def is_withheld(self, case_id: str, slot: Slot) -> bool:
-        """Whether there is a suggestion that is not shown."""
-        ...
-
-    def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
-        """What the model suggests for a target that nobody has begun."""
-        ...
-
-    def others(self, case_id: str, slot: Slot) -> tuple[tuple[Slot, Mask], ...]:
-        """The other targets' masks as they are kept."""
-        ...
-
-    def confirm(self, confirmation: Confirmation, based_on_version: int | None = None) -> CaseRef:
-        """Store a decision, durably."""
-        ...
-
-    def statistics(self, target: str = "") -> tuple[CaseStatistics, ...]:
-        """Every valid confirmation's numbers of a target."""
-        ...
-
-    def read_image(self, image_hash: str) -> Image:
-        """An image of the campaign."""
-        ...
-
-
 class CaseRoutes:
     """Handlers over a `CaseHost`."""
 
-    def __init__(self, host: CaseHost) -> None:
-        """Serve the cases of ``host``."""
-        self._host = host
+    def __init__(
+        self, host: CaseHost, returned: ReturnedOf = nothing_returned, seen_by: SeenBy = everything
+    ) -> None:
+        """Serve the cases of ``host``.
+
+        Args:
+            host: who has them.
+            returned: says what a reviewer has sent back of a slot.
+            seen_by: the host as a person may see it.
+        """
+        self._host, self._returned, self._seen_by = host, returned, seen_by
+
+    def _of(self, ask: Ask) -> CaseHost:
+        return self._seen_by(self._host, ask.who.name)
 
     def routes(self, limits: WireLimits) -> list[Route]:
         """All routes of this module."""
@@ -139,9 +79,9 @@ class CaseRoutes:
             *(route(path, handler, limits) for path, handler in posts.items()),
         ]
 
-    def list(self, _: Ask) -> Reply:
+    def list(self, ask: Ask) -> Reply:
         """Every case, in the order in which they were added."""
-        return Reply({"cases": [case_row_to_wire(row) for row in self._host.cases()]})
+        return Reply({"cases": [case_row_to_wire(row) for row in self._of(ask).cases()]})
 
     def statistics(self, ask: Ask) -> Reply:
         """Every valid confirmation's numbers of a target."""
@@ -161,7 +101,7 @@ class CaseRoutes:
         case_id = text(ask.meta, "case_id")
         image = Image(ask.message.array("image"), geometry_from_wire(ask.meta.get("geometry")))
         usable_voxels(image)
-        row = self._host.add_case(case_id, image, text(ask.meta, "source", ""))
+        row = self._of(ask).add_case(case_id, image, text(ask.meta, "source", ""))
         return Reply({"case": case_row_to_wire(row)})
 
     def take(self, ask: Ask) -> Reply:
@@ -179,24 +119,27 @@ class CaseRoutes:
                 "give this case a new name."
             )
         named = ask.meta.get("slot")
-        who = ask.who.name
-        slot = self._host.first_open(case_id, who) if named is None else slot_from_wire(named)
-        row = self._host.take_case(case_id, who, slot)
+        who, host = ask.who.name, self._of(ask)
+        slot = host.first_open(case_id, who) if named is None else slot_from_wire(named)
+        row = host.take_case(case_id, who, slot)
         meta: dict[str, Any] = {"case": case_row_to_wire(row), "image_hash": image_hash}
         meta["slot"] = slot_to_wire(slot)
         arrays: dict[str, npt.NDArray[Any]] = {}
         if ask.meta.get("brief") is True:
             return Reply(meta)
-        newest = self._host.newest(case_id, slot)
+        newest = host.newest(case_id, slot)
         if newest is not None:
             meta["confirmed"], arrays["confirmed"] = ref_to_wire(newest[0]), newest[1]
-        self._put_draft(case_id, slot, meta, arrays)
-        meta["is_withheld"] = self._host.is_withheld(case_id, slot)
-        suggested = self._host.suggestion(case_id, slot)
+        returned = self._returned(case_id, slot)
+        if returned is not None:
+            meta["returned"], arrays["returned"] = returned[0].to_dict(), returned[1]
+        _put_draft(host, case_id, slot, meta, arrays)
+        meta["is_withheld"] = host.is_withheld(case_id, slot)
+        suggested = host.suggestion(case_id, slot)
         if suggested is not None:
             meta["suggestion"], more = suggested_to_wire(suggested)
             arrays.update(more)
-        meta["others"], others = others_to_wire(self._host.others(case_id, slot))
+        meta["others"], others = others_to_wire(host.others(case_id, slot))
         return Reply(meta, {**arrays, **others})
 
     def leave(self, ask: Ask) -> Reply:
@@ -212,14 +155,14 @@ class CaseRoutes:
             number(ask.meta.get("seconds_active", 0.0)),
             suggestion=suggestion_use_from_wire(ask.meta.get("suggestion")),
         )
-        self._host.save_draft(text(ask.meta, "case_id"), ask.who.name, draft, _slot(ask))
+        self._of(ask).save_draft(text(ask.meta, "case_id"), ask.who.name, draft, _slot(ask))
         return Reply({"saved": True})
 
     def load_draft(self, ask: Ask) -> Reply:
         """The kept work on a case, if there is any."""
         meta: dict[str, Any] = {}
         arrays: dict[str, npt.NDArray[Any]] = {}
-        self._put_draft(text(ask.meta, "case_id"), _slot(ask), meta, arrays)
+        _put_draft(self._of(ask), text(ask.meta, "case_id"), _slot(ask), meta, arrays)
         return Reply(meta, arrays)
 
     def confirm(self, ask: Ask) -> Reply:
@@ -237,24 +180,26 @@ class CaseRoutes:
             first_shown_dice=None if dice is None else number(dice),
             note=text(ask.meta, "note", ""),
             slot=_slot(ask),
+            replaces_accepted=ask.meta.get("replaces_accepted") is True,
             suggestion=suggestion_use_from_wire(ask.meta.get("suggestion")),
         )
         based_on = ask.meta.get("based_on_version")
-        ref = self._host.confirm(confirmation, None if based_on is None else integer(based_on))
+        ref = self._of(ask).confirm(confirmation, None if based_on is None else integer(based_on))
         return Reply({"ref": ref_to_wire(ref)})
 
     def _mark(self, action: str, ask: Ask) -> Reply:
         reason = text(ask.meta, "reason", "")
-        row = self._host.mark(action, text(ask.meta, "case_id"), ask.who.name, reason, _slot(ask))
+        row = self._of(ask).mark(action, text(ask.meta, "case_id"), ask.who.name, reason, _slot(ask))
         return Reply({"case": case_row_to_wire(row)})
 
-    def _put_draft(
-        self, case_id: str, slot: Slot, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
-    ) -> None:
-        draft = self._host.load_draft(case_id, slot)
-        if draft is not None:
-            meta["draft"], more = draft_to_wire(draft)
-            arrays.update(more)
+
+def _put_draft(
+    host: CaseHost, case_id: str, slot: Slot, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
+) -> None:
+    draft = host.load_draft(case_id, slot)
+    if draft is not None:
+        meta["draft"], more = draft_to_wire(draft)
+        arrays.update(more)
 
 
 def _slot(ask: Ask) -> Slot:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from starlette.routing import Route
 
@@ -96,7 +97,10 @@ class LearningRoutes:
 
     def hello(self, ask: Ask) -> Reply:
         """Who answers, and after which event a client that has just come should listen."""
-        return Reply({"engine": info_to_wire(self._host.info(ask.who)), "last_event": self._host.last_event})
+        return Reply({"engine": self._info(ask), "last_event": self._host.last_event})
+
+    def _info(self, ask: Ask) -> dict[str, Any]:
+        return info_to_wire(replace(self._host.info(ask.who), may_review=ask.who.may_review))
 
     def episodes(self, ask: Ask) -> Reply:
         """Every episode of a target."""
@@ -110,7 +114,7 @@ class LearningRoutes:
         """Name, colour, order, add and remove targets."""
         ask.who.require_owner("change what is segmented")
         self._host.set_targets(targets_from_wire(ask.meta.get("targets")))
-        return Reply({"engine": info_to_wire(self._host.info(ask.who))})
+        return Reply({"engine": self._info(ask)})
 
     def set_case_settings(self, ask: Ask) -> Reply:
         """Say in which order cases come, and how many of them without a suggestion."""

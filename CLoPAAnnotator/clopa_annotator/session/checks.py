@@ -6,7 +6,7 @@ differs in how it is stored (byte order, negative strides, booleans as masks) is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,19 @@ from clopa_annotator.errors import GeometryError, ImageError, PromptError, Unsup
 from clopa_annotator.geometry import BoundsKji, Kji, box_shape
 from clopa_annotator.types import Image, Mask, Prompt, PromptKind
 from clopa_annotator.types.prompts import parts_of
+
+_INTERACTIONS = {
+    PromptKind.POINT: ("points",),
+    PromptKind.BOX: ("bbox2d", "bbox3d"),
+    PromptKind.SCRIBBLE: ("scribble",),
+    PromptKind.LASSO: ("lasso",),
+    PromptKind.MASK: ("initial_label",),
+}
+
+
+def kinds_known(knows: Callable[[str], bool]) -> frozenset[PromptKind]:
+    """The kinds of prompt of a model that knows some of nnInteractive's interactions."""
+    return frozenset(kind for kind, names in _INTERACTIONS.items() if any(map(knows, names)))
 
 
 def usable_voxels(image: Image) -> npt.NDArray[np.generic]:

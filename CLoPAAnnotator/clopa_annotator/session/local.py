@@ -16,22 +16,15 @@ from clopa_annotator.errors import (
     NothingToUndo,
     PredictionFailed,
 )
-from clopa_annotator.session.checks import check_prompts, usable_voxels
+from clopa_annotator.session.background import TellingCore, others_on
+from clopa_annotator.session.checks import check_prompts, kinds_known, usable_voxels
 from clopa_annotator.session.failures import in_words
 from clopa_annotator.session.logits import CpuPrecision, TwoClassNetwork
 from clopa_annotator.session.model import LoadedModel
 from clopa_annotator.session.undo_history import Aside, History, Situation, Step, changed_box, go, roll_back
 from clopa_annotator.session.upstream import Core, Record, give
-from clopa_annotator.types import Image, Prompt, PromptKind, Proposal
+from clopa_annotator.types import Image, Mask, Prompt, PromptKind, Proposal
 from clopa_annotator.types.prompts import counting_after
-
-_INTERACTIONS = {
-    PromptKind.POINT: ("points",),
-    PromptKind.BOX: ("bbox2d", "bbox3d"),
-    PromptKind.SCRIBBLE: ("scribble",),
-    PromptKind.LASSO: ("lasso",),
-    PromptKind.MASK: ("initial_label",),
-}
 
 
 class LocalSession:
@@ -69,15 +62,13 @@ class LocalSession:
         self._network = TwoClassNetwork(model.network, cpu_precision)
         self._undo_levels = undo_levels
         self._history = History(undo_levels)
-        self._core: Core | None = None
+        self._core: TellingCore | None = None
         self._revision = 0
         self._prompts: tuple[Prompt, ...] = ()
         self._proposal: Proposal | None = None
         idle = Core(model.artifacts, model.device, None)
         self._takes_3d_boxes = idle.takes_3d_boxes
-        self._supported = frozenset(
-            kind for kind, names in _INTERACTIONS.items() if any(idle.knows(name) for name in names)
-        )
+        self._supported = kinds_known(idle.knows)
 
     @property
     def supported(self) -> frozenset[PromptKind]:
@@ -133,7 +124,7 @@ class LocalSession:
             GeometryError: the grid's shape is not the array's.
         """
         voxels = usable_voxels(image)
-        core = Core(self._model.artifacts, self._model.device, self._network)
+        core = TellingCore(self._model.artifacts, self._model.device, self._network)
         try:
             core.prepare(voxels)
             shown = self._seen(core, None, self._model.version, 0.0)
@@ -233,6 +224,14 @@ class LocalSession:
         self._show(shown, () if to is None else to.step.situation.prompts)
         return aside
 
+    def set_others(self, others: Mask | None) -> None:
+        """Give the network the (k, j, i) voxels of other targets as what it is not; see `background`.
+
+        Raises `NoImage`, and `PromptError` if the mask is on another grid than the image.
+        """
+        core = self._opened()
+        core.others = others_on(others, core.buffer.shape, core.device)
+
     def close(self) -> None:
         """Let go of the image and the buffers; the session can be given another image."""
         self._core = None
@@ -240,7 +239,7 @@ class LocalSession:
         self._prompts = ()
         self._history.clear()
 
-    def _opened(self) -> Core:
+    def _opened(self) -> TellingCore:
         if self._core is None:
             raise NoImage("No image is open in this session. Open a case first.")
         return self._core

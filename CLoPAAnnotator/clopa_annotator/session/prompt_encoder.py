@@ -15,9 +15,10 @@ import torch
 
 from clopa_annotator.errors import NoImage, PromptError
 from clopa_annotator.geometry import Kji
+from clopa_annotator.session.background import TellingCore, others_on
 from clopa_annotator.session.checks import binary_mask, check_prompts, usable_array
 from clopa_annotator.session.model import LoadedModel
-from clopa_annotator.session.upstream import Core, give
+from clopa_annotator.session.upstream import give
 from clopa_annotator.types import Mask, Prompt, PromptKind
 
 
@@ -31,7 +32,7 @@ class PromptEncoder:
             model: a loaded model, or its artifacts; the network in it is not used.
         """
         artifacts = model.artifacts if isinstance(model, LoadedModel) else model
-        self._core = Core(artifacts, torch.device("cpu"), None)
+        self._core = TellingCore(artifacts, torch.device("cpu"), None)
         self._open = False
 
     def set_image(self, voxels: npt.NDArray[np.generic]) -> None:
@@ -42,6 +43,14 @@ class PromptEncoder:
         """
         self._core.prepare(usable_array(voxels))
         self._open = True
+
+    def set_others(self, others: Mask | None) -> None:
+        """Draw the (k, j, i) voxels of other targets into every input of this image; see `background`.
+
+        Raises:
+            PromptError: the mask is on another grid than the image.
+        """
+        self._core.others = others_on(others, self._core.buffer.shape, self._core.device)
 
     def encode(
         self,

@@ -108,9 +108,14 @@ def previous_as_seen(previous: Tensor, centre_kji: Kji, zoom: float, patch_kji: 
 
 def mask_as_seen(mask: Tensor, centre_kji: Kji, zoom: float, patch_kji: Kji) -> Tensor:
     """A (k, j, i) mask at this zoom: (*patch) bool, true where it fills at least half of a voxel."""
+    return share_as_seen(mask, centre_kji, zoom, patch_kji) >= 0.5
+
+
+def share_as_seen(mask: Tensor, centre_kji: Kji, zoom: float, patch_kji: Kji) -> Tensor:
+    """How much of each voxel of a look a (k, j, i) mask fills: (*patch) float32, 0 to 1."""
     filled = torch.zeros(patch_kji, device=mask.device)
     _scale_down(mask, box_of(centre_kji, sides_of(patch_kji, zoom)), filled, 1)
-    return filled >= 0.5
+    return filled
 
 
 def changes_at_border(answer: Tensor, before: Tensor) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.errors import (
+    AcceptedCase,
     CaseTaken,
     ConfigError,
     ConfirmationConflict,
@@ -27,6 +28,7 @@ from clopa_annotator.testing.fake_cases import (
 from clopa_annotator.testing.fake_learning import FakeLearning
 from clopa_annotator.testing.fake_suggestions import FakeSuggestions
 from clopa_annotator.types import CaseRef, CaseState, Confirmation, Image, Slot, Target, Targets
+from clopa_annotator.types.review import PairAgreement, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft
 
@@ -53,6 +55,8 @@ class FakeCampaign:
         self.events = EventLog()
         self.targets = targets or Targets((Target("target"),))
         self.lines: dict[str, FakeLearning] = {}
+        self.own_reviews, self.verdicts = False, 0
+        self.agreement: list[PairAgreement] = []
         self.cases: dict[str, FakeCase] = {}
         self.case_settings = CaseSettings()
         self.suggestions = FakeSuggestions(
@@ -193,6 +197,8 @@ class FakeCampaign:
         newest = work.newest
         if newest is None:
             raise UnknownCase(f"{case_id} has no confirmed version to withdraw.")
+        if work.verdict is Verdict.ACCEPTED:
+            raise AcceptedCase(f"{work.reviewer} accepted {case_id}. Return it instead.")
         newest.withdrawn = True
         left = CaseState.CONFIRMED if work.newest is not None else CaseState.NEEDS_REVIEW
         return self.set_state(case_id, left, reason, slot)
@@ -220,6 +226,8 @@ class FakeCampaign:
                 raise ConfirmationConflict("This confirmation was delivered before with another mask.")
             return earlier[1]
         self._require_free(case, confirmation)
+        if work.verdict is Verdict.ACCEPTED and not confirmation.replaces_accepted:
+            raise AcceptedCase(f"{work.reviewer} accepted this case. Confirm once more to replace it.")
         ref = self._append(case, work, confirmation, mask_hash)
         self._confirmations[confirmation.confirmation_id] = (mask_hash, ref)
         self.events.publish(
@@ -261,6 +269,7 @@ class FakeCampaign:
         )  # fmt: skip
         work.versions.append(FakeVersion(ref, confirmation.mask.copy(), statistics))
         work.draft, work.state, work.note = None, CaseState.CONFIRMED, ""
+        work.has_new_version()
         return ref
 
     def knows(self, confirmation_id: str) -> bool:

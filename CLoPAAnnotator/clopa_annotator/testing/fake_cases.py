@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from clopa_annotator.types import CaseRef, CaseState, Image, Mask, Slot, Targets, sum_of_states
+from clopa_annotator.types.review import Lps, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, SlotRow
 from clopa_annotator.wire.suggestion_messages import Suggested
@@ -36,6 +37,22 @@ class SlotWork:
     last_owner: str = ""
     versions: list[FakeVersion] = field(default_factory=list)
     draft: Draft | None = None
+    verdict: Verdict = Verdict.NONE
+    reviewer: str = ""
+    comment: str = ""
+    place_lps_mm: Lps | None = None
+    judged: int | None = None
+
+    @property
+    def start(self) -> Mask | None:
+        """What somebody who opens it begins with: the kept mask, or the one that was returned."""
+        returned = self.verdict is Verdict.RETURNED and self.kept is None
+        return self.versions[-1].mask if returned else self.kept
+
+    def has_new_version(self) -> None:
+        """Nobody has judged it yet."""
+        self.verdict, self.reviewer, self.comment = Verdict.NONE, "", ""
+        self.place_lps_mm = self.judged = None
 
     @property
     def newest(self) -> FakeVersion | None:
@@ -76,6 +93,7 @@ class SlotWork:
             self.note,
             self.newest.statistics.annotator if self.newest is not None else "",
             self.newest.confirmed_at if self.newest is not None else "",
+            verdict=self.verdict,
         )
 
 

@@ -18,6 +18,7 @@ from clopa_annotator.session.exclusion import Exclusion, union_of
 from clopa_annotator.session.protocol import Session
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.testing.fake_learning import LICENCE, MODEL_HASH
+from clopa_annotator.testing.fake_review import returned_row
 from clopa_annotator.testing.fake_session import FakeSession
 from clopa_annotator.testing.fake_steering import FakeSteering
 from clopa_annotator.types import (
@@ -178,7 +179,7 @@ class FakeEngineClient(FakeSteering):
             self._slot = slot
             self._use_current_weights()
             session.set_image(case.image)
-            start = work.kept
+            start = work.start
             if start is not None and start.any():
                 session.add_prompts((MaskPrompt(start),))
         work.last_owner = self._annotator
@@ -186,10 +187,10 @@ class FakeEngineClient(FakeSteering):
         known[1].set(union_of(case.taken_by_others(slot)))
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
-        newest = work.newest
-        suggested = self.campaign.suggestions.shown(case, slot)
-        ref = newest.ref if newest else None
-        return OpenedCase(case.row, answer, work.draft, ref, slot, case.others(slot), *suggested)
+        ref, others = work.newest.ref if work.newest else None, case.others(slot)
+        suggested, hidden = self.campaign.suggestions.shown(case, slot)
+        told = returned_row(self.campaign, case.case_id, slot)
+        return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told, hidden)
 
     @property
     def _session(self) -> Session:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from clopa_annotator.client.calls import Call
 from clopa_annotator.testing.fake_cases import FakeCase
 from clopa_annotator.testing.fake_learning import FakeLearning
+from clopa_annotator.testing.fake_review import FakeReviews
 from clopa_annotator.testing.fake_suggestions import FakeSuggestions
-from clopa_annotator.testing.fake_transfers import FakeTransfers
 from clopa_annotator.types import WeightsVersion
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState, SwapPolicy
 from clopa_annotator.wire.messages import CaseStatistics
 from clopa_annotator.wire.suggestion_messages import SuggestionState
 
 
-class FakeSteering(FakeTransfers):
+class FakeSteering(FakeReviews):
     """What is asked about learning, of each target, and suggestions; mixed into `FakeEngineClient`."""
 
     def learning(self, target: str = "") -> Call[LearningState]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from clopa_annotator.client.calls import Call
-from clopa_annotator.errors import CaseTaken, ConfigError, UnknownCase
+from clopa_annotator.errors import CaseTaken, ConfigError, InputError, UnknownCase
 from clopa_annotator.importers.receiver import KnownCase, confirmation_of
 from clopa_annotator.testing.fake_calls import ScriptedCalls
 from clopa_annotator.testing.fake_campaign import FakeCampaign
 from clopa_annotator.types import CaseState, Image, Imported, Mask, Slot, Targets
-from clopa_annotator.types.exports import EXPORT_FORMATS, Exported, ExportOrder, OnProgress, Progress
+from clopa_annotator.types.exports import EXPORT_FORMATS, EXPORTS, Exported, ExportOrder, OnProgress, Progress
 from clopa_annotator.types.imports import ImportOrder, ImportReport, Outcome
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.messages import Draft
@@ -70,8 +73,9 @@ def fake_export(campaign: FakeCampaign, order: ExportOrder) -> Exported:
     """Write a list of the chosen confirmed cases into an empty or new folder; a fake has nothing else.
 
     Raises:
-        ConfigError: an unknown format, or the folder holds something.
+        ConfigError: an unknown format or target, or the folder holds something.
         UnknownCase: a case that the campaign does not have.
+        InputError: targets share voxels, in a format that holds one label for each.
     """
     if order.format not in EXPORT_FORMATS:
         raise ConfigError(
@@ -83,15 +87,44 @@ def fake_export(campaign: FakeCampaign, order: ExportOrder) -> Exported:
     unknown = [case_id for case_id in order.cases if case_id not in campaign.cases]
     if unknown:
         raise UnknownCase(f"The campaign has no case {unknown[0]!r}.")
-    confirmed = [s.case_id for s in campaign.statistics()]
-    wanted = order.cases or tuple(confirmed)
+    masks = _confirmed_masks(campaign, order)
+    wanted = order.cases or tuple(masks)
     if not order.cases and order.choice == "accepted":
-        wanted = tuple(c for c in confirmed if campaign.case(c).row.state is CaseState.CONFIRMED)
-    written = tuple(c for c in confirmed if c in wanted)
+        wanted = tuple(c for c in masks if campaign.case(c).row.state is CaseState.CONFIRMED)
+    written = tuple(c for c in masks if c in wanted)
+    if any(kind.holds_labels for kind in EXPORTS if kind.name == order.format) and not order.priority:
+        for case_id in written:
+            _refuse_shared(campaign, case_id, masks[case_id])
     target.mkdir(parents=True, exist_ok=True)
     (target / "confirmed.tsv").write_text("".join(f"{c}\n" for c in written), encoding="utf-8")
-    left_out = tuple((c, "it has no confirmed version.") for c in wanted if c not in confirmed)
+    left_out = tuple((c, "it has no confirmed version.") for c in wanted if c not in masks)
     return Exported(str(target), written, left_out)
+
+
+def _confirmed_masks(campaign: FakeCampaign, order: ExportOrder) -> dict[str, dict[Slot, Mask]]:
+    """The newest masks of the chosen targets, by case in order of arrival."""
+    targets = campaign.targets
+    keys = {targets.by_name(name).key for name in order.targets} or {t.key for t in targets}
+    for name in order.priority:
+        if targets.by_name(name).key not in keys:
+            raise ConfigError(f"{name} has a priority, but is not among the targets to be exported.")
+    newest = [
+        version
+        for case in campaign.cases.values()
+        for slot in case.in_order
+        if slot.target in keys and (version := case.slot(slot).newest) is not None
+    ]
+    found: dict[str, dict[Slot, Mask]] = {}
+    for version in sorted(newest, key=lambda version: version.ref.sequence):
+        found.setdefault(version.ref.case_id, {})[version.ref.slot] = version.mask
+    return found
+
+
+def _refuse_shared(campaign: FakeCampaign, case_id: str, masks: Mapping[Slot, Mask]) -> None:
+    for (one, first), (other, second) in combinations(masks.items(), 2):
+        if one.target != other.target and (np.logical_and(first, second)).any():
+            names = " and ".join(campaign.targets.name_of(slot) for slot in (one, other))
+            raise InputError(f"In case {case_id!r}, {names} share voxels. Say whose they are.")
 
 
 class FakeTransfers(ScriptedCalls):

@@ -15,6 +15,7 @@ import torch
 from clopa_annotator.evaluation.annotator import AnnotatorOptions, SimulatedAnnotator, case_rng
 from clopa_annotator.evaluation.interaction_protocol import ProtocolSettings, run_case
 from clopa_annotator.registry.gate import GateSettings, decide
+from clopa_annotator.session.background import WithOthers
 from clopa_annotator.session.local import LocalSession
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.model import LoadedModel
@@ -32,11 +33,14 @@ class HeldOutCase:
         case_id: name of the case.
         read: gives the image and the confirmed mask.
         box_first: the simulated clicks begin with a box, as the campaign's strategy does.
+        read_others: gives the (k, j, i) voxels of other targets that the network is told it is not; None for
+            none.
     """
 
     case_id: str
     read: Callable[[], tuple[Image, Mask]]
     box_first: bool = False
+    read_others: Callable[[], Mask | None] = lambda: None
 
 
 def score_case(
@@ -49,7 +53,8 @@ def score_case(
         options = AnnotatorOptions(box_first=case.box_first)
         annotator = SimulatedAnnotator(case_rng(seed, run, case.case_id), options=options)
         settings = ProtocolSettings(clicks=clicks, keep=())
-        return run_case(session, image, reference, annotator, settings).dice
+        told = WithOthers(session, case.read_others())
+        return run_case(told, image, reference, annotator, settings).dice
     finally:
         session.close()
 

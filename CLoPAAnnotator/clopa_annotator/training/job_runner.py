@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from safetensors.torch import load_file
 
 from clopa_annotator.cache.campaign_store import CampaignStore
@@ -26,6 +27,7 @@ from clopa_annotator.episode.progress import Progress, ProgressFile
 from clopa_annotator.episode.window_sample import WindowSample
 from clopa_annotator.errors import ClopaError, EpisodeCancelled
 from clopa_annotator.registry.gate import GateSettings
+from clopa_annotator.session.exclusion import union_of
 from clopa_annotator.session.model import load_model
 from clopa_annotator.strategies import get_strategy
 from clopa_annotator.training.candidate_evaluation import Comparing, HeldOutCase, check_candidate
@@ -190,7 +192,7 @@ def _decide(
         config = CampaignConfig.from_dict(store.manifest.settings)
         return check_candidate(
             model,
-            held_out_cases(store, order.val, config),
+            held_out_cases(store, order.val, config, order.others),
             before=load_file(order.parent_path) if order.parent_path else {},
             after=load_file(delta),
             gate=gate_settings(config),
@@ -206,18 +208,29 @@ def gate_settings(config: CampaignConfig) -> GateSettings:
 
 
 def held_out_cases(
-    store: CampaignStore, refs: Iterable[CaseRef], config: CampaignConfig
+    store: CampaignStore,
+    refs: Iterable[CaseRef],
+    config: CampaignConfig,
+    others: Mapping[str, Sequence[CaseRef]] | None = None,
 ) -> list[HeldOutCase]:
     """Confirmed cases, to be read and annotated as the campaign's strategy begins them.
 
-    Where a case comes with several masks, each has a name, and so clicks, of its own.
+    Where a case comes with several masks, each has a name, and so clicks, of its own. ``others`` has, by
+    record hash, the masks of other targets that the network is told it is not.
     """
-    box_first = get_strategy(config.strategy).box_first
+    box_first, known_others = get_strategy(config.strategy).box_first, others or {}
 
     def read(ref: CaseRef) -> tuple[Image, Mask]:
         return store.read_image(ref.image_hash), store.read_mask(ref)
 
+    def read_others(ref: CaseRef) -> Mask | None:
+        union = union_of(store.read_mask(other) for other in known_others.get(ref.record_hash, ()))
+        return None if union is None else union.astype(np.uint8)
+
     every = tuple(refs)
     known = Counter(ref.case_id for ref in every)
     names = (ref.case_id if known[ref.case_id] == 1 else ref.name for ref in every)
-    return [HeldOutCase(name, partial(read, ref), box_first) for name, ref in zip(names, every, strict=True)]
+    return [
+        HeldOutCase(name, partial(read, ref), box_first, partial(read_others, ref))
+        for name, ref in zip(names, every, strict=True)
+    ]

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.config import CampaignConfig
 from clopa_annotator.durable import write_bytes
+from clopa_annotator.episode.folder import plain_others, read_others
 from clopa_annotator.errors import ClopaError, EpisodeCancelled, EpisodeError
 from clopa_annotator.registry.weights_registry import WeightsRegistry
 from clopa_annotator.session.model import load_model
@@ -44,6 +45,7 @@ class ReplayOrder:
         model_folder: the base model.
         seed: of the simulated clicks.
         target: key of the target whose versions they are; "" for the campaign's first.
+        others: as `EpisodeJob.others`.
     """
 
     version: int
@@ -52,6 +54,7 @@ class ReplayOrder:
     model_folder: Path
     seed: int
     target: str = ""
+    others: Mapping[str, tuple[CaseRef, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def write_replay(folder: Path, order: ReplayOrder) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, **asdict(order), "model_folder": str(order.model_folder)}
     content["cases"] = [ref.to_dict() for ref in order.cases]
+    content = {**{k: v for k, v in content.items() if k != "others"}, **plain_others(order.others)}
     if not order.target:
         del content["target"]
     write_bytes(folder / ORDER, _document(content))
@@ -101,8 +105,9 @@ def read_replay(folder: Path) -> ReplayOrder:
         cases = tuple(CaseRef.from_dict(case) for case in values["cases"])
         model = Path(values["model_folder"])
         numbers = (int(values["version"]), int(values["reference"]))
-        return ReplayOrder(*numbers, cases, model, int(values["seed"]), str(values.get("target", "")))
-    except (KeyError, TypeError, ValueError) as error:
+        target = str(values.get("target", ""))
+        return ReplayOrder(*numbers, cases, model, int(values["seed"]), target, read_others(values))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder / ORDER) from error
 
 
@@ -177,7 +182,7 @@ def _compare(
         config = CampaignConfig.from_dict(store.manifest.settings)
         return compare(
             model,
-            held_out_cases(store, order.cases, config),
+            held_out_cases(store, order.cases, config, order.others),
             registry.delta_tensors(order.reference),
             registry.delta_tensors(order.version),
             Comparing(config.gate_clicks, config.gate_runs, order.seed),

@@ -38,6 +38,8 @@ from clopa_annotator.types import EpisodeResult, GateDecision
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.002
+_STANDARD_ERROR = 2
+"""The descriptor: whoever runs an episode in a process of its own may have put anything into `sys.stderr`."""
 ORPHANED = 70
 """Exit status of a trainer whose owner went away; the job can be resumed."""
 
@@ -152,7 +154,7 @@ class Leash:
     def _watch(self) -> None:
         last_seen = time.monotonic()
         while not self._ended.wait(0.5):
-            faulthandler.dump_traceback_later(self._stuck_s, exit=True)
+            faulthandler.dump_traceback_later(self._stuck_s, exit=True, file=_STANDARD_ERROR)
             owner = read_process(self._job / OWNER)
             if owner is None or owner.alive:
                 last_seen = time.monotonic()

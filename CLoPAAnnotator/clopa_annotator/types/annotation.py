@@ -88,6 +88,7 @@ class Confirmation:
         note: free text.
         imported: where the mask came from; None if it was made here.
         slot: which target the mask is of, and which of several of a kind.
+        replaces_accepted: the person knows that a reviewer has accepted the version before, and means it.
         suggestion: what was made of the model's suggestion.
     """
 
@@ -102,6 +103,7 @@ class Confirmation:
     note: str = ""
     imported: Imported | None = None
     slot: Slot = FIRST
+    replaces_accepted: bool = False
     suggestion: SuggestionUse = SuggestionUse.NONE
 
 

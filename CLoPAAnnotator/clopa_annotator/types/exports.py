@@ -18,18 +18,25 @@ class ExportKind:
         name: as on the command line.
         title: for a list that a person chooses from.
         holds_cases: whether it writes cases, so that some can be chosen; otherwise it writes weights.
+        holds_labels: whether a case becomes one volume of labels, in which a voxel has one of them.
     """
 
     name: ExportFormat
     title: str
     holds_cases: bool = True
+    holds_labels: bool = False
+
+    @property
+    def takes_targets(self) -> bool:
+        """Whether targets can be chosen."""
+        return self.holds_cases or self.name == "model"
 
 
 EXPORTS: tuple[ExportKind, ...] = (
     ExportKind("segnrrd", "3D Slicer segmentations (.seg.nrrd)"),
-    ExportKind("nifti", "NIfTI images and masks"),
-    ExportKind("nnunet", "nnU-Net dataset"),
-    ExportKind("msd", "Medical Segmentation Decathlon dataset"),
+    ExportKind("nifti", "NIfTI images and masks", holds_labels=True),
+    ExportKind("nnunet", "nnU-Net dataset", holds_labels=True),
+    ExportKind("msd", "Medical Segmentation Decathlon dataset", holds_labels=True),
     ExportKind("dicomseg", "DICOM Segmentation (cases from DICOM)"),
     ExportKind("model", "Model folder for nnInteractive (the weights in use)", holds_cases=False),
     ExportKind("weights", "Every weights version's delta (safetensors)", holds_cases=False),
@@ -47,7 +54,8 @@ class ExportOrder:
         folder: on the engine's machine: a path where it allows that, else a name in its folder for exports.
         choice: all confirmed cases, or only the accepted ones (none that was reopened or needs another look).
         cases: only these cases; none for all that ``choice`` names.
-        targets: names of the targets to export; none for all.
+        targets: names of the targets to export; none for all. A model folder holds one: the first, unless
+            another is named.
         priority: names of targets: in a volume of labels the first named has the voxels that masks share.
         instances: in a volume of labels, a value of its own for each of several of a kind.
     """

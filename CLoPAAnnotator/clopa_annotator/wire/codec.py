@@ -25,6 +25,7 @@ from clopa_annotator.types import (
     Targets,
     WeightsVersion,
 )
+from clopa_annotator.types.review import Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.learning_messages import EpisodeRow, LearningState
 from clopa_annotator.wire.messages import CaseRow, CaseStatistics, Draft, EngineInfo, SlotRow
@@ -137,15 +138,16 @@ def _answered_slot(row: Any) -> Slot:
 
 
 def _slot_row_from_wire(row: Any) -> SlotRow:
-    mark = mark_from_wire(_mapping(row).get("suggestion"))
-    return _plain(
-        SlotRow, row, slot=_answered_slot(row), state=_read(row, "state", CaseState), suggestion=mark
-    )
+    read: Row = {"slot": _answered_slot(row), "state": _read(row, "state", CaseState)}
+    read["suggestion"] = mark_from_wire(_mapping(row).get("suggestion"))
+    if "verdict" in _mapping(row):  # engines of before there were reviews do not say it
+        read["verdict"] = _read(row, "verdict", Verdict)
+    return _plain(SlotRow, row, **read)
 
 
 def case_row_to_wire(row: CaseRow) -> Row:
     """A case's row."""
-    slots = [{**asdict(s), "state": s.state.value} for s in row.slots]
+    slots = [{**asdict(s), "state": s.state.value, "verdict": s.verdict.value} for s in row.slots]
     return {**asdict(replace(row, slots=())), "state": row.state.value, "slots": slots}
 
 

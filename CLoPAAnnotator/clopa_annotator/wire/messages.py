@@ -20,6 +20,7 @@ from clopa_annotator.types import (
     Target,
     TimedPrompt,
 )
+from clopa_annotator.types.review import ReviewRow, Verdict
 from clopa_annotator.types.targets import FIRST
 from clopa_annotator.wire.suggestion_messages import Suggested, SuggestionMark
 
@@ -47,6 +48,7 @@ class EngineInfo:
         free_places: how many more images it can hold open; None if the engine does not say.
         targets: what the campaign segments, in order; never empty.
         cases: in which order cases come, and which of them without a suggestion.
+        may_review: whether the token may accept and return what others confirmed.
     """
 
     api_version: int
@@ -64,6 +66,7 @@ class EngineInfo:
     free_places: int | None = None
     targets: tuple[Target, ...] = (Target("target"),)
     cases: CaseSettings = field(default_factory=CaseSettings)
+    may_review: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,11 @@ class SlotRow:
         has_draft: whether unconfirmed work is kept.
         is_suggestion: the draft is a mask that nobody has worked on yet.
         is_absent: the confirmed mask is empty: the image holds no such target.
-        note: why it was skipped, withdrawn or flagged; empty otherwise.
+        note: why it was skipped, withdrawn, returned or flagged; empty otherwise.
+        suggestion: what the model suggests, if nobody has begun and there is something to show.
         annotator: who made the current confirmation; empty if there is none.
         confirmed_at: its ISO 8601 instant; empty if there is none.
-        suggestion: what the model suggests, if nobody has begun and there is something to show.
+        verdict: what a second person decided about the newest version.
     """
 
     slot: Slot
@@ -95,6 +99,7 @@ class SlotRow:
     annotator: str = ""
     confirmed_at: str = ""
     suggestion: SuggestionMark | None = None
+    verdict: Verdict = Verdict.NONE
 
     @property
     def is_decided(self) -> bool:
@@ -188,14 +193,15 @@ class OpenedCase:
     Attributes:
         row: the case as it stands now; its state is `CaseState.IN_PROGRESS` or what it was.
         answer: the session's state. With a draft the proposal is the draft's mask; without one, but with a
-            confirmed version, it is that version's mask; else it is empty. ``changed_kji`` is the mask's
-            bounding box.
+            confirmed version, it is that version's mask, or that of a returned one; else it is empty.
+            ``changed_kji`` is the mask's bounding box.
         draft: what was restored, or None.
         confirmed: the newest confirmed version that is not withdrawn, or None.
         slot: which target the prompts go to, and which of several of a kind.
         others: the other targets' masks as they are kept, confirmed or drafted, without those that are empty.
         suggestion: what the model suggests for the slot, if nobody has begun it; the session does not know of
             it: who takes it as a start gives it as a `MaskPrompt`.
+        returned: what the reviewer said of the newest version, if it was returned and not confirmed anew.
         is_withheld: there is a suggestion, and the campaign does not show it for this slot.
     """
 
@@ -206,6 +212,7 @@ class OpenedCase:
     slot: Slot = FIRST
     others: tuple[tuple[Slot, Mask], ...] = ()
     suggestion: Suggested | None = None
+    returned: ReviewRow | None = None
     is_withheld: bool = False
 
 

@@ -1,7 +1,8 @@
 """Who may talk to an engine: a token file with owner-only rights, compared in constant time.
 
 The file is JSON, ``{"tokens": [{"token": "...", "name": "Ada", "role": "owner"}, ...]}``, or a single line
-that is the owner's token. A missing file is created with one new owner token.
+that is the owner's token. Roles are "annotator", "reviewer" and "owner"; "lead" is another word for "owner".
+A missing file is created with one new owner token.
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ from typing import Literal
 
 from clopa_annotator.errors import ConfigError, NotPermitted, WrongToken
 
-Role = Literal["owner", "annotator"]
+Role = Literal["owner", "reviewer", "annotator"]
+ROLES: dict[str, Role] = {
+    "owner": "owner",
+    "lead": "owner",
+    "reviewer": "reviewer",
+    "annotator": "annotator",
+}
+"""What a token file may say, and what it means."""
 MIN_TOKEN_LENGTH = 16
+PERSON, LONGEST_NAME = "x-clopa-person", 200
+"""Header in which a client names its person, percent-encoded, to an engine that believes it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,8 @@ class Identity:
 
     Attributes:
         name: what is written into records and shown to others as a case's holder.
-        role: an owner may roll weights back, steer episodes and export; an annotator annotates.
+        role: an owner (the campaign's lead) may do everything; a reviewer annotates, and accepts or returns
+            what others confirmed; an annotator annotates.
     """
 
     name: str
@@ -40,7 +51,23 @@ class Identity:
             NotPermitted: with ``what`` in the sentence.
         """
         if self.role != "owner":
-            raise NotPermitted(f"Only the campaign's owner may {what}; you are signed in as annotator.")
+            raise NotPermitted(f"Only the campaign's owner may {what}; you are signed in as {self.role}.")
+
+    @property
+    def may_review(self) -> bool:
+        """Whether this person may accept and return what others confirmed."""
+        return self.role in ("owner", "reviewer")
+
+    def require_reviewer(self, what: str) -> None:
+        """Refuse annotators.
+
+        Raises:
+            NotPermitted: with ``what`` in the sentence.
+        """
+        if not self.may_review:
+            raise NotPermitted(
+                f"Only a reviewer or the campaign's lead may {what}; you are signed in as {self.role}."
+            )
 
 
 def is_sendable(token: str) -> bool:
@@ -120,9 +147,13 @@ def _parse(text: str) -> dict[str, Identity]:
         return {text.strip(): Identity("owner", "owner")}
     entries: dict[str, Identity] = {}
     for row in json.loads(text)["tokens"]:
-        if row["role"] not in ("owner", "annotator"):
-            raise ConfigError(f"The token file gives {row['name']!r} an unknown role {row['role']!r}.")
-        entries[str(row["token"])] = Identity(str(row["name"]), row["role"])
+        role = ROLES.get(str(row["role"]))
+        if role is None:
+            raise ConfigError(
+                f"The token file gives {row['name']!r} an unknown role {row['role']!r}; there are "
+                f"{', '.join(ROLES)}."
+            )
+        entries[str(row["token"])] = Identity(str(row["name"]), role)
     return entries
 
 

@@ -125,8 +125,13 @@ class Disk:
     ) -> None:
         for path in paths:
             self.hook(step, path)
+
+        def flush_share(first: int) -> None:
+            for one in what[first::FLUSHES]:
+                flushing(one)
+
         with ThreadPoolExecutor(FLUSHES) as threads:
-            for _ in threads.map(flushing, what):
+            for _ in threads.map(flush_share, range(min(FLUSHES, len(what)))):
                 """Whatever one of them raises comes out here."""
 
     def _write_in_parts(self, descriptor: int, path: Path, data: bytes) -> None:

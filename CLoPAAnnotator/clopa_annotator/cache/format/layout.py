@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from clopa_annotator.cache.format import names
 from clopa_annotator.cache.format.disk import Disk, explained, native, publish_file, publish_folder, translate
-from clopa_annotator.cache.format.record import CaseEntry, CaseRecord, Mark
+from clopa_annotator.cache.format.mark import Mark
+from clopa_annotator.cache.format.record import CaseEntry, CaseRecord
 from clopa_annotator.cache.format.sealed import seal
 from clopa_annotator.durable import make_folder
 from clopa_annotator.errors import CorruptRecord

@@ -16,6 +16,8 @@ from clopa_annotator.errors import InputError
 from clopa_annotator.types.targets import FIRST, KEY, Slot
 
 IMAGES, CASES, DRAFTS, STAGING, QUARANTINE = "images", "cases", "drafts", "staging", "quarantine"
+READINGS = "readings"
+"""Drafts of those who read a case a second time; only where somebody has begun to."""
 MANIFEST, INDEX, LOCK = "campaign.json", "index.sqlite", "writer.lock"
 IMAGE_RECORD, IMAGE_VOXELS = "image.json", "voxels.b2nd"
 TARGETS, FIRST_TARGET = "targets", "_first"

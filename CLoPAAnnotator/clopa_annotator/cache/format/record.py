@@ -21,7 +21,7 @@ from clopa_annotator.cache.format.prompt_json import prompts_from_json, prompts_
 from clopa_annotator.cache.format.sealed import seal, unseal
 from clopa_annotator.errors import ConfigError, CorruptRecord, GeometryError
 from clopa_annotator.geometry import Geometry
-from clopa_annotator.types import CaseState, Imported, Slot, SuggestionUse, TimedPrompt
+from clopa_annotator.types import Imported, Slot, SuggestionUse, TimedPrompt
 from clopa_annotator.types.targets import FIRST
 
 FORMAT_VERSION, OTHER_SLOTS_VERSION = 1, 2
@@ -145,50 +145,6 @@ class CaseEntry:
             raise CorruptRecord(f"{name} lacks {error}.") from error
 
 
-@dataclass(frozen=True)
-class Mark:
-    """``m<sequence>.json``: a decision about a case that is not a mask.
-
-    Attributes:
-        sequence: campaign-wide number.
-        case_id: name of the case.
-        action: "withdraw", "reopen", "skip" or "state".
-        state: state of the case afterwards.
-        case_version: the version withdrawn; None for every other action.
-        annotator: who decided.
-        reason: why, in words.
-        at: ISO 8601 instant.
-        slot: what of the case it is about.
-    """
-
-    sequence: int
-    case_id: str
-    action: str
-    state: CaseState
-    case_version: int | None = None
-    annotator: str = ""
-    reason: str = ""
-    at: str = ""
-    slot: Slot = FIRST
-
-    def to_document(self) -> bytes:
-        """The content of the mark's file."""
-        values = {**vars(self), "state": self.state.name}
-        del values["slot"]
-        return seal({"format": MARK, **slot_to_json(self.slot), **values})
-
-    @classmethod
-    def from_document(cls, document: bytes, name: str = "mark") -> Mark:
-        """Read a mark; raises `CorruptRecord`."""
-        values = open_document(document, MARK, name)
-        try:
-            keys = ("sequence", "case_id", "action", "case_version", "annotator", "reason", "at")
-            plain = {key: values[key] for key in keys}
-            return cls(**plain, state=CaseState[values["state"]], slot=slot_from_json(values, name))
-        except KeyError as error:
-            raise CorruptRecord(f"{name} lacks {error}.") from error
-
-
 @dataclass(frozen=True, eq=False)
 class CaseRecord:
     """``record.json``: one immutable confirmed version of a case.
@@ -219,6 +175,8 @@ class CaseRecord:
         software: versions of the programs that wrote it.
         imported: where the mask came from; None if it was made here.
         slot: what of the case it is of.
+        replaces_accepted: number of the mark that had accepted the version before; None if none had.
+        reading: 2 for that of a second person who had not seen the first's; trains only once it is accepted.
         suggestion: what was made of the model's suggestion.
     """
 
@@ -247,6 +205,8 @@ class CaseRecord:
     software: Mapping[str, str] = field(default_factory=software_versions)
     imported: Imported | None = None
     slot: Slot = FIRST
+    replaces_accepted: int | None = None
+    reading: int = 1
     suggestion: SuggestionUse = SuggestionUse.NONE
 
     def to_document(self) -> bytes:
@@ -259,6 +219,10 @@ class CaseRecord:
             "software": dict(self.software),
         }
         del values["imported"], values["slot"], values["suggestion"]
+        if self.replaces_accepted is None:  # most documents stay as they were
+            del values["replaces_accepted"]
+        if self.reading == 1:
+            del values["reading"]
         values |= suggestion_to_json(self.suggestion) | imported_to_json(self.imported)
         return seal({"format": RECORD, **slot_to_json(self.slot), **values})
 
@@ -273,6 +237,8 @@ class CaseRecord:
                 "imported": imported_from_json(values),
                 "slot": slot_from_json(values, name),
                 "suggestion": suggestion_from_json(values),
+                "replaces_accepted": values.get("replaces_accepted"),
+                "reading": int(values.get("reading", 1)),
             }
             plain = {k: values[k] for k in cls.__dataclass_fields__ if k not in given}
         except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:

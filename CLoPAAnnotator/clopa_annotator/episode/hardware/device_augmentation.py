@@ -28,7 +28,7 @@ def augment_here(image: Tensor, target: Tensor, seed: int, strength: float) -> t
 
     Args:
         image: (k, j, i) float32, normalised.
-        target: (k, j, i) bool.
+        target: (k, j, i) bool; or (n, k, j, i), the target first and other masks that go with it.
         seed: decides everything, below 2**32.
         strength: factor on every probability; 0 returns the sample as it is.
 
@@ -43,7 +43,7 @@ def augment_here(image: Tensor, target: Tensor, seed: int, strength: float) -> t
     image = _intensities(image, rng, noise, strength)
     axes = [int(axis) for axis in np.flatnonzero(rng.random(3) < 0.5 * strength)]
     if axes:
-        image, target = image.flip(axes), target.flip(axes)
+        image, target = image.flip(axes), target.flip([axis - 3 for axis in axes])
     return image.contiguous(), target.contiguous()
 
 
@@ -61,7 +61,8 @@ def _turned(
     angles = rng.uniform(-np.pi / 12, np.pi / 12, 3).tolist() if rotates else [0.0] * 3
     new_image, new_target = turn(image, target, angles, either_way(rng, 0.5, 2.0) if scales else 1.0)
     # Decided on the device: asking whether the target is gone would wait for it.
-    keep = new_target.any() | ~target.any()
+    now, before = (mask if mask.ndim == 3 else mask[0] for mask in (new_target, target))
+    keep = now.any() | ~before.any()
     return torch.where(keep, new_image, image), torch.where(keep, new_target, target)
 
 
@@ -74,9 +75,10 @@ def turn(image: Tensor, target: Tensor, angles: Sequence[float], scale: float) -
     grid = grid @ hand_over(turning, device)
     half = hand_over(torch.tensor([n / 2 for n in image.shape]), device)
     grid = (grid / half).flip(-1)[None]
-    both = torch.stack((image, target.to(image.dtype)))[None]
-    image, share = functional.grid_sample(both, grid, align_corners=False)[0]
-    return image, share > 0.5
+    masks = target if target.ndim == 4 else target[None]
+    both = torch.cat((image[None], masks.to(image.dtype)))[None]
+    turned = functional.grid_sample(both, grid, align_corners=False)[0]
+    return turned[0], turned[1:] > 0.5 if target.ndim == 4 else turned[1] > 0.5
 
 
 def _rotation(angles: Sequence[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -16,11 +16,11 @@ from clopa_annotator.types import CaseState
 from clopa_annotator.wire.messages import CaseRow
 from CLoPAAnnotatorLib.annotation import Sentences
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
+from CLoPAAnnotatorLib.caselist.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
+from CLoPAAnnotatorLib.caselist.CaseOrderBox import CaseOrderBox
+from CLoPAAnnotatorLib.caselist.CaseTable import CaseTable
+from CLoPAAnnotatorLib.caselist.DicomCases import DicomCases
 from CLoPAAnnotatorLib.engine.Places import typedPath
-from CLoPAAnnotatorLib.panels.CaseColumns import WORDS, CaseLine, KnownCells, cellsOf, lineOf
-from CLoPAAnnotatorLib.panels.CaseOrderBox import CaseOrderBox
-from CLoPAAnnotatorLib.panels.CaseTable import CaseTable
-from CLoPAAnnotatorLib.panels.DicomCases import DicomCases
 from CLoPAAnnotatorLib.panels.Questions import askForSlot, askForText
 from CLoPAAnnotatorLib.panels.Style import MOODS
 from CLoPAAnnotatorLib.scene.CaseScene import OWNED
@@ -159,10 +159,11 @@ class CasesPanel:
 
     def _newLine(self, caseId: str, row: CaseRow | None, title: str, isOpen: bool) -> CaseLine:
         state = self._workspace.cases.stateOf(caseId)
-        words = tr(WORDS[state])
+        words = tr(self._workspace.cases.verdictOn(caseId) or WORDS[state])
         if row is not None and row.versions > 1 and self._workspace.targets.isSingle:
             words += f" (v{row.versions})"
-        note = "" if row is None else row.note or Sentences.suggestionsReady(row)
+        ready = "" if row is None or isOpen else Sentences.suggestionsReady(row)
+        note = (row.note or ready) if row is not None else ""
         if row is not None and row.owner and row.owner != self._me():
             note = tr("open at {owner}").format(owner=row.owner)
         return lineOf(caseId, state, words, note, title, self._cells(row), isOpen)

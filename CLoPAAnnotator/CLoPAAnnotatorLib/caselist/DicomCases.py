@@ -12,7 +12,7 @@ from clopa_annotator.datasets.dicom_index import DicomIndex, ScanStep
 from clopa_annotator.datasets.dicom_series import DicomSeries
 from clopa_annotator.errors import ClopaError, DatasetError
 from CLoPAAnnotatorLib.annotation.Workspace import Workspace
-from CLoPAAnnotatorLib.panels.SeriesChooser import chooseSeries, describe
+from CLoPAAnnotatorLib.caselist.SeriesChooser import chooseSeries, describe
 from CLoPAAnnotatorLib.scene import DicomDatabase
 from CLoPAAnnotatorLib.scene.CaseSources import CaseSource
 from CLoPAAnnotatorLib.Texts import tr

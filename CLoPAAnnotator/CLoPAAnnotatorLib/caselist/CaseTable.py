@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
-from CLoPAAnnotatorLib.panels.CaseColumns import (
+from CLoPAAnnotatorLib.caselist.CaseColumns import (
     ANNOTATOR,
     AS_ADDED,
     DATE,

@@ -1,0 +1,1 @@
+"""The list of cases: its columns and order, and where cases come from."""

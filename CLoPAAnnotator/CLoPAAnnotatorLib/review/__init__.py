@@ -1,0 +1,1 @@
+"""A second person at confirmed cases: the list, the verdict, and what it is about."""
