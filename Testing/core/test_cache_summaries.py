@@ -47,7 +47,7 @@ def a_version(**changes: object) -> sqlite3.Row:
         "annotator": "Ada", "confirmed_at": "now",
         "withdrawn": 0, "conflict": 0, "based_on": 1, "first_shown_dice": 0.5, "prompts": 3,
         "seconds_active": 7.0, "weights_version": 4, "current": 5,
-        "suggestion": "cleared",
+        "suggestion": "cleared", "reading": 1,
     }  # fmt: skip
     return a_row(**values | changes)
 

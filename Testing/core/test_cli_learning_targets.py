@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_campaign
-from tiny_campaign import make_episodes_tiny
+from tiny_campaign import make_episodes_tiny, scores
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.cli import main
@@ -83,6 +83,7 @@ def test_each_of_several_lesions_is_a_record_a_training_sample_and_is_counted_wh
     tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_episodes_tiny(monkeypatch)
+    scores(monkeypatch, before=0.4, after=0.6)
     out = tmp_path / "out"
     command = ["simulate", "--dataset", "generated:lesions:7", "--out", str(out)]
     command += [
@@ -124,6 +125,7 @@ def test_a_simulation_tells_the_network_of_earlier_targets_if_it_is_asked_to(
     tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_episodes_tiny(monkeypatch)
+    scores(monkeypatch, before=0.4, after=0.6)
     told: list[bool] = []
     keep = LocalSession.set_others
     monkeypatch.setattr(

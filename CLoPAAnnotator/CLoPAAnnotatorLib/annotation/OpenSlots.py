@@ -89,8 +89,9 @@ class OpenSlots:
 
     def _restore(self, work: SlotWork, opened: OpenedCase) -> None:
         prompts = opened.draft.prompts if opened.draft is not None else ()
-        outline = self._session.view.outlineOf
-        work.restored(opened, tuple(GivenPrompt(p, outline(p.prompt)) for p in prompts))
+        view = self._session.view
+        given = tuple(GivenPrompt(p, view.outlineOf(p.prompt)) for p in prompts)
+        work.restored(opened, given, isWithheld=view.isWithheld(work.slot))
         if work.isAtSuggestion:
             self.suggest(work)
         elif not work.isEdited:
