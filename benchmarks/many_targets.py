@@ -55,13 +55,14 @@ def connect(driver, targets):
 
 def rows_of(targets):
     """The engine's rows of 1,000 cases, with suggestions that differ from case to case."""
-    from clopa_annotator.types import CaseState, Expectation, Slot
+    from clopa_annotator.types import CaseState, Slot
     from clopa_annotator.wire.messages import CaseRow, SlotRow
+    from clopa_annotator.wire.suggestion_messages import SuggestionMark
 
     def row_of(number):
         sure = 0.3 + 0.6 * (number * 37 % CASES) / CASES
-        known = Expectation(sure, sure - 0.1, sure + 0.05, 20)
-        slots = tuple(SlotRow(Slot(target.key), certainty=sure, expected=known) for target in targets)
+        mark = SuggestionMark(1, sure, sure, sure - 0.1, sure + 0.05, 20)
+        slots = tuple(SlotRow(Slot(target.key), suggestion=mark) for target in targets)
         return CaseRow(f"case {number}", CaseState.TODO, slots=slots)
 
     return {row.case_id: row for row in map(row_of, range(CASES))}

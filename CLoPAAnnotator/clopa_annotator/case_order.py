@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clopa_annotator.config import CASE_ORDERS, CampaignConfig, CaseOrder, check_share
 from clopa_annotator.errors import ConfigError
@@ -48,8 +48,12 @@ class CaseSettings:
 
     @classmethod
     def of(cls, config: CampaignConfig) -> CaseSettings:
-        """A campaign's."""
+        """Those of a campaign."""
         return cls(config.order, config.without_suggestion, config.seed)
+
+    def into(self, config: CampaignConfig) -> CampaignConfig:
+        """The campaign's settings with these, but for the seed."""
+        return replace(config, order=self.order, without_suggestion=float(self.without_suggestion))
 
     def withholds(self, case_id: str, slot: Slot = FIRST) -> bool:
         """Whether the suggestion for a target of a case is made but not shown (anchoring check).

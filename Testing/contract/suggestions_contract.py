@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from engine_contract import CENTRE, SHAPE, a_confirmation, an_image, wait_for, wait_until
 
+from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.types import MaskPrompt, PointPrompt, SuggestionUse
 from clopa_annotator.wire.messages import Draft
 
@@ -72,6 +73,20 @@ class SuggestionsContract:
         assert line.suggestion is SuggestionUse.UNTOUCHED and line.prompts == 0
         opened = wait_for(client, client.open_case("case 1", an_image(1)))
         assert opened.suggestion is None and opened.confirmed is not None
+
+    def test_a_withheld_suggestion_is_told_and_not_given_and_is_compared_all_the_same(self, client, promote):
+        wait_for(client, client.prefetch_case("case 1", an_image(1)))
+        promote()
+        wait_for_suggestion(client, "case 1", 1)
+        wait_for(client, client.set_case_settings(CaseSettings("added", 1.0)))
+        opened = wait_for(client, client.open_case("case 1", an_image(1)))
+        assert opened.is_withheld and opened.suggestion is None
+        assert slot_row(client, "case 1").suggestion is not None, "an order by certainty needs its score"
+        mask = np.ones(SHAPE, np.uint8)
+        wait_for(client, client.confirm(a_confirmation("case 1", mask, suggestion=SuggestionUse.WITHHELD)))
+        (line,) = wait_for(client, client.statistics())
+        assert line.suggestion is SuggestionUse.WITHHELD and 0 <= line.suggestion_dice < 1
+        assert not wait_for(client, client.open_case("case 1", an_image(1))).is_withheld, "it is confirmed"
 
     def test_begun_work_hides_the_suggestion(self, client, promote):
         wait_for(client, client.prefetch_case("case 1", an_image(1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clopa_annotator.case_order import CaseSettings, draw, in_order, mean_certainty
@@ -27,6 +27,7 @@ def test_cases_without_a_score_and_equal_ones_come_as_they_were_added(
     assert in_order("abcdef", order, SURE) == list(expected)
 
 
+@settings(deadline=None)
 @given(NAMES, st.sampled_from(CASE_ORDERS), st.integers(), st.data())
 def test_every_order_holds_each_case_once_and_is_the_same_again(
     names: list[str], order: CaseOrder, seed: int, data: st.DataObject
@@ -41,6 +42,7 @@ def test_every_order_holds_each_case_once_and_is_the_same_again(
         assert found[: len(scored)] == scored
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(), st.data())
 def test_a_random_order_puts_two_cases_the_same_way_whatever_others_there_are(
     names: list[str], seed: int, data: st.DataObject

@@ -34,10 +34,10 @@ def test_only_a_campaign_that_switched_suggestions_off_says_anything_about_them(
         ({"gate_clicks": -1}, "negative number of corrections"),
         ({"gate_runs": 0}, "at least once"),
         ({"gate_worst_drop": 1.5}, "between 0 and 1"),
-        ({"suggestions": "yes"}, "true or false"),
         ({"order": "best"}, "no order 'best'"),
         ({"without_suggestion": 1.5}, "share of cases without a suggestion"),
         ({"without_suggestion": "half"}, "share of cases without a suggestion"),
+        ({"suggestions": "yes"}, "true or false"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(change: dict[str, Any], says: str) -> None:

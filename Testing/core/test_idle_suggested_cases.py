@@ -82,3 +82,20 @@ def test_voxels_of_another_target_are_not_suggested(tmp_path: Path) -> None:
         left = cases.suggestion("case 0", SPLEEN)
         assert np.array_equal(left.mask, whole * (1 - taken)) and not left.mask.flags.writeable
         cases.confirm(Confirmation("two", "case 0", left.mask, slot=SPLEEN))
+
+
+def test_a_withheld_suggestion_is_marked_and_compared_and_not_shown(tmp_path: Path) -> None:
+    with a_store(tmp_path / "campaign", 2) as store:
+        around = IdleEngine(store)
+        desk = a_desk(around)
+        desk.withholds = lambda case_id, _slot: case_id == "case 0"
+        cases = the_cases(around, desk)
+        with at_work(desk):
+            until(lambda: len(marked(cases)) == 2)
+        assert cases.suggestion("case 0", FIRST) is None and cases.is_withheld("case 0", FIRST)
+        assert cases.suggestion("case 1", FIRST) is not None and not cases.is_withheld("case 1", FIRST)
+        for name in ("case 0", "case 1"):
+            cases.confirm(Confirmation(name, name, np.ones(SHAPE, np.uint8)))
+        told = [row.suggestion_dice for row in cases.statistics()]
+        assert len(told) == 2 and all(dice is not None and 0 <= dice < 1 for dice in told)
+        assert not cases.is_withheld("case 0", FIRST), "there is nothing to show any more"

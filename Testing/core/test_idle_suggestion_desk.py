@@ -106,6 +106,13 @@ def test_only_the_next_ones_are_made_until_all_are_asked_for(around: IdleEngine)
     assert around.names.count("suggestions") >= 3
 
 
+def test_an_order_that_needs_every_score_has_all_made(around: IdleEngine) -> None:
+    desk = a_desk(around, SuggestionSettings(ahead=1, quiet_s=0.0, look_s=0.01))
+    desk.needs_all = lambda: True
+    with at_work(desk):
+        until(lambda: len(around.suggested) == 3)
+
+
 def test_a_cancelled_wish_leaves_what_is_made(around: IdleEngine) -> None:
     desk = a_desk(around, SuggestionSettings(ahead=1, quiet_s=0.0, look_s=0.01))
     around.on_pass = lambda number: number == 6 and desk.cancel()

@@ -53,6 +53,9 @@ class Host:
     def suggestion(self, case_id, slot):
         return None
 
+    def is_withheld(self, case_id, slot):
+        return True
+
     def others(self, case_id, slot):
         return ((Slot("vessel"), MASK),)
 
@@ -156,6 +159,7 @@ def test_a_decision_is_the_tokens_persons_with_its_reason(
 def test_a_draft_comes_with_its_case_and_brief_leaves_it_out(host: Host, routes: CaseRoutes) -> None:
     host.draft = Draft(MASK, (), 4.0)
     full: Reply = routes.take(ask({"case_id": "one", "image_hash": "i" * 64}))
+    assert full.meta["is_withheld"] is True
     assert full.meta["draft"]["seconds_active"] == 4.0 and full.meta["confirmed"]["sequence"] == 5
     assert np.array_equal(full.arrays["confirmed"], MASK)
     brief = routes.take(ask({"case_id": "one", "brief": True}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clopa_annotator.types import SuggestionUse
@@ -72,6 +72,7 @@ def test_two_cases_on_each_side_are_needed() -> None:
     assert anchoring(rows) is None and "Too few" in anchoring_in_words(None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(0, 1), max_size=8))
 def test_a_mean_leaves_out_what_is_not_there(values: list[float | None]) -> None:
     known = [value for value in values if value is not None]

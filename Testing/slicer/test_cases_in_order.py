@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from conftest import MODULE
 from driving import Driver, a_ball
@@ -62,10 +61,10 @@ def suggest(driver, **certainty):
     """What the engine's suggestions say of the cases that it knows, by the number in their names."""
     for number, sure in certainty.items():
         case_id = f"case {number[1:]}"
+        mark = SuggestionMark(0, sure, sure, sure - 0.1, sure + 0.1, 12)
         campaign = driver.client.campaign
-        mark = SuggestionMark(campaign.line("").current, sure, sure, sure - 0.1, sure + 0.1, 12)
-        campaign.suggestions.put(case_id, np.zeros(campaign.case(case_id).image.voxels.shape, np.uint8), mark)
-        driver.client.campaign.changed(case_id)
+        campaign.suggestions.put(case_id, (campaign.case(case_id).image.voxels > 0.5).astype("uint8"), mark)
+        campaign.changed(case_id)
     driver.host.spin(0.1)
 
 
@@ -231,9 +230,8 @@ def test_pictures_for_the_guides(driver, artifacts):
     for name, certainty in zip(names, sure, strict=True):
         campaign.add(name, image, "")
         if certainty is not None:
-            version = campaign.line("").current
-            mark = SuggestionMark(version, certainty, certainty, certainty - 0.09, certainty + 0.05, 14)
-            campaign.suggestions.put(name, np.zeros(image.voxels.shape, np.uint8), mark)
+            mark = SuggestionMark(0, certainty, certainty, certainty - 0.09, certainty + 0.05, 14)
+            campaign.suggestions.put(name, (image.voxels > 0.5).astype("uint8"), mark)
     for number, name in enumerate(names[:3]):
         mask = (image.voxels > 0.5).astype("uint8")
         campaign.confirm(Confirmation(name, name, mask, (), ("Ada", "Grace")[number % 2]))
@@ -246,3 +244,26 @@ def test_pictures_for_the_guides(driver, artifacts):
     assert column(driver, NAME)[:2] == ["patient 07", "patient 05"]
     driver.host.spin(0.1)
     driver.panelPicture(artifacts, "12-case-order", isWhole=True)
+
+
+def test_a_withheld_suggestion_is_not_shown_and_the_record_says_so(driver, folder):
+    from clopa_annotator.types import SuggestionUse
+
+    open_folder(driver, folder)
+    sent(driver, folder)
+    suggest(driver, c10=0.8, c2=0.5)
+    driver.client.campaign.set_case_settings(CaseSettings("added", 1.0))
+    driver.until(lambda: driver.workspace.cases.settings.without_suggestion == 1, "the event")
+    assert column(driver, EXPECTED)[1] == "0.80 (0.70–0.90)", "or the order would put it last"
+    driver.ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen and driver.session.caseId == "case 10", "the next")
+    assert not driver.workspace.currentMask().any() and "No suggestion is shown" in driver.said
+    click_centre(driver)
+    driver.ui.confirmButton.click()
+    driver.until(lambda: driver.session.isConfirmed, "the confirmation")
+    (line,) = driver.client.campaign.statistics()
+    assert line.suggestion is SuggestionUse.WITHHELD and line.first_shown_dice is not None
+    driver.client.campaign.set_case_settings(CaseSettings("added", 0.0))
+    driver.ui.nextCaseButton.click()
+    driver.until(lambda: driver.session.isOpen and driver.session.caseId == "case 2", "the next")
+    assert driver.workspace.currentMask().any(), "shown again"

@@ -58,4 +58,32 @@ SUGGESTIONS = (
         "look_input(self.image * 0.5, None, self.look, self.rules.patch_kji)",
         ("test_an_episode_sees_what_a_suggestion_sees",),
     ),
+    Mutant(
+        "a suggestion that is withheld is shown",
+        "SuggestedCases.suggestion",
+        "_is_begun(row) or self._desk.withholds(case_id, slot)",
+        "_is_begun(row)",
+        ("test_a_withheld_suggestion_is_told_and_not_given_and_is_compared_all_the_same",),
+    ),
+    Mutant(
+        "withheld cases are drawn anew when the lead changes the share",
+        "CaseSettings.withholds",
+        'draw(self.seed, "without a suggestion"',
+        "draw(self.seed, str(self.without_suggestion)",
+        ("test_the_share_without_a_suggestion_is_about_what_was_asked_for_and_grows_by_adding",),
+    ),
+    Mutant(
+        "the most certain case comes where the least certain was asked for",
+        "in_order",
+        '1 if order == "least-certain" else -1',
+        '-1 if order == "least-certain" else 1',
+        ("test_cases_without_a_score_and_equal_ones_come_as_they_were_added",),
+    ),
+    Mutant(
+        "figures with and without a suggestion are averaged into one",
+        "by_use",
+        "found[row.suggestion].append(row)",
+        "found[SuggestionUse.NONE].append(row)",
+        ("test_each_use_has_figures_of_its_own",),
+    ),
 )

@@ -38,6 +38,11 @@ def suggestion(mark: SuggestionMark) -> Said:
     return f"{suggestedBy(mark)} {todo}", "calm"
 
 
+def withheld() -> str:
+    """A case was opened whose suggestion is not shown."""
+    return tr("No suggestion is shown for this one, to see what suggestions change. Click on the target.")
+
+
 def suggestionsReady(row: CaseRow) -> str:
     """What is suggested for a case that nobody has begun; empty for nothing."""
     marks = [slot.suggestion for slot in row.slots if slot.suggestion is not None]
@@ -104,6 +109,8 @@ def slotOpened(case: OpenedCase, target: str, newWeights: int | None, *, isBack:
     if case.suggestion is not None:
         said, mood = suggestion(case.suggestion.mark)
         return f"{target}: {said}", mood
+    if case.is_withheld:
+        return f"{target}: {withheld()}", "calm"
     start = tr("{target}: click on it in any slice view.").format(target=target)
     if newWeights is None:
         return start, "calm"
@@ -123,6 +130,8 @@ def opened(case: OpenedCase, newWeights: int | None) -> Said:
         return tr("This is what was confirmed. Change it and confirm again, or go on."), "calm"
     if case.suggestion is not None:
         return suggestion(case.suggestion.mark)
+    if case.is_withheld:
+        return withheld(), "calm"
     start = tr("Click on the target in any slice view.")
     if newWeights is None:
         return start, "calm"

@@ -56,7 +56,7 @@ class SlotWork:
         use = opened.draft.suggestion if opened.draft is not None else SuggestionUse.NONE
         if self.suggested is not None:
             use, self.firstShown = SuggestionUse.UNTOUCHED, self.suggested.mask
-        elif offered is not None:
+        elif isNew and (offered is not None or opened.is_withheld):
             use = SuggestionUse.WITHHELD
         self.history = PromptHistory(prompts, opened.answer.can_undo, use)
         self.wantsFirst = isNew and self.suggested is None

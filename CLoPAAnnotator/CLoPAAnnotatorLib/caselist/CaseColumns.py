@@ -91,19 +91,19 @@ def cellsOf(row: CaseRow, targetNames: dict[str, str]) -> KnownCells:
 
 def _expected(row: CaseRow, names: dict[str, str]) -> tuple[float, str, str]:
     """Expected Dice of what is left to do: the mean, in words, and for each target; NaN if not known."""
-    left = [(slot.slot, slot.suggestion) for slot in row.slots if not slot.is_decided and slot.suggestion]
-    known = [(slot, mark, mark.dice) for slot, mark in left if mark.dice is not None]
-    if not known:
-        return math.nan, tr("not known yet") if left else "", ""
-    mean = sum(dice for _, _, dice in known) / len(known)
-    lines = [f"{dice:.2f} ({mark.low:.2f}–{mark.high:.2f})" for _, mark, dice in known]
-    named = [
-        f"{names.get(slot.target, '')} {line}".strip()
-        for (slot, _, _), line in zip(known, lines, strict=True)
+    marks = [(s.slot, s.suggestion) for s in row.slots if not s.is_decided and s.suggestion is not None]
+    known = [
+        (slot, mark.cases, mark.dice, f"{mark.dice:.2f} ({mark.low:.2f}–{mark.high:.2f})")
+        for slot, mark in marks
+        if mark.dice is not None and mark.low is not None and mark.high is not None
     ]
+    if not known:
+        return math.nan, tr("not known yet") if marks else "", ""
+    mean = sum(dice for _, _, dice, _ in known) / len(known)
+    named = [f"{names.get(slot.target, '')} {text}".strip() for slot, _, _, text in known]
     rests = tr("Nine of ten masks lie in the interval. Rests on {n} confirmed cases.")
-    tip = "\n".join([*named, rests.format(n=min(mark.cases for _, mark, _ in known))])
-    return mean, lines[0] if len(known) == 1 else f"{mean:.2f}", tip
+    tip = "\n".join([*named, rests.format(n=min(cases for _, cases, _, _ in known))])
+    return mean, known[0][3] if len(known) == 1 else f"{mean:.2f}", tip
 
 
 def lineOf(

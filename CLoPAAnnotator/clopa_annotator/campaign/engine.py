@@ -99,8 +99,7 @@ class Engine:
         self.intake = LabelIntake(
             campaign.store, self._leases, self.events, self.desk.confirmed, self._occupancy
         )
-        self.queue = CaseQueue(campaign, self.events)
-        self.set_case_settings = self.queue.change
+        self.queue = CaseQueue(campaign, self.events, self.suggestions)
         self.exports = ExportJobs(campaign, self.settings.export_anywhere)
         self.targets = SlotChoice(campaign, self._leases, self._occupancy, self.prediction)
         self._in_use: dict[str, int] = {}
@@ -119,9 +118,11 @@ class Engine:
     def close(self, patience_s: float = 60.0) -> bool:
         """End: `let_go`, and close the folder.
 
+        Args:
+            patience_s: how long the prediction that is under way may take.
+
         Returns:
-            Whether the prediction that is under way ended within ``patience_s`` seconds. If not, its thread
-            still works, on nothing that matters any more.
+            Whether it was ready in time. If not, its thread still works, on nothing that matters any more.
         """
         self.let_go()
         self.exports.close()
@@ -143,12 +144,7 @@ class Engine:
         return self.cases.read_image(self.cases.image_hash_of(case_id))
 
     def open_session(
-        self,
-        owner: str,
-        image: Image,
-        version: int | None,
-        case_id: str | None,
-        slot: Slot = FIRST,
+        self, owner: str, image: Image, version: int | None, case_id: str | None, slot: Slot = FIRST
     ) -> HostedSession:
         """Open a session on a target; without a wish it works with the current versions until its next case.
 

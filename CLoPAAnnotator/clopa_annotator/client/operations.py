@@ -162,6 +162,7 @@ class ClientOperations:
             codec.others_from_wire(taken.get("others"), arrays),
             suggested_from_wire(taken.get("suggestion"), arrays),
             returned,
+            taken.get("is_withheld") is True,
         )
 
     def _take(

@@ -111,7 +111,7 @@ def settings(
     import getpass
 
     from clopa_annotator.campaign.composition import Campaign
-    from clopa_annotator.campaign.idle.case_queue import CaseQueue
+    from clopa_annotator.campaign.idle.case_queue import change_settings
     from clopa_annotator.campaign.journal import Journal
     from clopa_annotator.case_order import IN_WORDS, CaseSettings
 
@@ -121,8 +121,8 @@ def settings(
         if asked:
             journal = Journal(folder / "logs" / "events.jsonl")
             try:
-                queue = CaseQueue(campaign, journal.log)
-                queue.change(replace(queue.settings, **asked), getpass.getuser())  # type: ignore[arg-type]
+                wanted = replace(CaseSettings.of(campaign.config), **asked)  # type: ignore[arg-type]
+                change_settings(campaign, journal.log, wanted, getpass.getuser())
             finally:
                 journal.close()
         now = CaseSettings.of(campaign.config)

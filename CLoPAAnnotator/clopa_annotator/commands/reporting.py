@@ -75,8 +75,8 @@ def facts_of(campaign: Campaign) -> dict[str, str]:
     from clopa_annotator.case_order import IN_WORDS, CaseSettings
     from clopa_annotator.types import CaseState
 
-    cases, settings = campaign.store.cases(), CaseSettings.of(campaign.config)
-    manifest = campaign.store.manifest
+    cases, manifest = campaign.store.cases(), campaign.store.manifest
+    settings = CaseSettings.of(campaign.config)
     done = sum(case.state is CaseState.CONFIRMED for case in cases)
     people = {slot.annotator for case in cases for slot in case.slots if slot.annotator}
     return {

@@ -66,6 +66,10 @@ class CaseHost(Protocol):
         """The newest confirmed version that is not withdrawn."""
         ...
 
+    def is_withheld(self, case_id: str, slot: Slot) -> bool:
+        """Whether there is a suggestion that is not shown."""
+        ...
+
     def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
         """What the model suggests for a target that nobody has begun."""
         ...

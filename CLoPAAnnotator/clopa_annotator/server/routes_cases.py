@@ -134,6 +134,7 @@ class CaseRoutes:
         if returned is not None:
             meta["returned"], arrays["returned"] = returned[0].to_dict(), returned[1]
         _put_draft(host, case_id, slot, meta, arrays)
+        meta["is_withheld"] = host.is_withheld(case_id, slot)
         suggested = host.suggestion(case_id, slot)
         if suggested is not None:
             meta["suggestion"], more = suggested_to_wire(suggested)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from starlette.routing import Route
 
-from clopa_annotator.case_order import CaseSettings
+from clopa_annotator.campaign.idle.case_queue import CaseQueue
 from clopa_annotator.errors import InputError
 from clopa_annotator.server.http import Ask, Reply, route
 from clopa_annotator.server.routes_cases import text
@@ -59,8 +59,9 @@ class LearningHost(Protocol):
         """Say what the campaign segments."""
         ...
 
-    def set_case_settings(self, settings: CaseSettings, who: str, /) -> None:
-        """Say how cases come to annotators."""
+    @property
+    def queue(self) -> CaseQueue:
+        """How cases come to annotators."""
         ...
 
 
@@ -118,7 +119,7 @@ class LearningRoutes:
     def set_case_settings(self, ask: Ask) -> Reply:
         """Say in which order cases come, and how many of them without a suggestion."""
         ask.who.require_owner("say in which order cases come")
-        self._host.set_case_settings(case_settings_from_wire(ask.meta.get("settings")), ask.who.name)
+        self._host.queue.change(case_settings_from_wire(ask.meta.get("settings")), ask.who.name)
         return Reply({"engine": info_to_wire(self._host.info(ask.who))})
 
     def start(self, ask: Ask) -> Reply:

@@ -58,8 +58,12 @@ class FakeCampaign:
         self.own_reviews, self.verdicts = False, 0
         self.agreement: list[PairAgreement] = []
         self.cases: dict[str, FakeCase] = {}
-        self.suggestions = FakeSuggestions(self.events, lambda target: self.line(target).current)
         self.case_settings = CaseSettings()
+        self.suggestions = FakeSuggestions(
+            self.events,
+            lambda target: self.line(target).current,
+            self._withholds,
+        )
         self._confirmations: dict[str, tuple[str, CaseRef]] = {}
 
     @property
@@ -111,6 +115,9 @@ class FakeCampaign:
             case.targets = targets
             case.slots = {s: w for s, w in case.slots.items() if s.target in kept}
         self.events.publish("targets_changed")
+
+    def _withholds(self, case_id: str, slot: Slot) -> bool:
+        return self.case_settings.withholds(case_id, slot)
 
     def set_case_settings(self, settings: CaseSettings) -> None:
         """Say how cases come to annotators."""
@@ -258,7 +265,7 @@ class FakeCampaign:
         statistics = CaseStatistics(
             ref.case_id, sequence, confirmation.weights_version, first,
             len(confirmation.prompts), confirmation.seconds_active, confirmation.annotator, confirmation.slot,
-            confirmation.suggestion,
+            confirmation.suggestion, self.suggestions.quality(case, confirmation.slot, confirmation.mask),
         )  # fmt: skip
         work.versions.append(FakeVersion(ref, confirmation.mask.copy(), statistics))
         work.draft, work.state, work.note = None, CaseState.CONFIRMED, ""

@@ -188,9 +188,9 @@ class FakeEngineClient(FakeSteering):
         proposal = known[1].cut(known[0].proposal)
         answer = self._answer(proposal, bounding_box(proposal.mask))
         ref, others = work.newest.ref if work.newest else None, case.others(slot)
-        suggested = self.campaign.suggestions.of(case, slot)
+        suggested, hidden = self.campaign.suggestions.shown(case, slot)
         told = returned_row(self.campaign, case.case_id, slot)
-        return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told)
+        return OpenedCase(case.row, answer, work.draft, ref, slot, others, suggested, told, hidden)
 
     @property
     def _session(self) -> Session:

@@ -29,6 +29,7 @@ class FakeSuggestions:
     Attributes:
         events: told what happens.
         version_of: the weights version in use of a target.
+        withholds: whether the suggestion for a slot is not to be shown.
         makes: whether suggestions for the next cases are made without being asked for.
         is_on: the campaign's setting.
         held: while true, none is made, as while an episode trains.
@@ -38,6 +39,7 @@ class FakeSuggestions:
 
     events: EventLog
     version_of: Callable[[str], int]
+    withholds: Callable[[str, Slot], bool] = lambda _case_id, _slot: False
     makes: bool = False
     is_on: bool = True
     held: bool = False
@@ -63,6 +65,20 @@ class FakeSuggestions:
             return None
         taken = union_of(case.taken_by_others(slot))
         return made if taken is None else replace(made, mask=np.where(taken, np.uint8(0), made.mask))
+
+    def shown(self, case: FakeCase, slot: Slot) -> tuple[Suggested | None, bool]:
+        """What is shown when a case is opened, and whether something is withheld."""
+        found = self.of(case, slot)
+        is_withheld = found is not None and self.withholds(case.case_id, slot)
+        return None if is_withheld else found, is_withheld
+
+    def quality(self, case: FakeCase, slot: Slot, mask: Mask) -> float | None:
+        """Dice of the suggestion with what is confirmed; None without one."""
+        found = self._made.get((case.case_id, slot))
+        if found is None:
+            return None
+        total = int(np.count_nonzero(mask)) + int(np.count_nonzero(found.mask))
+        return 2 * int(np.count_nonzero(mask & found.mask)) / total if total else 1.0
 
     def want_all(self, cases: Iterable[FakeCase]) -> SuggestionState:
         """Suggest for every open case."""

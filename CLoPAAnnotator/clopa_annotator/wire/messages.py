@@ -106,6 +106,11 @@ class SlotRow:
         """Whether nothing is left to do."""
         return self.state in (CaseState.CONFIRMED, CaseState.SKIPPED)
 
+    @property
+    def certainty(self) -> float | None:
+        """How sure the model is of its suggestion, see `case_order.in_order`; None without one."""
+        return None if self.suggestion is None else self.suggestion.score
+
 
 @dataclass(frozen=True)
 class CaseRow:
@@ -140,8 +145,8 @@ class CaseRow:
     @property
     def certainty(self) -> float:
         """How sure the model is of the suggestions for what is left to do; NaN without any."""
-        left = (row.suggestion for row in self.slots if not row.is_decided)
-        return mean_certainty([mark.score for mark in left if mark is not None and mark.score is not None])
+        left = (row.certainty for row in self.slots if not row.is_decided)
+        return mean_certainty([score for score in left if score is not None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +202,7 @@ class OpenedCase:
         suggestion: what the model suggests for the slot, if nobody has begun it; the session does not know of
             it: who takes it as a start gives it as a `MaskPrompt`.
         returned: what the reviewer said of the newest version, if it was returned and not confirmed anew.
+        is_withheld: there is a suggestion, and the campaign does not show it for this slot.
     """
 
     row: CaseRow
@@ -207,6 +213,7 @@ class OpenedCase:
     others: tuple[tuple[Slot, Mask], ...] = ()
     suggestion: Suggested | None = None
     returned: ReviewRow | None = None
+    is_withheld: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,6 @@ class CampaignManifest:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "format_version", max(self.format_version, needed))
 
-    @property
-    def campaign_id(self) -> str:
-        """Tells campaigns apart, whatever their names; hexadecimal."""
-        return hashlib.sha256(f"{self.name}\n{self.created}\n{self.model_hash}".encode()).hexdigest()
-
     def with_targets(self, targets: Targets) -> CampaignManifest:
         """The same campaign with other targets; a format version that was needed once stays.
 

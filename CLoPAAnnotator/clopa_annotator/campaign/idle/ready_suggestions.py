@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from clopa_annotator.suggestions.calibration import Calibration
 from clopa_annotator.suggestions.campaign_past import may_be_shown
@@ -27,6 +27,7 @@ class ReadySuggestions:
         self._known: dict[Subject, SuggestionHead] | None = None
         self._calibrations: dict[str, Calibration] = {}
         self._expected: dict[Subject, Expectation] = {}
+        self._told: dict[str, dict[int, float]] = {}
 
     def get(self, subject: Subject) -> SuggestionHead | None:
         """What is kept about a subject, by whatever version."""
@@ -62,7 +63,15 @@ class ReadySuggestions:
         """What confirmed cases tell has changed."""
         with self._mutex:
             self._calibrations.clear()
+            self._told.clear()
             self._expected.clear()
+
+    def told(self, target: str) -> Mapping[int, float]:
+        """Dice of the suggestions of confirmed cases, by the number of the confirmation."""
+        with self._mutex:
+            if target not in self._told:
+                self._told[target] = {o.sequence: o.dice for o in self._folder.outcomes(target)}
+            return self._told[target]
 
     def _table(self) -> dict[Subject, SuggestionHead]:
         if self._known is None:

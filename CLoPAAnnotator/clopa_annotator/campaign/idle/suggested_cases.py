@@ -14,7 +14,7 @@ from clopa_annotator.campaign.occupancy import Occupancy
 from clopa_annotator.events import EventLog
 from clopa_annotator.types import CaseRef, Confirmation, Image, Slot
 from clopa_annotator.types.targets import FIRST
-from clopa_annotator.wire.messages import CaseRow, SlotRow
+from clopa_annotator.wire.messages import CaseRow, CaseStatistics, SlotRow
 from clopa_annotator.wire.suggestion_messages import Suggested
 
 
@@ -37,16 +37,29 @@ class SuggestedCases(Cases):
     def suggestion(self, case_id: str, slot: Slot) -> Suggested | None:
         """What is suggested for a target that nobody has begun, without voxels that another target has.
 
-        None if nothing is ready.
+        None if nothing is ready, or it is withheld.
         """
         row = self._store.case(case_id).slot(slot)
-        found = None if _is_begun(row) else self._desk.suggestion(case_id, slot)
+        is_hidden = _is_begun(row) or self._desk.withholds(case_id, slot)
+        found = None if is_hidden else self._desk.suggestion(case_id, slot)
         taken = None if found is None else self._occupancy.taken(case_id, slot)
         if found is None or taken is None:
             return found
         mask = np.where(taken, np.uint8(0), found.mask)
         mask.flags.writeable = False
         return replace(found, mask=mask)
+
+    def is_withheld(self, case_id: str, slot: Slot) -> bool:
+        """Whether there is a suggestion for a target that nobody has begun, and it is not shown."""
+        if _is_begun(self._store.case(case_id).slot(slot)) or not self._desk.withholds(case_id, slot):
+            return False
+        return self._desk.mark(case_id, slot) is not None
+
+    def statistics(self, target: str = "") -> tuple[CaseStatistics, ...]:
+        """See `Cases.statistics`; with how good the suggestion was, shown or not."""
+        told = self._desk.told(self.targets.by_key(target).key)
+        rows = super().statistics(target)
+        return tuple(replace(row, suggestion_dice=told.get(row.sequence)) for row in rows)
 
     def add_case(self, case_id: str, image: Image, source: str) -> CaseRow:
         """See `Cases.add_case`; what is sent last is likely to be opened next."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from clopa_annotator.campaign.idle.coming import Coming, ComingSlot, NextFirst, coming_slots
 from clopa_annotator.campaign.idle.making import Abandoned, SuggestionMaker
@@ -30,6 +30,8 @@ class SuggestionDesk:
 
     Attributes:
         order: see `coming.Coming`; an order of cases that the campaign has goes here.
+        needs_all: whether that order is known only once every case has a suggestion.
+        withholds: whether the suggestion for a slot is made, but not to be shown.
         next_first: the order unless there is another; told which cases clients send and open.
         wanted: what was asked for, and what was passed over.
     """
@@ -53,6 +55,8 @@ class SuggestionDesk:
         self._settings = settings or SuggestionSettings()
         self.next_first = NextFirst()
         self.order: Coming = self.next_first
+        self.needs_all: Callable[[], bool] = lambda: False
+        self.withholds: Callable[[str, Slot], bool] = lambda _case_id, _slot: False
         self.wanted = WantedSuggestions()
         self._stop, self._wake = threading.Event(), threading.Event()
         self._maker = SuggestionMaker(around, folder, self._settings.quiet_s, self.off, self._stop)
@@ -138,6 +142,10 @@ class SuggestionDesk:
             logger.exception("How good the suggestion for %s was is not known", case_id)
         self._ready.learned()
 
+    def told(self, target: str) -> Mapping[int, float]:
+        """How good the suggestions of confirmed cases were, by the number of the confirmation."""
+        return self._ready.told(target)
+
     def want_all(self) -> SuggestionState:
         """Suggest for every open case, not only for the next ones."""
         self.wanted.all()
@@ -199,7 +207,7 @@ class SuggestionDesk:
     def _todo(self) -> Sequence[ComingSlot]:
         """Slots that have no suggestion of the version in use, in order."""
         coming = self.order(coming_slots(self._around.store, self._around.leases))
-        wanted = coming if self.wanted.is_all else coming[: self._settings.ahead]
+        wanted = coming if self.wanted.is_all or self.needs_all() else coming[: self._settings.ahead]
         return [c for c in wanted if not self._is_made(c)]
 
     def _is_made(self, coming: ComingSlot) -> bool:
