@@ -67,7 +67,7 @@ def run(folder: Path, every: int) -> dict[str, object]:
                 count, bits = unnoticed(store, path, every)
                 flips += count
                 if bits:
-                    missed[path.name] = bits
+                    missed[path.relative_to(folder).as_posix()] = bits
     return {"flips": flips, "unnoticed": missed, "seconds": round(time.monotonic() - started, 1)}
 
 

@@ -35,9 +35,6 @@ class View:
     def currentMask(self, slot=None):
         return self.masks.get(self.chosen if slot is None else slot, np.zeros(SHAPE, np.uint8)).copy()
 
-    def isWithheld(self, slot):
-        return False
-
     def outlineOf(self, prompt):
         return np.zeros((1, 3))
 

@@ -41,9 +41,6 @@ class View:
     def currentMask(self, slot=None):
         return self.mask.copy()
 
-    def isWithheld(self, slot):
-        return False
-
     def outlineOf(self, prompt):
         return np.zeros((1, 3))
 

@@ -63,7 +63,7 @@ SUGGESTIONS = (
         "SuggestedCases.suggestion",
         "_is_begun(row) or self._desk.withholds(case_id, slot)",
         "_is_begun(row)",
-        ("test_a_withheld_suggestion_is_told_and_not_given_and_is_compared_all_the_same",),
+        ("test_a_withheld_suggestion_is_marked_and_compared_and_not_shown",),
     ),
     Mutant(
         "withheld cases are drawn anew when the lead changes the share",

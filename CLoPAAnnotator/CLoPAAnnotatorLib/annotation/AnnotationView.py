@@ -29,9 +29,6 @@ class AnnotationView(Protocol):
     def outlineOf(self, prompt: Prompt) -> npt.NDArray[np.float64]:
         """(n, 3) world points that show a prompt."""
 
-    def isWithheld(self, slot: Slot) -> bool:
-        """Whether the campaign does not show what is suggested for a slot of the open case."""
-
     def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
         """Show exactly these prompts."""
 

@@ -83,10 +83,6 @@ class CaseView:
         grid = self._workspace.case.grid
         return outlineOfPrompt(prompt, grid) if grid is not None else np.zeros((0, 3))
 
-    def isWithheld(self, slot: Slot) -> bool:
-        """Whether the campaign does not show what is suggested for a slot of the open case."""
-        return self._workspace.cases.settings.withholds(self._workspace.session.caseId, slot)
-
     def showPrompts(self, prompts: tuple[GivenPrompt, ...]) -> None:
         """Show exactly these prompts."""
         self._workspace.case.markers.show(prompts)

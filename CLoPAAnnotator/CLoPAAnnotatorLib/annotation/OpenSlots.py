@@ -91,7 +91,7 @@ class OpenSlots:
         prompts = opened.draft.prompts if opened.draft is not None else ()
         view = self._session.view
         given = tuple(GivenPrompt(p, view.outlineOf(p.prompt)) for p in prompts)
-        work.restored(opened, given, isWithheld=view.isWithheld(work.slot))
+        work.restored(opened, given)
         if work.isAtSuggestion:
             self.suggest(work)
         elif not work.isEdited:

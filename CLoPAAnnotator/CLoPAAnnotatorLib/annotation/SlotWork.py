@@ -48,15 +48,14 @@ class SlotWork:
         self.canUndo, self.canRedo = answer.can_undo, answer.can_redo
         self.weightsVersion = answer.proposal.weights_version
 
-    def restored(self, opened: OpenedCase, prompts: Prompts, *, isWithheld: bool = False) -> None:
-        """Begin with what the engine keeps; a withheld suggestion is only noted as one that was there."""
+    def restored(self, opened: OpenedCase, prompts: Prompts) -> None:
+        """Begin with what the engine keeps; of a withheld suggestion it is noted that there was one."""
         isNew = opened.draft is None and opened.confirmed is None and opened.returned is None
-        offered = opened.suggestion if isNew and not self.isEdited else None
-        self.suggested = None if isWithheld else offered
+        self.suggested = opened.suggestion if isNew and not self.isEdited else None
         use = opened.draft.suggestion if opened.draft is not None else SuggestionUse.NONE
         if self.suggested is not None:
             use, self.firstShown = SuggestionUse.UNTOUCHED, self.suggested.mask
-        elif isNew and (offered is not None or opened.is_withheld):
+        elif isNew and opened.is_withheld:
             use = SuggestionUse.WITHHELD
         self.history = PromptHistory(prompts, opened.answer.can_undo, use)
         self.wantsFirst = isNew and self.suggested is None

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtrit
 
 from clopa_annotator.errors import ConfigError
 from clopa_annotator.suggestions.scores import certainty
@@ -90,7 +89,7 @@ class Calibration:
             return Expectation(cases=self.cases)
         x = np.array([1.0, _logit(score)])
         mean, scale, freedom = self._predict(x, weights_version)
-        reach = float(stats.t.ppf(0.5 + self._settings.coverage / 2, freedom)) * scale
+        reach = float(stdtrit(freedom, 0.5 + self._settings.coverage / 2)) * scale  # Student's t
         low, middle, high = (float(expit(v)) for v in (mean - reach, mean, mean + reach))
         return Expectation(middle, low, high, self.cases)
 

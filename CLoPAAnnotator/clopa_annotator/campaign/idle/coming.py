@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from clopa_annotator.cache.campaign_store import CampaignStore
 from clopa_annotator.campaign.leases import CaseLeases
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.types import Slot, Subject
 
 Coming = Callable[[Sequence["ComingSlot"]], Sequence["ComingSlot"]]
@@ -71,24 +70,3 @@ class NextFirst:
         """See `Coming`."""
         start = self._number
         return sorted(slots, key=lambda s: (not s.is_beside_work, s.number < start, s.number))
-
-
-class CampaignsOrder:
-    """The order in which the campaign hands its cases out, where it is another than the list's.
-
-    At random the cases come as `CaseSettings.arrange` draws them. By certainty every case needs a suggestion
-    before anybody can say which one comes next: in the list's order.
-    """
-
-    def __init__(self, settings: Callable[[], CaseSettings], usual: Coming) -> None:
-        """Ask for the settings each time; ``usual`` is the list's order."""
-        self._settings, self._usual = settings, usual
-
-    def __call__(self, slots: Sequence[ComingSlot]) -> Sequence[ComingSlot]:
-        """See `Coming`."""
-        settings = self._settings()
-        if settings.order != "random":
-            return self._usual(slots)
-        names = settings.arrange([slot.case_id for slot in slots], {})
-        place = {name: number for number, name in enumerate(names)}
-        return sorted(slots, key=lambda s: (not s.is_beside_work, place[s.case_id]))

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clopa_annotator.campaign.idle.click_watch import ClickWatch
-from clopa_annotator.campaign.idle.coming import CampaignsOrder
 from clopa_annotator.campaign.idle.ready_suggestions import ReadySuggestions
 from clopa_annotator.campaign.idle.suggestion_desk import SuggestionDesk
 from clopa_annotator.campaign.idle.surroundings import SuggestionSettings
 from clopa_annotator.campaign.leases import CaseLeases
 from clopa_annotator.campaign.prediction import LineVersion, PredictionThread
 from clopa_annotator.campaign.training_desk import TrainingDesk
-from clopa_annotator.case_order import CaseSettings
 from clopa_annotator.events import EventLog
 from clopa_annotator.session.logits import best_cpu_precision
 from clopa_annotator.session.suggesting import LocalSuggester
@@ -94,6 +92,4 @@ def desk_of(campaign: Campaign, side: EngineSide, settings: SuggestionSettings) 
     """The desk of a campaign's suggestions."""
     folder = SuggestionFolder(campaign.folder)
     ready = ReadySuggestions(folder, lambda target: calibration_of(campaign.folder, campaign.store, target))
-    desk = SuggestionDesk(side, folder, ready, settings)
-    desk.order = CampaignsOrder(lambda: CaseSettings.of(campaign.config), desk.next_first)
-    return desk
+    return SuggestionDesk(side, folder, ready, settings)
