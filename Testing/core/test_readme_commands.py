@@ -85,6 +85,7 @@ def test_a_printed_command_runs(
     text: str, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOPA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)  # some write beside where they are called
     words = PRINTED[text]
     if words[0] == "experts" and words[1] != "add" and not (work / "library").exists():
         assert main(filled(PRINTED["experts add LIBRARY --campaign DIR --name NAME"], work, tmp_path)) == 0
