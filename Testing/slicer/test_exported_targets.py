@@ -126,4 +126,4 @@ def test_a_target_that_is_added_later_comes_last_and_one_target_has_no_list(driv
     driver.until(lambda: len(rows(driver)) == 4, "the new target")
     assert [name for name, _ in rows(driver)] == ["left kidney", "liver", "lesion", "spleen"]
     driver.connect(a_client(FakeCampaign()))
-    assert not shown(driver, "exportTargetsBox")
+    driver.until(lambda: not shown(driver, "exportTargetsBox"), "the one target")
